@@ -1,0 +1,2 @@
+//! Parked calls: state machine, quorum, deadlines.
+#![forbid(unsafe_code)]

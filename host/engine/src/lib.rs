@@ -1,0 +1,1 @@
+//! Runs WebAssembly plugins: compile, snapshot, pool, limits, capabilities.

@@ -1,0 +1,2 @@
+//! The doors: HTTP server, inspect API, MCP, upstreams.
+#![forbid(unsafe_code)]

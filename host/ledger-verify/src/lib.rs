@@ -1,0 +1,2 @@
+//! Reads and verifies ledger entries; holds no writer code.
+#![forbid(unsafe_code)]

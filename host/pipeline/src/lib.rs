@@ -1,0 +1,2 @@
+//! The ordered plugins of a tenant: selectors, fail modes, verdict merge, generations.
+#![forbid(unsafe_code)]

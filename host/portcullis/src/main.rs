@@ -1,0 +1,4 @@
+//! The Portcullis binary.
+#![forbid(unsafe_code)]
+
+fn main() {}

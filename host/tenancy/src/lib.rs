@@ -1,0 +1,2 @@
+//! Tenants, agents, operators, their credentials and limits.
+#![forbid(unsafe_code)]

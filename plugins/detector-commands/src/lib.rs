@@ -1,0 +1,1 @@
+//! Finds destructive or exfiltrating shell, SQL, code and HTTP targets.

@@ -1,0 +1,1 @@
+//! Finds instructions aimed at the model: patterns over folded and decoded text.

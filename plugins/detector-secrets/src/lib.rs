@@ -1,0 +1,1 @@
+//! Finds credentials by format, checksum and entropy.

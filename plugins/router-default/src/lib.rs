@@ -1,0 +1,1 @@
+//! Routes parked calls to one approver with a deadline.

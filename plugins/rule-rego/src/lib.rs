@@ -1,0 +1,1 @@
+//! Decides by Rego policies.

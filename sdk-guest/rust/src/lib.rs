@@ -1,0 +1,1 @@
+//! Write Portcullis plugins in Rust.

@@ -1,0 +1,1 @@
+//! Guests with one behaviour each live in `examples/`.

@@ -1,0 +1,2 @@
+//! Scenarios, real clients, bad input and power cuts against the built binary.
+#![forbid(unsafe_code)]
