@@ -1,2 +1,29 @@
 //! Scenarios, real clients, bad input and power cuts against the built binary.
+//!
+//! Every test here starts `target/release/portcullis` as a user would, on a folder of its own, and talks to it from
+//! outside. `cargo xtask test` builds the binary first.
 #![forbid(unsafe_code)]
+
+mod server;
+
+pub use server::{Answer, Server, Setup};
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+/// The checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The binary under test.
+///
+/// # Errors
+/// It was not built.
+pub fn binary() -> Result<PathBuf> {
+    let path = root().join("target/release/portcullis");
+    ensure!(path.is_file(), "target/release/portcullis is missing; run `cargo xtask build`");
+    Ok(path)
+}

@@ -1,0 +1,224 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_model::Phase;
+
+/// Stands between agents and their tools: inspects every call with sandboxed plugins, decides, and keeps the proof.
+///
+/// Exit codes: 0 allow or good, 2 deny or bad, 3 review, 1 could not tell.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    Serve(Serve),
+    /// Stand in front of one stdio MCP server: `portcullis wrap -- COMMAND …` takes its place in the client's configuration.
+    Wrap(Wrap),
+    /// Read and build a configuration without serving: says exactly what is wrong, or what would run.
+    Check(Check),
+    /// Judge one call: asks the running server, or evaluates here with --offline.
+    Inspect(Inspect),
+    /// Read and verify the ledger.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Look at plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Make a token: the token for its holder, its SHA-256 for the configuration file.
+    Token,
+    /// Print the reference of the configuration file.
+    Reference {
+        /// Markdown for people or JSON Schema for editors.
+        #[arg(long, value_enum, default_value_t = ReferenceFormat::Markdown)]
+        format: ReferenceFormat,
+    },
+}
+
+/// Where configuration and data are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Where {
+    /// Configuration file. Without one: one tenant `default`, one open agent `local`, the baseline policy.
+    #[arg(long, env = "PORTCULLIS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder; takes the place of the configuration's.
+    #[arg(long, env = "PORTCULLIS_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub place: Where,
+    /// Address to listen on; takes the place of the configuration's. Port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// An MCP server to stand in front of, served at /mcp. Repeatable.
+    #[arg(long = "upstream", value_name = "NAME=URL|NAME=stdio:COMMAND")]
+    pub upstreams: Vec<String>,
+    /// Print the address as one JSON line for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wrap {
+    #[command(flatten)]
+    pub place: Where,
+    /// Tenant to judge under.
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+    /// Agent to judge and record under.
+    #[arg(long, default_value = "local")]
+    pub agent: String,
+    /// Name of the upstream in selectors and entries. Default: the program's file name.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The MCP server's command and arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Configuration file.
+    #[arg(long, env = "PORTCULLIS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub place: Where,
+    /// Tool name.
+    #[arg(long)]
+    pub tool: String,
+    /// Arguments as JSON, or @FILE.
+    #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
+    pub arguments: String,
+    /// Content as JSON, or @FILE, for the phases result, listing and message.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub content: Option<String>,
+    /// What is inspected.
+    #[arg(long, value_enum, default_value_t = PhaseArg::Call)]
+    pub phase: PhaseArg,
+    /// Run of the agent.
+    #[arg(long)]
+    pub session: Option<String>,
+    /// Upstream that owns the tool.
+    #[arg(long)]
+    pub upstream: Option<String>,
+    /// What the user asked for.
+    #[arg(long)]
+    pub task: Option<String>,
+    /// Evaluate here, without a server; nothing is recorded.
+    #[arg(long)]
+    pub offline: bool,
+    /// Tenant to evaluate for with --offline.
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+    /// Address of the server. Default: the one that runs on the data folder.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Agent token, if the server asks for one.
+    #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Print the verdict as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PhaseArg {
+    Call,
+    Result,
+    Listing,
+    Message,
+}
+
+impl From<PhaseArg> for Phase {
+    fn from(phase: PhaseArg) -> Self {
+        match phase {
+            PhaseArg::Call => Self::Call,
+            PhaseArg::Result => Self::Result,
+            PhaseArg::Listing => Self::Listing,
+            PhaseArg::Message => Self::Message,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Print entries, oldest first.
+    Show {
+        #[command(flatten)]
+        log: Log,
+        /// First sequence number. Default: the last `limit` entries.
+        #[arg(long)]
+        from: Option<u64>,
+        /// Most entries.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Check every entry, the chain and the head.
+    Verify {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Print the newest sequence number and hash.
+    Head {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Write a log as a file that `portcullis-ledger-verify` and strangers can check.
+    Export {
+        #[command(flatten)]
+        log: Log,
+        /// File to write; `-` is standard output.
+        #[arg(long, short, default_value = "-")]
+        output: PathBuf,
+    },
+}
+
+/// Which log.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Log {
+    #[command(flatten)]
+    pub place: Where,
+    /// Tenant.
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// List the built-in plugins.
+    List,
+    /// Say what a component is: role, ABI, imports, asks, tier, digest, whether its configuration can be snapshotted.
+    Inspect {
+        /// A .wasm file, or the name of a built-in plugin.
+        file: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReferenceFormat {
+    Markdown,
+    Schema,
+}

@@ -1,0 +1,437 @@
+//! The configuration file: every key, its default and its meaning.
+//!
+//! `docs/configuration.md` is generated from the comments of this file.
+
+mod locate;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use portcullis_model::{Decision, Digest, Mode, Phase};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(crate) use locate::{ConfigError, Place};
+
+/// The whole file. Unknown keys are refused; everything has a default.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Address of the HTTP listener. Plain HTTP is served on loopback addresses only.
+    pub listen: SocketAddr,
+    /// Data folder: ledger, keys, compiled plugins. A relative path starts at the configuration file.
+    pub data: PathBuf,
+    /// Limits of the HTTP server.
+    pub server: Server,
+    /// The plugin engine.
+    pub engine: Engine,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Logs on standard error.
+    pub logs: Logs,
+    /// OpenTelemetry traces.
+    pub traces: Traces,
+    /// MCP servers that Portcullis stands in front of.
+    pub upstream: Vec<Upstream>,
+    /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
+    pub tenant: Vec<Tenant>,
+}
+
+/// Limits of the HTTP server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Most connections at a time; more wait in the operating system's queue.
+    pub connections: usize,
+    /// Seconds a client may take to send its headers, and again for its body.
+    pub read_timeout_seconds: u64,
+    /// Seconds that calls in flight get to finish after SIGTERM.
+    pub drain_seconds: u64,
+    /// Host names, besides loopback names and addresses, under which browsers and clients may address this server.
+    pub hosts: Vec<String>,
+    /// Origins, besides loopback ones, from which web pages may call.
+    pub origins: Vec<String>,
+    /// Most MCP sessions at a time.
+    pub mcp_sessions: usize,
+    /// Minutes after which an idle MCP session is ended.
+    pub mcp_idle_minutes: u64,
+}
+
+/// The plugin engine.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Engine {
+    /// Most plugin instances at a time, all tenants together.
+    pub slots: u32,
+    /// KiB of memory that a slot keeps between calls; more makes guests that touch much memory faster.
+    pub keep_resident_kib: usize,
+    /// Plugins compiled at a time.
+    pub compile_threads: usize,
+}
+
+/// The ledger.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ledger {
+    /// MiB of cache, 16 to 256.
+    pub cache_mib: u64,
+    /// What is kept of arguments and results: only a salted commitment, or also the bytes, encrypted under a tenant key.
+    pub evidence: Evidence,
+}
+
+/// What is kept of arguments and results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Evidence {
+    /// A salted commitment.
+    Commitment,
+    /// The commitment, and the bytes encrypted beside the chain.
+    Sealed,
+}
+
+/// Logs on standard error.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Logs {
+    /// Text for people or one JSON object per line.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,portcullis_engine=debug`.
+    pub level: String,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// OpenTelemetry traces.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Traces {
+    /// Base address of an OTLP/HTTP collector, for instance `http://127.0.0.1:4318`. Absent: no traces.
+    pub otlp: Option<String>,
+    /// Share of calls that are traced, 0 to 1.
+    pub sample: Option<f64>,
+}
+
+/// One MCP server. Exactly one of `url` and `command` is given.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upstream {
+    /// Name used in paths (`/mcp/NAME`), selectors and entries.
+    pub name: String,
+    /// Address of a Streamable HTTP server, for instance `http://127.0.0.1:3001/mcp`.
+    pub url: Option<String>,
+    /// Program and arguments of a stdio server. No shell is involved.
+    pub command: Option<Vec<String>>,
+    /// Environment of the stdio server, besides `PATH` and `HOME`.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Headers sent to the HTTP server, for instance its own credential. The caller's credential is never forwarded.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// One tenant.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    /// Letters, digits, `.`, `_`, `-`; at most 63.
+    pub name: String,
+    /// Policy pack: `baseline`, `observe`, or the folder of your own pack. With `plugins` given, leave it out.
+    pub policy: Option<String>,
+    /// `enforce` or `observe`; default is the pack's, else `enforce`.
+    #[schemars(with = "Option<String>")]
+    pub mode: Option<Mode>,
+    /// Judge a redacted payload once more before it is forwarded.
+    #[serde(default)]
+    pub inspect_redacted: bool,
+    /// The pipeline, in order: detectors and rules.
+    #[serde(default)]
+    pub plugins: Vec<Plugin>,
+    /// The router for calls that want review.
+    pub router: Option<Plugin>,
+    /// Who may call.
+    #[serde(default)]
+    pub agent: Vec<Agent>,
+    /// Who may decide and administer.
+    #[serde(default)]
+    pub operator: Vec<Operator>,
+}
+
+/// One plugin of a pipeline.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plugin {
+    /// Name in the pipeline: shown in reasons, findings, metrics and entries.
+    pub name: String,
+    /// A built-in plugin's name or the path of a `.wasm` file. Default: the name.
+    pub plugin: Option<String>,
+    /// The plugin's own configuration; see its page.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub config: toml::Table,
+    /// Capabilities given to the plugin.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Limits of one call of the plugin.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Which calls it sees. Default: all.
+    #[serde(default)]
+    pub select: Select,
+    /// What happens when it fails: `closed` denies, `review` asks a person, `open` goes on without it.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Skip the rest of the pipeline once the verdict is at least this strong.
+    #[schemars(with = "Option<String>")]
+    pub stop_on: Option<Decision>,
+}
+
+/// What happens when a plugin fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnFailure {
+    /// Deny the call.
+    #[default]
+    Closed,
+    /// Go on without the plugin.
+    Open,
+    /// Ask a person.
+    Review,
+}
+
+/// Capabilities given to a plugin. What is not granted is not there: a plugin that imports it is not loaded.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Grants {
+    /// The time of the call.
+    pub clock: bool,
+    /// Counters and small values of this plugin in this tenant.
+    pub state: bool,
+    /// Labels carried along a session.
+    pub labels: bool,
+    /// Read-only folders: name and path. A relative path starts at the configuration file.
+    pub files: BTreeMap<String, PathBuf>,
+    /// WASI for language runtimes that need it, with everything denied.
+    pub locked_wasi: bool,
+    /// Asking a language model. Not available in this build: granting it fails the load.
+    pub judge: bool,
+    /// Requests to these hosts. Not available in this build: granting one fails the load.
+    pub http: Vec<String>,
+    /// Secrets by name. Not available in this build: granting one fails the load.
+    pub secrets: Vec<String>,
+}
+
+/// Limits of one call of a plugin.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Fuel: about one unit per WebAssembly instruction. Default 20 million.
+    pub fuel: Option<u64>,
+    /// Fuel of `configure`, once per configuration.
+    pub configure_fuel: Option<u64>,
+    /// MiB of memory. Default 64.
+    pub memory_mib: Option<usize>,
+    /// Milliseconds of wall-clock time. Default 100.
+    pub deadline_ms: Option<u64>,
+    /// Calls into the host. Default 1,000.
+    pub host_calls: Option<u32>,
+    /// KiB of its answer. Default 256.
+    pub output_kib: Option<usize>,
+}
+
+/// Which calls a plugin sees. Every list given must match; globs know `*`, `?` and `[…]`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Select {
+    /// Tool name globs.
+    pub tools: Vec<String>,
+    /// Upstream name globs.
+    pub upstreams: Vec<String>,
+    /// Phases: `call`, `result`, `listing`, `message`.
+    #[schemars(with = "Vec<String>")]
+    pub phases: Vec<Phase>,
+    /// Agent name globs.
+    pub agents: Vec<String>,
+}
+
+/// One agent.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Agent {
+    /// Letters, digits, `.`, `_`, `-`; at most 63.
+    pub name: String,
+    /// SHA-256 of its tokens, as `portcullis token` prints them. Several make rotation possible.
+    #[schemars(with = "Vec<String>")]
+    pub token_sha256: Vec<Digest>,
+    /// What the agent is for.
+    pub persona: Option<String>,
+    /// Whether its answers may carry findings and costs.
+    #[serde(default = "yes")]
+    pub explain: bool,
+    /// Refuse everything it asks.
+    #[serde(default)]
+    pub halted: bool,
+    /// Most calls.
+    pub rate: Option<Rate>,
+}
+
+/// Most calls of an agent.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    /// Calls per second in the long run.
+    pub per_second: f64,
+    /// Calls at once.
+    pub burst: u32,
+}
+
+/// One operator.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Operator {
+    /// Letters, digits, `.`, `_`, `-`; at most 63.
+    pub name: String,
+    /// SHA-256 of its tokens, as `portcullis token` prints them.
+    #[schemars(with = "Vec<String>")]
+    pub token_sha256: Vec<Digest>,
+    /// `viewer`, `approver`, `admin`, and roles of your own that routers name.
+    pub roles: Vec<String>,
+}
+
+/// A policy pack: the plugins of a tenant under a name, with its tests beside it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pack {
+    /// Name of the pack.
+    #[expect(dead_code, reason = "read by people and tools; the path names the pack here")]
+    pub name: String,
+    /// One sentence.
+    #[expect(dead_code, reason = "read by people and tools")]
+    pub description: Option<String>,
+    /// Mode of tenants that do not say.
+    pub mode: Option<Mode>,
+    /// The pipeline, in order.
+    #[serde(default)]
+    pub plugins: Vec<Plugin>,
+    /// The router.
+    pub router: Option<Plugin>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            data: PathBuf::from("portcullis-data"),
+            server: Server::default(),
+            engine: Engine::default(),
+            ledger: Ledger::default(),
+            logs: Logs::default(),
+            traces: Traces::default(),
+            upstream: Vec::new(),
+            tenant: Vec::new(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            read_timeout_seconds: 30,
+            drain_seconds: 30,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            mcp_sessions: 1024,
+            mcp_idle_minutes: 60,
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { slots: 256, keep_resident_kib: 128, compile_threads: 1 }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { cache_mib: 48, evidence: Evidence::Commitment }
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it start at its folder.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has an unknown key or a value that does not fit.
+    pub(crate) fn read(path: &Path) -> Result<(Self, Place), ConfigError> {
+        let place = Place::read(path)?;
+        let mut config: Self = place.parse()?;
+        config.data = place.relative(&config.data);
+        config.check(&place)?;
+        Ok((config, place))
+    }
+
+    fn check(&self, place: &Place) -> Result<(), ConfigError> {
+        for (index, upstream) in self.upstream.iter().enumerate() {
+            let key = format!("upstream[{index}]");
+            if upstream.url.is_some() == upstream.command.is_some() {
+                return Err(place.error(&key, "give exactly one of `url` and `command`"));
+            }
+            if upstream.command.as_ref().is_some_and(Vec::is_empty) {
+                return Err(place.error(&format!("{key}.command"), "a program is needed"));
+            }
+            if self.upstream.iter().take(index).any(|other| other.name == upstream.name) {
+                return Err(place.error(&format!("{key}.name"), "the name is taken by another upstream"));
+            }
+        }
+        for (index, tenant) in self.tenant.iter().enumerate() {
+            let key = format!("tenant[{index}]");
+            if self.tenant.iter().take(index).any(|other| other.name == tenant.name) {
+                return Err(place.error(&format!("{key}.name"), "the name is taken by another tenant"));
+            }
+            if tenant.policy.is_some() && !(tenant.plugins.is_empty() && tenant.router.is_none()) {
+                return Err(place.error(&format!("{key}.policy"), "give either `policy` or `plugins` and `router`"));
+            }
+            for (position, plugin) in tenant.plugins.iter().enumerate() {
+                if tenant.plugins.iter().take(position).any(|other| other.name == plugin.name) {
+                    let key = format!("{key}.plugins[{position}].name");
+                    return Err(place.error(&key, "the name is taken by another plugin of this tenant"));
+                }
+            }
+        }
+        if !(16..=256).contains(&self.ledger.cache_mib) {
+            return Err(place.error("ledger.cache_mib", "16 to 256 MiB"));
+        }
+        if self.traces.sample.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(place.error("traces.sample", "a share is a number from 0 to 1"));
+        }
+        Ok(())
+    }
+
+    /// JSON Schema of the file, from which the reference page is written.
+    pub(crate) fn schema() -> schemars::Schema {
+        schemars::schema_for!(Config)
+    }
+}
+
+#[cfg(test)]
+mod tests;
