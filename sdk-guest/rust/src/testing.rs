@@ -1,0 +1,60 @@
+//! The native test harness: doubles for the host's capabilities, and case files that run natively and, by the host's own
+//! tests, against the built component.
+//!
+//! ```no_run
+//! # use portcullis_plugin::{Call, Detector, Finding, Payload};
+//! # struct Words;
+//! # impl Detector for Words {
+//! #     type Config = serde_json::Value;
+//! #     fn configure(_: serde_json::Value) -> Result<Self, String> { Ok(Self) }
+//! #     fn inspect(&self, _: &Call, _: &dyn Payload) -> Result<Vec<Finding>, String> { Ok(Vec::new()) }
+//! # }
+//! # portcullis_plugin::detector!(Words);
+//! # fn main() {
+//! portcullis_plugin::testing::run_cases::<Words>("cases");
+//! # }
+//! ```
+
+mod case;
+mod doubles;
+mod payload;
+
+use std::path::Path;
+
+pub use case::{CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases};
+pub(crate) use doubles::doubles;
+pub use doubles::{add_folder, logged, reset, set_labels, set_now};
+pub use payload::{JsonPayload, PayloadError};
+
+/// What runs a case; the role macros implement it for the plugin's type.
+pub trait Subject {
+    /// Configures the plugin as the case says and asks it.
+    fn run(case: &Case) -> Result<Outcome, CaseError>;
+}
+
+/// Runs every case of a folder (`*.json`, in order of name; one case or an array of cases per file). Doubles are reset
+/// before each.
+///
+/// # Panics
+/// If the folder holds no case, a file is malformed, or an answer is not as expected; the text names all such cases.
+pub fn run_cases<S: Subject>(folder: impl AsRef<Path>) {
+    let failures = match read_cases(folder.as_ref()) {
+        Ok(cases) => cases.iter().filter_map(failure::<S>).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    assert!(failures.is_empty(), "{} of the cases failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn failure<S: Subject>(case: &Case) -> Option<String> {
+    reset();
+    set_now(case.call.time_ms);
+    set_labels(case.labels.clone());
+    let differences = match S::run(case) {
+        Ok(outcome) => case.check(&outcome),
+        Err(error) => vec![error.to_string()],
+    };
+    (!differences.is_empty()).then(|| format!("- {}:\n    {}", case.name, differences.join("\n    ")))
+}
+
+#[cfg(test)]
+mod tests;

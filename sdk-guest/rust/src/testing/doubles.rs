@@ -1,0 +1,110 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use crate::log::Level;
+
+/// What the capabilities answer natively, one set per thread.
+#[derive(Default)]
+pub(crate) struct Doubles {
+    pub(crate) now_ms: u64,
+    pub(crate) log: Vec<(Level, String)>,
+    pub(crate) labels: Vec<(String, String)>,
+    counters: BTreeMap<String, Vec<(u64, u64)>>,
+    /// Value and the time it is forgotten at, 0 for never.
+    values: BTreeMap<String, (Vec<u8>, u64)>,
+    folders: BTreeMap<String, PathBuf>,
+}
+
+thread_local! {
+    static DOUBLES: RefCell<Doubles> = RefCell::default();
+}
+
+pub(crate) fn doubles<A>(use_them: impl FnOnce(&mut Doubles) -> A) -> A {
+    DOUBLES.with_borrow_mut(use_them)
+}
+
+/// Forgets everything: time 0, no labels, no state, no folders, no lines.
+pub fn reset() {
+    doubles(|doubles| *doubles = Doubles::default());
+}
+
+/// What [`clock::now_ms`](crate::clock::now_ms) answers on this thread.
+pub fn set_now(ms: u64) {
+    doubles(|doubles| doubles.now_ms = ms);
+}
+
+/// What [`labels::all`](crate::labels::all) answers on this thread.
+pub fn set_labels(labels: Vec<(String, String)>) {
+    doubles(|doubles| doubles.labels = labels);
+}
+
+/// Grants a folder under a name for [`files`](crate::files) on this thread.
+pub fn add_folder(name: &str, path: impl Into<PathBuf>) {
+    doubles(|doubles| doubles.folders.insert(name.to_owned(), path.into()));
+}
+
+/// Takes the lines written on this thread so far.
+#[must_use]
+pub fn logged() -> Vec<(Level, String)> {
+    doubles(|doubles| std::mem::take(&mut doubles.log))
+}
+
+impl Doubles {
+    pub(crate) fn increment(&mut self, key: &str, by: u64, window_seconds: u32) -> u64 {
+        let now = self.now_ms;
+        let window = u64::from(window_seconds) * 1000;
+        let events = self.counters.entry(key.to_owned()).or_default();
+        events.retain(|(at, _)| window == 0 || at.saturating_add(window) > now);
+        events.push((now, by));
+        events.iter().fold(0, |sum, (_, by)| sum.saturating_add(*by))
+    }
+
+    pub(crate) fn value(&self, key: &str) -> Option<Vec<u8>> {
+        let (value, until) = self.values.get(key)?;
+        (*until == 0 || *until > self.now_ms).then(|| value.clone())
+    }
+
+    pub(crate) fn replace(
+        &mut self,
+        key: &str,
+        expected: Option<&[u8]>,
+        value: Option<&[u8]>,
+        ttl_seconds: u32,
+    ) -> bool {
+        if self.value(key).as_deref() != expected {
+            return false;
+        }
+        let until = if ttl_seconds == 0 { 0 } else { self.now_ms + u64::from(ttl_seconds) * 1000 };
+        match value {
+            Some(value) => self.values.insert(key.to_owned(), (value.to_vec(), until)),
+            None => self.values.remove(key),
+        };
+        true
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(self.resolve(path)?).map_err(|error| format!("{path}: {error}"))
+    }
+
+    pub(crate) fn entries(&self, path: &str) -> Result<Vec<String>, String> {
+        let listing = std::fs::read_dir(self.resolve(path)?).map_err(|error| format!("{path}: {error}"))?;
+        let mut names = Vec::new();
+        for entry in listing {
+            let entry = entry.map_err(|error| format!("{path}: {error}"))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            names.push(if entry.path().is_dir() { name + "/" } else { name });
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn resolve(&self, path: &str) -> Result<PathBuf, String> {
+        let (folder, rest) = path.split_once('/').unwrap_or((path, ""));
+        let root = self.folders.get(folder).ok_or_else(|| format!("{path}: folder `{folder}` is not granted"))?;
+        if !Path::new(rest).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(format!("{path}: leaves its folder"));
+        }
+        Ok(root.join(rest))
+    }
+}
