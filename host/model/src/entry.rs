@@ -1,5 +1,7 @@
 //! One row of the ledger and its canonical bytes.
 
+mod codec;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{Decision, Digest, Document, Mode, Phase};
+
+pub use codec::{EntryBody, EntryError};
 
 /// Version of the entry format that this build writes.
 pub const SCHEMA: u8 = 1;
@@ -185,17 +189,21 @@ pub struct Entry {
     /// The verdict.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decision: Option<Decision>,
-    /// Why.
+    /// Why, at most 64.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reasons: Vec<EntryReason>,
-    /// What was seen, at most 64.
+    /// How many reasons there were.
+    pub reasons_total: u32,
+    /// What was seen, strongest first, at most 64.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub findings: Vec<EntryFinding>,
     /// How many findings there were.
     pub findings_total: u32,
-    /// Who judged and what it took.
+    /// Who judged and what it took, at most 64.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plugins: Vec<EntryPlugin>,
+    /// How many plugins ran.
+    pub plugins_total: u32,
     /// The generation that judged or was activated.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub generation: Option<Digest>,

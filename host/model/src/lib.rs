@@ -17,7 +17,8 @@ pub use digest::{Digest, DigestParseError};
 pub use document::{Document, DocumentError, DocumentFault, Edit, EditError, Kind, Members, Text, Value};
 
 pub use entry::{
-    Door, Draft, Entry, EntryFinding, EntryKind, EntryPlugin, EntryReason, MAX_ENTRY, Outcome, SCHEMA, leaf_hash,
+    Door, Draft, Entry, EntryBody, EntryError, EntryFinding, EntryKind, EntryPlugin, EntryReason, MAX_ENTRY, Outcome,
+    SCHEMA, leaf_hash,
 };
 pub use finding::{AttributedFinding, Finding, Span};
 pub use judgement::{Decision, Judgement, PluginRun, Reason, Replacement, Verdict, codes};
