@@ -1,0 +1,150 @@
+use super::*;
+use crate::{Token, generate_token};
+
+fn agent(name: &str, tokens: &[&Token]) -> AgentSpec {
+    AgentSpec {
+        name: name.to_owned(),
+        token_sha256: tokens.iter().map(|token| token.digest()).collect(),
+        persona: None,
+        may_explain: true,
+        halted: false,
+        rate: None,
+    }
+}
+
+fn operator(name: &str, token: &Token, roles: &[&str]) -> OperatorSpec {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    OperatorSpec { name: name.to_owned(), token_sha256: vec![token.digest()], roles }
+}
+
+fn tenant(name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>) -> TenantSpec {
+    TenantSpec { name: name.to_owned(), rate: None, agents, operators }
+}
+
+fn fails(tenants: &[TenantSpec]) -> (String, Problem) {
+    let error = Directory::new(tenants, None).unwrap_err();
+    (error.path, error.problem)
+}
+
+#[test]
+fn a_token_names_its_owner_and_nobody_else() {
+    let tokens: Vec<Token> = (0..5).map(|_| generate_token().unwrap()).collect();
+    let directory = Directory::new(
+        &[
+            tenant(
+                "one",
+                vec![agent("bot", &[&tokens[0], &tokens[1]])],
+                vec![operator("ann", &tokens[2], &["approver"])],
+            ),
+            tenant("two", vec![agent("bot", &[&tokens[3]])], vec![]),
+        ],
+        None,
+    )
+    .unwrap();
+    for (token, tenant) in [(0, "one"), (1, "one"), (3, "two")] {
+        let principal = directory.authenticate(tokens[token].expose()).unwrap();
+        assert_eq!(&**principal.tenant(), tenant);
+        assert_eq!(&*principal.agent().unwrap().name, "bot");
+        assert!(principal.operator().is_none());
+    }
+    let ann = directory.authenticate(tokens[2].expose()).unwrap();
+    assert!(ann.operator().unwrap().has(roles::APPROVER) && !ann.operator().unwrap().has(roles::ADMIN));
+    assert!(ann.agent().is_none());
+    let long = "x".repeat(MAX_TOKEN + 1);
+    for wrong in ["", "pct_", tokens[4].expose(), &tokens[0].digest().to_string(), &tokens[0].digest().hex(), &long] {
+        assert!(directory.authenticate(wrong).is_none(), "{wrong}");
+    }
+    assert!(directory.open_agent().is_none());
+    assert_eq!(directory.tenants(), ["one".into(), "two".into()]);
+}
+
+#[test]
+fn open_mode_has_one_agent_without_a_token() {
+    let token = generate_token().unwrap();
+    let directory = Directory::open(vec![operator("owner", &token, &["approver", "admin"])]).unwrap();
+    let local = directory.open_agent().unwrap();
+    assert_eq!((&*local.tenant, &*local.name), (OPEN_TENANT, OPEN_AGENT));
+    assert!(directory.authenticate("").is_none());
+    assert!(directory.authenticate(token.expose()).unwrap().operator().is_some());
+}
+
+#[test]
+fn halted_agents_and_spent_limits_are_refused() {
+    let mut slow = agent("slow", &[]);
+    slow.rate = Some(RateLimit { per_second: 0.1, burst: 2 });
+    let mut stopped = agent("stopped", &[]);
+    stopped.halted = true;
+    let spec = [tenant("one", vec![slow, stopped, agent("free", &[])], vec![])];
+    let directory = Directory::new(&spec, None).unwrap();
+    assert_eq!(directory.admit("one", "stopped"), Err(Refused::Halted));
+    assert_eq!(directory.admit("one", "nobody"), Err(Refused::Unknown));
+    assert_eq!(directory.admit("two", "free"), Err(Refused::Unknown));
+    for _ in 0..100 {
+        assert_eq!(directory.admit("one", "free"), Ok(()));
+    }
+    assert_eq!(directory.admit("one", "slow"), Ok(()));
+    assert_eq!(directory.admit("one", "slow"), Ok(()));
+    assert_eq!(directory.admit("one", "slow"), Err(RateLimited { retry_after_s: 10 }.into()));
+
+    // A reload does not refill what is spent.
+    let next = Directory::new(&spec, Some(&directory)).unwrap();
+    assert!(matches!(next.admit("one", "slow"), Err(Refused::RateLimited(_))));
+    assert_eq!(Directory::new(&spec, None).unwrap().admit("one", "slow"), Ok(()));
+}
+
+#[test]
+fn a_tenant_limit_counts_all_its_agents_and_costs_them_nothing_when_it_refuses() {
+    let mut own = agent("a", &[]);
+    own.rate = Some(RateLimit { per_second: 0.1, burst: 2 });
+    let mut spec = tenant("one", vec![own, agent("b", &[])], vec![]);
+    spec.rate = Some(RateLimit { per_second: 0.1, burst: 2 });
+    let directory = Directory::new(std::slice::from_ref(&spec), None).unwrap();
+    assert_eq!(directory.admit("one", "b"), Ok(()));
+    assert_eq!(directory.admit("one", "a"), Ok(()));
+    assert!(directory.admit("one", "b").is_err());
+    assert!(directory.admit("one", "a").is_err());
+
+    spec.rate = None;
+    let directory = Directory::new(&[spec], Some(&directory)).unwrap();
+    assert_eq!(directory.admit("one", "a"), Ok(()), "the refused call was given back");
+    assert!(directory.admit("one", "a").is_err());
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let token = generate_token().unwrap();
+    assert_eq!(fails(&[tenant("a b", vec![], vec![])]), ("tenant[0].name".into(), Problem::Label));
+    assert_eq!(
+        fails(&[tenant("a", vec![], vec![]), tenant("a", vec![], vec![])]),
+        ("tenant[1].name".into(), Problem::Duplicate)
+    );
+    assert_eq!(
+        fails(&[tenant("a", vec![agent("x", &[]), agent("x", &[])], vec![])]),
+        ("tenant[0].agent[1].name".into(), Problem::Duplicate)
+    );
+    assert_eq!(
+        fails(&[tenant("a", vec![agent("x", &[&token])], vec![operator("o", &token, &[])])]),
+        ("tenant[0].operator[0].token_sha256[0]".into(), Problem::SharedToken)
+    );
+    assert_eq!(
+        fails(&[tenant("a", vec![agent("x", &[&token, &token])], vec![])]),
+        ("tenant[0].agent[0].token_sha256[1]".into(), Problem::SharedToken)
+    );
+    assert_eq!(
+        fails(&[tenant("a", vec![], vec![operator("o", &token, &["viewer", "b d"])])]),
+        ("tenant[0].operator[0].roles[1]".into(), Problem::Label)
+    );
+    let mut bad = agent("x", &[]);
+    bad.rate = Some(RateLimit { per_second: f64::NAN, burst: 1 });
+    assert_eq!(fails(&[tenant("a", vec![bad], vec![])]), ("tenant[0].agent[0].rate".into(), Problem::Rate));
+    let mut bad = agent("x", &[]);
+    bad.persona = Some("p".repeat(MAX_PERSONA + 1));
+    assert_eq!(fails(&[tenant("a", vec![bad], vec![])]), ("tenant[0].agent[0].persona".into(), Problem::Persona));
+}
+
+#[test]
+fn debug_output_shows_no_token() {
+    let token = generate_token().unwrap();
+    let directory = Directory::new(&[tenant("one", vec![agent("bot", &[&token])], vec![])], None).unwrap();
+    assert!(!format!("{directory:?}").contains(token.expose()));
+}
