@@ -1,1 +1,22 @@
 //! The text front end of the detectors: folding and decoding with a way back to the original bytes.
+//!
+//! [`Views::new`] turns one string into the forms a reader (a model, a shell, a browser) may see in it: folded
+//! (look-alike letters, full width, accents, invisible characters), unescaped (JSON and percent escapes, character
+//! references), decoded (base64, hex, hidden tag characters) and joined (`s p a c e d` letters), up to two layers deep.
+//! [`Views::origin`] leads from a place in any of them back to bytes of the original. [`Lexicon`] finds many words in one
+//! pass, whatever their case, white space and leet spelling.
+//!
+//! Work is bounded by [`Limits`]; a plain ASCII text is borrowed, not copied.
+#![forbid(unsafe_code)]
+
+pub use crate::hidden::{Hidden, HiddenKind, hidden};
+pub use crate::lexicon::{Hit, Lexicon, LexiconError};
+pub use crate::views::{Kind, Limits, View, Views};
+
+mod confusables;
+mod decode;
+mod fold;
+mod hidden;
+mod lexicon;
+mod map;
+mod views;

@@ -1,0 +1,385 @@
+//! Decoders: escapes inside a text, and encoded runs.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::map::{Map, Writer};
+use crate::views::Kind;
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// Shortest run taken for base64 or hex: 12 bytes of text in base64, 8 in hex.
+const SHORTEST: usize = 16;
+
+/// Undoes backslash escapes (JSON, C, shell), percent escapes and character references in one pass; none where there is
+/// nothing to undo.
+pub(crate) fn unescape(text: &str, longest: usize) -> Option<(String, Map)> {
+    let first = memchr::memchr3(b'\\', b'%', b'&', text.as_bytes())?;
+    let form = !text.bytes().take(longest).any(|byte| byte.is_ascii_whitespace());
+    let mut out = Writer::default();
+    let mut done = 0;
+    let mut at = first;
+    while at < text.len() && out.len() < longest {
+        let rest = text.get(at..)?;
+        let plus = form && rest.starts_with('+');
+        if let Some((made, taken)) = if plus { Some((" ".to_owned(), 1)) } else { escape(rest) } {
+            if done < at {
+                out.put(text.get(done..at)?, done, at);
+            }
+            out.put(&made, at, at + taken);
+            at += taken;
+            done = at;
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+        let marked = |byte: &u8| matches!(byte, b'\\' | b'%' | b'&') || (form && *byte == b'+');
+        match text.as_bytes().get(at..).and_then(|rest| rest.iter().position(marked)) {
+            Some(next) => at += next,
+            None => break,
+        }
+    }
+    if done == 0 {
+        return None;
+    }
+    let stop = text.floor_char_boundary(text.len().min(done + longest));
+    if done < stop {
+        out.put(text.get(done..stop)?, done, stop);
+    }
+    Some(out.finish(text.len()))
+}
+
+/// The escape at the start of `rest`: what it stands for and how long it is.
+fn escape(rest: &str) -> Option<(String, usize)> {
+    match rest.as_bytes().first()? {
+        b'\\' => backslash(rest),
+        b'%' => percent(rest),
+        b'&' => reference(rest),
+        _ => None,
+    }
+}
+
+fn backslash(rest: &str) -> Option<(String, usize)> {
+    let bytes = rest.as_bytes();
+    let short = |c: char| Some((c.to_string(), 2));
+    match bytes.get(1)? {
+        b'n' => short('\n'),
+        b'r' => short('\r'),
+        b't' => short('\t'),
+        b'"' => short('"'),
+        b'\'' => short('\''),
+        b'\\' => short('\\'),
+        b'/' => short('/'),
+        b'x' => {
+            // A run of them is one text in UTF-8.
+            let (codes, taken) = pairs(rest, "\\x")?;
+            Some((String::from_utf8(codes).ok()?, taken))
+        }
+        b'u' if bytes.get(2) == Some(&b'{') => {
+            let close = memchr::memchr(b'}', bytes.get(..12.min(bytes.len()))?)?;
+            let code = u32::from_str_radix(rest.get(3..close)?, 16).ok()?;
+            Some((char::from_u32(code)?.to_string(), close + 1))
+        }
+        b'u' => {
+            let unit = |at: usize| u16::from_str_radix(rest.get(at..at + 4)?, 16).ok();
+            let first = unit(2)?;
+            if let Some(c) = char::from_u32(u32::from(first)) {
+                return Some((c.to_string(), 6));
+            }
+            let second = rest.get(6..8).filter(|next| *next == "\\u").and_then(|_| unit(8))?;
+            let c = char::decode_utf16([first, second]).next()?.ok()?;
+            Some((c.to_string(), 12))
+        }
+        _ => None,
+    }
+}
+
+fn percent(rest: &str) -> Option<(String, usize)> {
+    let (codes, taken) = pairs(rest, "%")?;
+    match String::from_utf8(codes) {
+        Ok(text) => Some((text, taken)),
+        // Up to the first byte that is no text.
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8(error.into_bytes().get(..valid)?.to_vec()).ok()?;
+            (valid > 0).then_some((text, valid * 3))
+        }
+    }
+}
+
+/// Bytes of a run of `prefix` + two hex digits, at most 4096 of them, and its length.
+fn pairs(rest: &str, prefix: &str) -> Option<(Vec<u8>, usize)> {
+    let mut codes = Vec::new();
+    let mut at = 0;
+    while codes.len() < 4096
+        && let Some(digits) = rest.get(at..).and_then(|rest| rest.strip_prefix(prefix)).and_then(|rest| rest.get(..2))
+        && let Some(code) = hex_pair(digits.as_bytes())
+    {
+        codes.push(code);
+        at += prefix.len() + 2;
+    }
+    (!codes.is_empty()).then_some((codes, at))
+}
+
+fn reference(rest: &str) -> Option<(String, usize)> {
+    let close = memchr::memchr(b';', rest.as_bytes().get(..12.min(rest.len()))?)?;
+    let name = rest.get(1..close)?;
+    let c = match name {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        "nbsp" => ' ',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)?
+        }
+    };
+    Some((c.to_string(), close + 1))
+}
+
+/// Runs of base64 or hex in `text` that decode to readable text, in order: where, how and what. At most `most` of them
+/// and `longest` bytes decoded.
+pub(crate) fn runs(text: &str, most: usize, longest: usize) -> Vec<(Range<usize>, Kind, String)> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut left = longest;
+    // A run of SHORTEST bytes covers a multiple of SHORTEST: most of the text need not be looked at.
+    let mut at = SHORTEST - 1;
+    let mut done = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if !is_code(byte) {
+            at += SHORTEST;
+            continue;
+        }
+        let start =
+            bytes.get(done..at).map_or(0, |before| before.iter().rev().take_while(|byte| is_code(**byte)).count());
+        let start = at - start;
+        let end = run_end(bytes, at);
+        done = end;
+        at = end + SHORTEST;
+        if end - start < SHORTEST {
+            continue;
+        }
+        let Some(run) = text.get(start..end) else { continue };
+        let Some((kind, decoded)) = decode(run, left) else { continue };
+        left = left.saturating_sub(decoded.len());
+        found.push((start..end, kind, decoded));
+        if found.len() == most || left == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// Where the run around `at` ends; a line break is part of it when the line before it is a full one.
+fn run_end(bytes: &[u8], at: usize) -> usize {
+    let mut line = at;
+    let mut end = at;
+    loop {
+        while bytes.get(end).is_some_and(|byte| is_code(*byte)) {
+            end += 1;
+        }
+        let stop = end;
+        while bytes.get(end) == Some(&b'=') && end - stop < 2 {
+            end += 1;
+        }
+        if end > stop {
+            return end;
+        }
+        let next = match bytes.get(end..end + 2) {
+            Some(b"\r\n") => end + 2,
+            Some([b'\n', _]) => end + 1,
+            _ => return end,
+        };
+        if end - line < 48 || !bytes.get(next).is_some_and(|byte| is_code(*byte)) {
+            return end;
+        }
+        (line, end) = (next, next);
+    }
+}
+
+fn is_code(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+fn decode(run: &str, longest: usize) -> Option<(Kind, String)> {
+    let bytes = run.as_bytes();
+    if bytes.iter().all(u8::is_ascii_hexdigit) && bytes.len().is_multiple_of(2) {
+        let codes: Option<Vec<u8>> = bytes.chunks_exact(2).take(longest).map(hex_pair).collect();
+        if let Some(text) = readable(codes?) {
+            return Some((Kind::Hex, text));
+        }
+    }
+    // Words and paths are runs too: base64 of text mixes cases.
+    if !(bytes.iter().any(u8::is_ascii_uppercase) && bytes.iter().any(u8::is_ascii_lowercase)) {
+        return None;
+    }
+    let url = bytes.iter().any(|byte| matches!(byte, b'-' | b'_'));
+    let engine = if url { &URL } else { &STANDARD };
+    // The first characters tell whether it is worth more.
+    let head = engine.decode(bytes.get(..SHORTEST)?).ok()?;
+    if !head.iter().all(|byte| *byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t' | 0)) {
+        return None;
+    }
+    let wrapped = bytes.contains(&b'\n');
+    let cut = if url || wrapped { None } else { Some(bytes.get(..bytes.len().min(longest / 3 * 4 + 4))?) };
+    let decoded = match cut {
+        Some(bytes) => lenient(engine, bytes)?,
+        None => {
+            let joined: Vec<u8> =
+                bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(longest).collect();
+            lenient(engine, &joined)?
+        }
+    };
+    Some((Kind::Base64, readable(decoded)?))
+}
+
+/// Decodes all whole groups; a last single character is dropped.
+fn lenient(engine: &GeneralPurpose, bytes: &[u8]) -> Option<Vec<u8>> {
+    let end = bytes.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let end = if end % 4 == 1 { end - 1 } else { end };
+    engine.decode(bytes.get(..end)?).ok()
+}
+
+fn hex_pair(pair: &[u8]) -> Option<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)
+}
+
+/// The bytes as text, if they are text: UTF-8, or UTF-16 as PowerShell takes it, with nearly nothing unprintable.
+fn readable(bytes: Vec<u8>) -> Option<String> {
+    let wide =
+        bytes.len() >= 8 && bytes.iter().skip(1).step_by(2).filter(|byte| **byte == 0).count() * 5 >= bytes.len() * 2;
+    let text = if wide {
+        let units =
+            bytes.chunks_exact(2).map(|pair| pair.iter().rev().fold(0u16, |unit, byte| unit << 8 | u16::from(*byte)));
+        char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect()
+    } else {
+        match String::from_utf8(bytes) {
+            Ok(text) => text,
+            // A cut at the end may split a character.
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let bytes = error.into_bytes();
+                if bytes.len() - valid > 4 {
+                    return None;
+                }
+                String::from_utf8(bytes.get(..valid)?.to_vec()).ok()?
+            }
+        }
+    };
+    let (mut odd, mut all) = (0usize, 0usize);
+    for c in text.chars() {
+        all += 1;
+        odd += usize::from(c == '\u{fffd}' || (c.is_control() && !matches!(c, '\n' | '\r' | '\t')));
+    }
+    (all >= 6 && odd * 20 <= all).then_some(text)
+}
+
+/// The text hidden in tag characters and runs of variation selectors, with its place.
+pub(crate) fn invisible(text: &str, most: usize) -> Vec<(Range<usize>, Kind, String)> {
+    let mut found = Vec::new();
+    for hidden in crate::hidden::hidden(text) {
+        let chars = text.get(hidden.range.clone()).unwrap_or("").chars().map(|c| c as u32);
+        let (kind, decoded) = match hidden.kind {
+            crate::HiddenKind::Tags => {
+                let letters = chars.filter_map(|code| char::from_u32(code.checked_sub(0xe0000)?));
+                (Kind::Tags, Some(letters.filter(|c| matches!(c, ' '..='~')).collect::<String>()))
+            }
+            crate::HiddenKind::Selectors => {
+                let bytes: Vec<u8> = chars
+                    .filter_map(|code| {
+                        u8::try_from(if code >= 0xe0100 { code - 0xe0100 + 16 } else { code - 0xfe00 }).ok()
+                    })
+                    .collect();
+                (Kind::Selectors, String::from_utf8(bytes).ok())
+            }
+            _ => continue,
+        };
+        if let Some(decoded) = decoded.filter(|decoded| decoded.len() >= 3) {
+            found.push((hidden.range, kind, decoded));
+            if found.len() == most {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Letters set apart by single marks (`i g n o r e`, `i.g.n.o.r.e`) joined; a wider gap stays as a space.
+pub(crate) fn joined(text: &str, most: usize) -> Vec<(Range<usize>, String, Map)> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    // Eight letters and their marks cover a multiple of 8 with two letters on.
+    let mut at = 0;
+    while at + 4 < bytes.len() && found.len() < most {
+        let Some(phase) = apart(bytes, at) else {
+            at += 8;
+            continue;
+        };
+        let mark = bytes.get(at + phase + 1).copied().unwrap_or(b' ');
+        let mut start = at + phase;
+        while start >= 2
+            && bytes.get(start - 1) == Some(&mark)
+            && bytes.get(start - 2).is_some_and(u8::is_ascii_alphanumeric)
+            && (start == 2 || !bytes.get(start - 3).is_some_and(u8::is_ascii_alphanumeric))
+        {
+            start -= 2;
+        }
+        let mut out = Writer::default();
+        let mut letters = 0;
+        let mut next = start;
+        while let Some(letter) = text.get(next..next + 1)
+            && letter.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        {
+            out.put(letter, next, next + 1);
+            letters += 1;
+            next += 1;
+            let gap = bytes
+                .get(next..)
+                .map_or(0, |rest| rest.iter().take(4).take_while(|byte| **byte == mark || **byte == b' ').count());
+            if gap == 0 {
+                break;
+            }
+            let alone = bytes.get(next + gap).is_some_and(u8::is_ascii_alphanumeric)
+                && !bytes.get(next + gap + 1).is_some_and(u8::is_ascii_alphanumeric);
+            if !alone {
+                break;
+            }
+            out.put(if gap > 1 { " " } else { "" }, next, next + gap);
+            next += gap;
+        }
+        if letters >= 6 {
+            let (joined, map) = out.finish(text.len());
+            found.push((start..next, joined, map));
+        }
+        at = next.max(at + 8);
+    }
+    found
+}
+
+/// Whether single letters with one mark between them lie at `at`: the distance to the first of them.
+fn apart(bytes: &[u8], at: usize) -> Option<usize> {
+    [0, 1].into_iter().find(|phase| {
+        let byte = |offset: usize| bytes.get(at + phase + offset).copied().unwrap_or(0);
+        let (one, two) = (byte(1), byte(3));
+        byte(0).is_ascii_alphanumeric()
+            && matches!(one, b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b',')
+            && byte(2).is_ascii_alphanumeric()
+            && (two == one || two == b' ')
+            && byte(4).is_ascii_alphanumeric()
+            && !byte(5).is_ascii_alphanumeric()
+    })
+}
