@@ -142,6 +142,8 @@ pub mod codes {
     pub const APPROVAL_DENIED: &str = "approval_denied";
     /// Nobody decided the parked call in time.
     pub const APPROVAL_EXPIRED: &str = "approval_expired";
+    /// The caller gave up while the call was parked.
+    pub const APPROVAL_CANCELLED: &str = "approval_cancelled";
     /// The call was made for a tenant without a pipeline.
     pub const NO_PIPELINE: &str = "no_pipeline";
     /// The upstream could not be reached or did not answer properly.

@@ -1,0 +1,323 @@
+use std::sync::Arc;
+
+use portcullis_model::{Approver, Digest, Phase, Plan, Reason};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Longest time a call stays parked; plans that ask for more get this.
+pub const MAX_DEADLINE_SECONDS: u32 = 30 * 24 * 3600;
+/// Most bytes of an operator's comment.
+pub const MAX_COMMENT: usize = 1024;
+
+/// Reasons shown to the approver; the ledger has them all.
+const MAX_REASONS: usize = 16;
+const MAX_MESSAGE: usize = 512;
+const MAX_SUMMARY: usize = 1024;
+const MAX_APPROVERS: usize = 64;
+const MAX_STEPS: usize = 16;
+const MAX_CHANNELS: usize = 16;
+const MAX_NAME: usize = 256;
+
+/// Where an approval stands. All but `Pending` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nobody, or not enough people, decided.
+    Pending,
+    /// The call may run, once.
+    Approved,
+    /// An approver refused it.
+    Denied,
+    /// The deadline passed.
+    Expired,
+    /// The caller does not want it any more.
+    Cancelled,
+}
+
+/// A parked call. Bound to one call (by digest) and to the generation that judged it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Its id, ordered by time.
+    pub id: Uuid,
+    /// Owner of the call.
+    pub tenant: Arc<str>,
+    /// Who made the call.
+    pub agent: Arc<str>,
+    /// The run of the agent.
+    pub session: Option<Arc<str>>,
+    /// Owner of the tool.
+    pub upstream: Option<Arc<str>>,
+    /// Tool name.
+    pub tool: Arc<str>,
+    /// What was judged.
+    pub phase: Phase,
+    /// Id of the call that was parked.
+    pub call: Uuid,
+    /// [`portcullis_model::Call::digest`] of that call: tenant, agent, session, upstream, tool, arguments.
+    pub digest: Digest,
+    /// The generation that judged.
+    pub generation: Digest,
+    /// Who decides.
+    pub plan: Plan,
+    /// Why the call was parked: at most 16, strongest first.
+    pub reasons: Vec<Reason>,
+    /// Milliseconds since the Unix epoch at which it was parked.
+    pub created_ms: u64,
+    /// Milliseconds since the Unix epoch at which it expires if nobody decides.
+    pub deadline_ms: u64,
+    /// Where it stands. See [`state_at`](Self::state_at) for what to act on.
+    pub state: State,
+    /// Who voted, in order.
+    pub votes: Vec<Vote>,
+    /// Milliseconds since the Unix epoch at which it became final.
+    pub ended_ms: Option<u64>,
+    /// Milliseconds since the Unix epoch until which an approved call can be released.
+    pub use_by_ms: Option<u64>,
+    /// Milliseconds since the Unix epoch at which the approved call was released.
+    pub released_ms: Option<u64>,
+}
+
+/// One operator's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// Who.
+    pub operator: Arc<str>,
+    /// Whether the call may run.
+    pub approve: bool,
+    /// Why, in the operator's words.
+    pub comment: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// Why a router's plan cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nobody may decide, nobody has to, or there is no time.
+    #[error("the plan needs at least one approver, a quorum of at least 1 and a deadline of at least one second")]
+    Empty,
+    /// A list or name is too long.
+    #[error(
+        "the plan is too large: at most {MAX_APPROVERS} approvers and {MAX_CHANNELS} channels per step, {MAX_STEPS} \
+         steps, {MAX_NAME} bytes per name"
+    )]
+    Size,
+}
+
+/// Why a vote does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError {
+    /// The tenant has no such approval.
+    #[error("there is no such approval")]
+    Unknown,
+    /// It is final.
+    #[error("the approval is {} already", .0.as_str())]
+    Ended(State),
+    /// The plan names others.
+    #[error("the plan of this approval names other approvers")]
+    NotEligible,
+    /// The operator has the name of the agent that made the call.
+    #[error("nobody approves their own call")]
+    SelfApproval,
+    /// The operator approved before.
+    #[error("this operator has approved already; another approver is needed")]
+    Voted,
+    /// The comment is too long.
+    #[error("a comment has at most {MAX_COMMENT} bytes")]
+    Comment,
+    /// Another change of this approval is being made durable.
+    #[error("another change of this approval is being recorded; try again in a moment")]
+    Busy,
+}
+
+/// Why an approved call is not released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseError {
+    /// The tenant has no such approval.
+    #[error("there is no such approval")]
+    Unknown,
+    /// Not approved.
+    #[error("the approval is {}", .0.as_str())]
+    NotApproved(State),
+    /// Released before.
+    #[error("the approved call was released already; an approval is good for one call")]
+    Used,
+    /// Approved too long ago.
+    #[error("the approval was not used in time")]
+    TooLate,
+    /// Another change of this approval is being made durable.
+    #[error("another change of this approval is being recorded; try again in a moment")]
+    Busy,
+}
+
+impl State {
+    /// The word used on the wire and in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it never changes again.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self != Self::Pending
+    }
+}
+
+impl Approval {
+    /// The state to act on: a deadline counts from its very moment on, also before its expiry is recorded.
+    #[must_use]
+    pub fn state_at(&self, now_ms: u64) -> State {
+        if self.state == State::Pending && now_ms >= self.deadline_ms { State::Expired } else { self.state }
+    }
+
+    /// Whether the call can still run because of it: pending in time, or approved, unused and not too old.
+    #[must_use]
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        match self.state_at(now_ms) {
+            State::Pending => true,
+            State::Approved => self.released_ms.is_none() && self.use_by_ms.is_some_and(|use_by| now_ms < use_by),
+            State::Denied | State::Expired | State::Cancelled => false,
+        }
+    }
+
+    /// How many operators have approved.
+    #[must_use]
+    pub fn approvals(&self) -> u32 {
+        u32::try_from(self.votes.iter().filter(|vote| vote.approve).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the plan asks this operator, counting the escalation steps that are due.
+    #[must_use]
+    pub fn asks(&self, operator: &str, roles: &[String], now_ms: u64) -> bool {
+        let fits = |approver: &Approver| match approver {
+            Approver::Role(role) => roles.contains(role),
+            Approver::Operator(name) => name == operator,
+        };
+        let due = |after: u32| now_ms >= self.created_ms.saturating_add(u64::from(after) * 1000);
+        self.plan.approvers.iter().any(fits)
+            || self.plan.escalation.iter().filter(|step| due(step.after_seconds)).any(|s| s.approvers.iter().any(fits))
+    }
+
+    /// The approval after a vote. One refusal is final; as many approvals as the quorum, by different operators, are too.
+    pub(crate) fn voted(&self, vote: Vote, roles: &[String], use_within_ms: u64) -> Result<Self, DecideError> {
+        let now_ms = vote.time_ms;
+        match self.state_at(now_ms) {
+            State::Pending => {}
+            ended => return Err(DecideError::Ended(ended)),
+        }
+        if vote.comment.as_ref().is_some_and(|comment| comment.len() > MAX_COMMENT) {
+            return Err(DecideError::Comment);
+        }
+        if !self.asks(&vote.operator, roles, now_ms) {
+            return Err(DecideError::NotEligible);
+        }
+        if vote.approve {
+            if vote.operator.eq_ignore_ascii_case(&self.agent) {
+                return Err(DecideError::SelfApproval);
+            }
+            if self.votes.iter().any(|earlier| earlier.operator == vote.operator) {
+                return Err(DecideError::Voted);
+            }
+        }
+        let mut next = self.clone();
+        let denied = !vote.approve;
+        next.votes.push(vote);
+        if denied {
+            next.end(State::Denied, now_ms);
+        } else if next.approvals() >= next.plan.quorum {
+            next.end(State::Approved, now_ms);
+            next.use_by_ms = Some(now_ms.saturating_add(use_within_ms));
+        }
+        Ok(next)
+    }
+
+    /// The approval after its deadline; `None` if that has not passed or it is final.
+    pub(crate) fn expired(&self, now_ms: u64) -> Option<Self> {
+        (self.state == State::Pending && now_ms >= self.deadline_ms).then(|| self.ended(State::Expired, now_ms))
+    }
+
+    /// The approval after the caller gave up; `None` if it is final.
+    pub(crate) fn cancelled(&self, now_ms: u64) -> Option<Self> {
+        (self.state_at(now_ms) == State::Pending).then(|| self.ended(State::Cancelled, now_ms))
+    }
+
+    /// The approval after its single use.
+    pub(crate) fn released(&self, now_ms: u64) -> Result<Self, ReleaseError> {
+        match self.state_at(now_ms) {
+            State::Approved => {}
+            other => return Err(ReleaseError::NotApproved(other)),
+        }
+        if self.released_ms.is_some() {
+            return Err(ReleaseError::Used);
+        }
+        if !self.is_live(now_ms) {
+            return Err(ReleaseError::TooLate);
+        }
+        Ok(Self { released_ms: Some(now_ms), ..self.clone() })
+    }
+
+    fn ended(&self, state: State, now_ms: u64) -> Self {
+        let mut next = self.clone();
+        next.end(state, now_ms);
+        next
+    }
+
+    fn end(&mut self, state: State, now_ms: u64) {
+        self.state = state;
+        self.ended_ms = Some(now_ms);
+    }
+}
+
+/// The plan as it is kept: checked, its deadline capped, its summary shortened.
+pub(crate) fn check_plan(plan: &Plan) -> Result<Plan, PlanError> {
+    if plan.approvers.is_empty() || plan.quorum == 0 || plan.deadline_seconds == 0 {
+        return Err(PlanError::Empty);
+    }
+    let name_fits = |approver: &Approver| match approver {
+        Approver::Role(name) | Approver::Operator(name) => name.len() <= MAX_NAME,
+    };
+    let list_fits = |approvers: &[Approver], channels: &[String]| {
+        approvers.len() <= MAX_APPROVERS
+            && channels.len() <= MAX_CHANNELS
+            && approvers.iter().all(name_fits)
+            && channels.iter().all(|channel| channel.len() <= MAX_NAME)
+    };
+    if !list_fits(&plan.approvers, &plan.channels)
+        || plan.escalation.len() > MAX_STEPS
+        || !plan.escalation.iter().all(|step| list_fits(&step.approvers, &step.channels))
+    {
+        return Err(PlanError::Size);
+    }
+    Ok(Plan {
+        deadline_seconds: plan.deadline_seconds.min(MAX_DEADLINE_SECONDS),
+        summary: shortened(&plan.summary, MAX_SUMMARY),
+        ..plan.clone()
+    })
+}
+
+/// The reasons as they are kept.
+pub(crate) fn check_reasons(reasons: &[Reason]) -> Vec<Reason> {
+    let kept = reasons.iter().take(MAX_REASONS);
+    kept.map(|reason| Reason { message: shortened(&reason.message, MAX_MESSAGE), ..reason.clone() }).collect()
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    const MARK: &str = "…";
+    let end = text.floor_char_boundary(most - MARK.len());
+    format!("{}{MARK}", text.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

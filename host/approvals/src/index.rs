@@ -1,0 +1,609 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use portcullis_model::{Call, Decision, Digest, Door, Draft, EntryKind, EntryReason, Mode, Plan, Reason, codes};
+use tokio::sync::watch;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::approval::{check_plan, check_reasons};
+use crate::{Approval, DecideError, PlanError, ReleaseError, State, Vote};
+
+/// Keys of all records start with this.
+pub const RECORDS: &[u8] = b"approval/";
+
+/// Version of the record format, the first byte of every record; JSON follows.
+const VERSION: u8 = 1;
+/// Finished approvals removed with each new one once a tenant has as many as are kept.
+const EVICT: usize = 2;
+
+/// How much is kept and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most undecided approvals of a tenant.
+    pub pending_per_tenant: usize,
+    /// Most undecided approvals of an agent, so that one cannot crowd out the others.
+    pub pending_per_agent: usize,
+    /// Most approvals of a tenant, finished ones included; the oldest finished ones make room.
+    pub kept_per_tenant: usize,
+    /// Milliseconds after the approval within which the call must be released.
+    pub use_within_ms: u64,
+}
+
+/// A call to be parked.
+#[derive(Clone, Copy, Debug)]
+pub struct ParkRequest<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// Its [`Call::digest`].
+    pub digest: Digest,
+    /// The generation that judged it.
+    pub generation: Digest,
+    /// Who decides.
+    pub plan: &'a Plan,
+    /// Why it is parked.
+    pub reasons: &'a [Reason],
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: u64,
+}
+
+/// An operator's answer. Name and roles come from the operator's credential.
+#[derive(Clone, Copy, Debug)]
+pub struct Ballot<'a> {
+    /// The tenant whose approval it is.
+    pub tenant: &'a str,
+    /// The approval.
+    pub id: Uuid,
+    /// Who answers.
+    pub operator: &'a str,
+    /// The roles it has.
+    pub roles: &'a [String],
+    /// Whether the call may run.
+    pub approve: bool,
+    /// Why.
+    pub comment: Option<&'a str>,
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: u64,
+}
+
+/// Something to be stored in the same atomic batch as the entry about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Starts with [`RECORDS`]; unique over all components.
+    pub key: Vec<u8>,
+    /// Content; `None` removes the record.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The call was parked.
+    Parked,
+    /// An operator voted; the approval may be final by it or not.
+    Voted(Vote),
+    /// The deadline passed.
+    Expired,
+    /// The caller gave up.
+    Cancelled,
+    /// The approved call is released, its only time.
+    Released,
+}
+
+/// A change that is worked out but not made. Holds the turn of its approval until it is committed or dropped.
+///
+/// Append [`records`](Self::records) with the entry, then [`commit`](Self::commit). Run both in a task that nobody
+/// cancels: a change that became durable but was dropped here comes into force only at the next start.
+#[derive(Debug)]
+#[must_use = "a change that is not committed is not made"]
+pub struct Change {
+    approvals: Approvals,
+    turn: Turn,
+    event: Event,
+    next: Arc<Approval>,
+    records: Vec<Record>,
+    evict: Vec<Uuid>,
+    time_ms: u64,
+}
+
+/// Why a call is not parked. The caller denies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParkError {
+    /// Too many calls of the tenant wait.
+    #[error("too many calls of this tenant are waiting for approval")]
+    TenantFull,
+    /// Too many calls of the agent wait.
+    #[error("too many calls of this agent are waiting for approval")]
+    AgentFull,
+    /// The router's plan cannot be followed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// A record that cannot be read. Its approval is unknown from now on, so its call is never released.
+#[derive(Debug, thiserror::Error)]
+#[error("the approval record {key} cannot be read: {problem}")]
+pub struct LoadError {
+    /// The record's key, printable.
+    pub key: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// The approvals of all tenants. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
+pub struct Approvals(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    index: Mutex<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    slots: HashMap<Uuid, Arc<Slot>>,
+    tenants: HashMap<Arc<str>, Tenant>,
+    /// The newest live approval of a call (which covers tenant and agent) under a generation.
+    live: HashMap<(Digest, Digest), Uuid>,
+    /// Deadlines of everything pending.
+    deadlines: BTreeSet<(u64, Uuid)>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    /// Ids are ordered by time. Approvals that are being parked are not in it.
+    ids: BTreeSet<Uuid>,
+    /// Those being parked included.
+    pending: usize,
+    pending_by_agent: HashMap<Arc<str>, usize>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    approval: watch::Sender<Arc<Approval>>,
+    busy: AtomicBool,
+}
+
+/// The right to change one approval.
+#[derive(Debug)]
+struct Turn(Arc<Slot>);
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { pending_per_tenant: 1000, pending_per_agent: 100, kept_per_tenant: 4000, use_within_ms: 15 * 60 * 1000 }
+    }
+}
+
+impl Approvals {
+    /// Approvals of an empty store.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Shared { limits, index: Mutex::default() }))
+    }
+
+    /// Approvals as stored: every record whose key starts with [`RECORDS`]. Those that cannot be read are told.
+    pub fn load(limits: Limits, records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> (Self, Vec<LoadError>) {
+        let approvals = Self::new(limits);
+        let mut errors = Vec::new();
+        for (key, value) in records {
+            match read_record(&key, &value) {
+                Ok(approval) => {
+                    let slot = Arc::new(Slot::new(Arc::new(approval)));
+                    approvals.index().insert(&slot);
+                }
+                Err(problem) => errors.push(LoadError { key: key.escape_ascii().to_string(), problem }),
+            }
+        }
+        (approvals, errors)
+    }
+
+    /// Parks a call. Not visible before [`Change::commit`].
+    ///
+    /// # Errors
+    /// Too many parked calls, or a plan that cannot be followed.
+    pub fn park(&self, request: &ParkRequest<'_>) -> Result<Change, ParkError> {
+        let ParkRequest { call, digest, generation, now_ms, .. } = *request;
+        let plan = check_plan(request.plan)?;
+        let approval = Arc::new(Approval {
+            id: id_at(now_ms),
+            tenant: Arc::clone(&call.tenant),
+            agent: Arc::clone(&call.agent),
+            session: call.session.clone(),
+            upstream: call.upstream.clone(),
+            tool: Arc::clone(&call.tool),
+            phase: call.phase,
+            call: call.id,
+            digest,
+            generation,
+            reasons: check_reasons(request.reasons),
+            created_ms: now_ms,
+            deadline_ms: now_ms.saturating_add(u64::from(plan.deadline_seconds) * 1000),
+            plan,
+            state: State::Pending,
+            votes: Vec::new(),
+            ended_ms: None,
+            use_by_ms: None,
+            released_ms: None,
+        });
+        let evict = self.index().reserve(&self.0.limits, &approval, now_ms)?;
+        let slot = Arc::new(Slot { approval: watch::Sender::new(Arc::clone(&approval)), busy: AtomicBool::new(true) });
+        let mut records = vec![record(&approval)];
+        records.extend(evict.iter().map(|id| Record { key: key(&approval.tenant, *id), value: None }));
+        let approvals = self.clone();
+        Ok(Change {
+            approvals,
+            turn: Turn(slot),
+            event: Event::Parked,
+            next: approval,
+            records,
+            evict,
+            time_ms: now_ms,
+        })
+    }
+
+    /// Counts an operator's answer.
+    ///
+    /// # Errors
+    /// Why it does not count. An approval of another tenant looks like none.
+    pub fn decide(&self, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
+        let slot = self.slot(ballot.tenant, ballot.id).ok_or(DecideError::Unknown)?;
+        let turn = slot.turn().ok_or(DecideError::Busy)?;
+        let vote = Vote {
+            operator: Arc::from(ballot.operator),
+            approve: ballot.approve,
+            comment: ballot.comment.map(str::to_owned),
+            time_ms: ballot.now_ms,
+        };
+        let next = turn.approval().voted(vote.clone(), ballot.roles, self.0.limits.use_within_ms)?;
+        Ok(self.change(turn, Event::Voted(vote), next, ballot.now_ms))
+    }
+
+    /// Ends an approval because the caller gave up; `None` if there is none, it is final or it is just being changed.
+    #[must_use = "a change that is not committed is not made"]
+    pub fn cancel(&self, tenant: &str, id: Uuid, now_ms: u64) -> Option<Change> {
+        let turn = self.slot(tenant, id)?.turn()?;
+        let next = turn.approval().cancelled(now_ms)?;
+        Some(self.change(turn, Event::Cancelled, next, now_ms))
+    }
+
+    /// Takes an approved call out for its single use.
+    ///
+    /// # Errors
+    /// Not approved, used before, or approved too long ago.
+    pub fn release(&self, tenant: &str, id: Uuid, now_ms: u64) -> Result<Change, ReleaseError> {
+        let slot = self.slot(tenant, id).ok_or(ReleaseError::Unknown)?;
+        let turn = slot.turn().ok_or(ReleaseError::Busy)?;
+        let next = turn.approval().released(now_ms)?;
+        Ok(self.change(turn, Event::Released, next, now_ms))
+    }
+
+    /// Expiries to be recorded: approvals whose deadline has passed, at most `limit`, the longest overdue first. Those
+    /// that are just being changed come another time.
+    #[must_use = "a change that is not committed is not made"]
+    pub fn overdue(&self, now_ms: u64, limit: usize) -> Vec<Change> {
+        let slots: Vec<_> = {
+            let index = self.index();
+            let due = index.deadlines.iter().take_while(|(deadline, _)| *deadline <= now_ms);
+            due.filter_map(|(_, id)| index.slots.get(id).cloned()).collect()
+        };
+        let changes = slots.iter().filter_map(|slot| {
+            let turn = slot.turn()?;
+            let next = turn.approval().expired(now_ms)?;
+            Some(self.change(turn, Event::Expired, next, now_ms))
+        });
+        changes.take(limit).collect()
+    }
+
+    /// One approval of a tenant.
+    #[must_use]
+    pub fn get(&self, tenant: &str, id: Uuid) -> Option<Arc<Approval>> {
+        self.slot(tenant, id).map(|slot| slot.approval())
+    }
+
+    /// The live approval of exactly this call under this generation: pending, or approved and not yet used.
+    #[must_use]
+    pub fn find(&self, call: Digest, generation: Digest, now_ms: u64) -> Option<Arc<Approval>> {
+        let index = self.index();
+        let approval = index.slots.get(index.live.get(&(call, generation))?)?.approval();
+        approval.is_live(now_ms).then_some(approval)
+    }
+
+    /// Approvals of a tenant, newest first, at most `limit`: those in `state` if given, older than `before` if given.
+    #[must_use]
+    pub fn list(
+        &self,
+        tenant: &str,
+        state: Option<State>,
+        before: Option<Uuid>,
+        limit: usize,
+        now_ms: u64,
+    ) -> Vec<Arc<Approval>> {
+        let index = self.index();
+        let Some(ids) = index.tenants.get(tenant).map(|tenant| &tenant.ids) else { return Vec::new() };
+        let older = ids.range(..before.unwrap_or(Uuid::max())).rev();
+        let approvals = older.filter_map(|id| index.slots.get(id)).map(|slot| slot.approval());
+        approvals.filter(|approval| state.is_none_or(|state| approval.state_at(now_ms) == state)).take(limit).collect()
+    }
+
+    /// How many approvals of all tenants are undecided.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.index().deadlines.len()
+    }
+
+    /// Waits until an approval is final, at most for `timeout` and not past its deadline; returns it as it is then.
+    pub async fn wait(&self, tenant: &str, id: Uuid, timeout: Duration, now_ms: u64) -> Option<Arc<Approval>> {
+        let mut changes = self.slot(tenant, id)?.approval.subscribe();
+        let deadline_ms = changes.borrow().deadline_ms;
+        let until = timeout.min(Duration::from_millis(deadline_ms.saturating_sub(now_ms)));
+        // Time-out, or forgotten while waiting: either way the last state is the answer.
+        let _ = tokio::time::timeout(until, changes.wait_for(|approval| approval.state.is_final())).await;
+        let approval = Arc::clone(&changes.borrow());
+        Some(approval)
+    }
+
+    fn change(&self, turn: Turn, event: Event, next: Approval, time_ms: u64) -> Change {
+        let next = Arc::new(next);
+        let records = vec![record(&next)];
+        Change { approvals: self.clone(), turn, event, next, records, evict: Vec::new(), time_ms }
+    }
+
+    fn slot(&self, tenant: &str, id: Uuid) -> Option<Arc<Slot>> {
+        let slot = self.index().slots.get(&id).cloned()?;
+        (&*slot.approval.borrow().tenant == tenant).then_some(())?;
+        Some(slot)
+    }
+
+    /// The index is consistent between any two statements that could panic, so a poisoned lock is still good.
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.0.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Change {
+    /// The approval as it will be.
+    #[must_use]
+    pub fn approval(&self) -> &Arc<Approval> {
+        &self.next
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// What must become durable in the same batch as the entry about it.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The entry about it. A parked or released call has none of its own: its records go with the entry of the verdict.
+    #[must_use]
+    pub fn draft(&self) -> Option<Draft> {
+        let (by, word): (Arc<str>, &str) = match &self.event {
+            Event::Parked | Event::Released => return None,
+            Event::Voted(vote) => (Arc::clone(&vote.operator), if vote.approve { "approved" } else { "denied" }),
+            Event::Expired => (Arc::from("portcullis"), "nobody decided in time"),
+            Event::Cancelled => (Arc::clone(&self.next.agent), "the caller gave up"),
+        };
+        let Approval { plan, state, .. } = &*self.next;
+        let (decision, code) = match state {
+            State::Pending => (None, None),
+            State::Approved => (Some(Decision::Allow), None),
+            State::Denied => (Some(Decision::Deny), Some(codes::APPROVAL_DENIED)),
+            State::Expired => (Some(Decision::Deny), Some(codes::APPROVAL_EXPIRED)),
+            State::Cancelled => (Some(Decision::Deny), Some(codes::APPROVAL_CANCELLED)),
+        };
+        let reason = |code: &str| EntryReason { code: code.to_owned(), plugin: "portcullis".to_owned() };
+        Some(Draft {
+            kind: EntryKind::Approval,
+            tenant: Arc::clone(&self.next.tenant),
+            id: self.next.call,
+            time_ms: self.time_ms,
+            agent: by,
+            session: self.next.session.clone(),
+            door: Door::Control,
+            upstream: self.next.upstream.clone(),
+            tool: Some(Arc::clone(&self.next.tool)),
+            phase: self.next.phase,
+            // Calls are parked only where verdicts take effect.
+            mode: Mode::Enforce,
+            decision,
+            reasons: code.map(reason).into_iter().collect(),
+            findings: Vec::new(),
+            plugins: Vec::new(),
+            generation: Some(self.next.generation),
+            approval: Some(self.next.id),
+            outcome: None,
+            duration_ms: None,
+            call_digest: Some(self.next.digest),
+            payload: None,
+            note: Some(format!("{word}; {} of {} approvals", self.next.approvals(), plan.quorum)),
+        })
+    }
+
+    /// Makes the change: call it once its records are durable. Wakes everybody who waits for the approval.
+    pub fn commit(mut self) -> Arc<Approval> {
+        let next = Arc::clone(&self.next);
+        {
+            let mut index = self.approvals.index();
+            if self.event == Event::Parked {
+                index.release_reservation(&next);
+                index.insert(&self.turn.0);
+                for id in std::mem::take(&mut self.evict) {
+                    index.remove(id);
+                }
+            } else {
+                index.replace(&self.turn.0, &next);
+            }
+        }
+        // From here on dropping must not undo anything.
+        self.event = Event::Released;
+        next
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        if self.event == Event::Parked {
+            self.approvals.index().release_reservation(&self.next);
+        }
+    }
+}
+
+impl Index {
+    /// Takes one of the tenant's and the agent's places; returns which finished approvals make room.
+    fn reserve(&mut self, limits: &Limits, approval: &Approval, now_ms: u64) -> Result<Vec<Uuid>, ParkError> {
+        let tenant = self.tenants.entry(Arc::clone(&approval.tenant)).or_default();
+        if tenant.pending >= limits.pending_per_tenant {
+            return Err(ParkError::TenantFull);
+        }
+        if tenant.pending_by_agent.get(&approval.agent).is_some_and(|count| *count >= limits.pending_per_agent) {
+            return Err(ParkError::AgentFull);
+        }
+        let mut evict = Vec::new();
+        if tenant.ids.len() >= limits.kept_per_tenant {
+            let finished = |id: &&Uuid| {
+                self.slots.get(id).is_none_or(|slot| {
+                    let approval = slot.approval.borrow();
+                    approval.state.is_final() && !approval.is_live(now_ms)
+                })
+            };
+            evict.extend(tenant.ids.iter().filter(finished).take(EVICT));
+            if evict.is_empty() {
+                return Err(ParkError::TenantFull);
+            }
+        }
+        tenant.count(&approval.agent);
+        Ok(evict)
+    }
+
+    /// Gives a place back.
+    fn release_reservation(&mut self, approval: &Approval) {
+        if let Some(tenant) = self.tenants.get_mut(&approval.tenant) {
+            tenant.uncount(&approval.agent);
+        }
+    }
+
+    /// Adds a new slot.
+    fn insert(&mut self, slot: &Arc<Slot>) {
+        let approval = slot.approval();
+        let tenant = self.tenants.entry(Arc::clone(&approval.tenant)).or_default();
+        tenant.ids.insert(approval.id);
+        if approval.state == State::Pending {
+            tenant.count(&approval.agent);
+            self.deadlines.insert((approval.deadline_ms, approval.id));
+        }
+        if matches!(approval.state, State::Pending | State::Approved) && approval.released_ms.is_none() {
+            self.live.insert((approval.digest, approval.generation), approval.id);
+        }
+        self.slots.insert(approval.id, Arc::clone(slot));
+    }
+
+    /// Puts the next state of an approval in its slot.
+    fn replace(&mut self, slot: &Slot, next: &Arc<Approval>) {
+        let before = slot.approval.send_replace(Arc::clone(next));
+        if before.state == State::Pending && next.state.is_final() {
+            self.deadlines.remove(&(next.deadline_ms, next.id));
+            self.release_reservation(next);
+        }
+        if next.released_ms.is_some() || matches!(next.state, State::Denied | State::Expired | State::Cancelled) {
+            self.forget_live(next);
+        }
+    }
+
+    /// Removes a finished approval.
+    fn remove(&mut self, id: Uuid) {
+        let Some(slot) = self.slots.remove(&id) else { return };
+        let approval = slot.approval();
+        if let Some(tenant) = self.tenants.get_mut(&approval.tenant) {
+            tenant.ids.remove(&id);
+        }
+        self.forget_live(&approval);
+    }
+
+    fn forget_live(&mut self, approval: &Approval) {
+        let key = (approval.digest, approval.generation);
+        if self.live.get(&key) == Some(&approval.id) {
+            self.live.remove(&key);
+        }
+    }
+}
+
+impl Tenant {
+    fn count(&mut self, agent: &Arc<str>) {
+        self.pending += 1;
+        *self.pending_by_agent.entry(Arc::clone(agent)).or_default() += 1;
+    }
+
+    fn uncount(&mut self, agent: &Arc<str>) {
+        self.pending = self.pending.saturating_sub(1);
+        if let Some(count) = self.pending_by_agent.get_mut(agent) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.pending_by_agent.remove(agent);
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(approval: Arc<Approval>) -> Self {
+        Self { approval: watch::Sender::new(approval), busy: AtomicBool::new(false) }
+    }
+
+    fn approval(&self) -> Arc<Approval> {
+        Arc::clone(&self.approval.borrow())
+    }
+
+    fn turn(self: &Arc<Self>) -> Option<Turn> {
+        let free = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        free.then(|| Turn(Arc::clone(self)))
+    }
+}
+
+impl Turn {
+    fn approval(&self) -> Arc<Approval> {
+        self.0.approval()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+fn id_at(now_ms: u64) -> Uuid {
+    let nanos = u32::try_from(now_ms % 1000 * 1_000_000).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1000, nanos))
+}
+
+fn key(tenant: &str, id: Uuid) -> Vec<u8> {
+    [RECORDS, tenant.as_bytes(), b"/", id.to_string().as_bytes()].concat()
+}
+
+fn record(approval: &Approval) -> Record {
+    // Plain structs of strings and numbers: nothing in them that JSON cannot hold.
+    let json = serde_json::to_vec(approval).unwrap_or_default();
+    Record { key: key(&approval.tenant, approval.id), value: Some([&[VERSION][..], &json].concat()) }
+}
+
+fn read_record(stored_key: &[u8], value: &[u8]) -> Result<Approval, String> {
+    match value.split_first() {
+        Some((&VERSION, json)) => {
+            let approval: Approval = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+            let fits = key(&approval.tenant, approval.id) == stored_key;
+            if fits { Ok(approval) } else { Err("it belongs to another approval".to_owned()) }
+        }
+        Some((version, _)) => Err(format!("it has version {version}, this build reads version {VERSION}")),
+        None => Err("it is empty".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
