@@ -12,7 +12,7 @@ macro_rules! detector {
                 let findings = $crate::glue::with(&SLOT, |plugin| {
                     $crate::Detector::inspect(plugin, &call.into(), &$crate::bindings::HostPayload)
                 })?;
-                Ok(findings.into_iter().map(::core::convert::Into::into).collect())
+                Ok($crate::bindings::lift(findings))
             }
         });
         #[cfg(not(target_family = "wasm"))]
