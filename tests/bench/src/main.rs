@@ -1,0 +1,110 @@
+//! Measures the built binary and its parts and writes `docs/benchmarks.md`.
+//!
+//! Wall-clock figures of a shared machine are noisy: every row is the median of several runs with its range, the time of
+//! one disk sync stands beside latencies, and fuel beside plugin times.
+#![forbid(unsafe_code)]
+
+mod figures;
+mod load;
+mod server;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use serde_json::Value;
+use test_suite::root;
+
+/// Measure and write docs/benchmarks.md.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Runs of each measurement.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Seconds of each closed loop.
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Only print; leave docs/benchmarks.md as it is.
+    #[arg(long)]
+    print: bool,
+}
+
+/// A row of the page.
+struct Row {
+    what: String,
+    figure: String,
+    bar: String,
+}
+
+impl Row {
+    fn new(what: impl Into<String>, figure: impl Into<String>, bar: &str) -> Self {
+        Self { what: what.into(), figure: figure.into(), bar: bar.to_owned() }
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut rows = Vec::new();
+    progress("plugins: fresh, warm, bare wasmtime, chain of 4, Rego");
+    rows.extend(example("portcullis-engine", "chain", arguments.runs)?);
+    progress("ledger: group commit at 1, 8 and 64 callers, verify");
+    rows.extend(example("portcullis-ledger", "bench", arguments.runs)?);
+    progress("server: inspect API, memory, cold start");
+    rows.extend(server::rows(&arguments)?);
+    let page = page(&rows)?;
+    println!("{page}");
+    if !arguments.print {
+        std::fs::write(root().join("docs/benchmarks.md"), page)?;
+    }
+    Ok(())
+}
+
+fn progress(what: &str) {
+    eprintln!("measuring {what} …");
+}
+
+/// Runs an example that measures a crate from inside. It prints one JSON object: `{"rows":[{"what","figure","bar"}]}`.
+fn example(package: &str, name: &str, runs: usize) -> Result<Vec<Row>> {
+    let path = root().join("target/release/examples").join(name);
+    ensure!(path.is_file(), "{package}: example {name} is not built; run `cargo xtask bench`");
+    let output = Command::new(&path).args(["--json", "--runs", &runs.to_string()]).current_dir(root()).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{package}: example {name} failed: {errors}");
+    let value: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("{package}: {name} printed no JSON"))?;
+    let rows = value.get("rows").and_then(Value::as_array).context("no rows")?;
+    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(rows.iter().map(|row| Row { what: text(row, "what"), figure: text(row, "figure"), bar: text(row, "bar") }).collect())
+}
+
+fn page(rows: &[Row]) -> Result<String> {
+    let mut out = String::from(
+        "# Benchmarks\n\nWritten by `cargo xtask bench` from a real run. Medians with [least to most] over the runs; fresh plugin \
+         instances with fuel and epochs on, real `fdatasync`, about 1 KiB of arguments. The machine was shared: read ratios, and \
+         repeat before quoting.\n\n",
+    );
+    writeln!(out, "Machine: {}.\n", machine())?;
+    writeln!(out, "| what | figure | first bar / goal |\n|---|---|---|")?;
+    for row in rows {
+        writeln!(out, "| {} | {} | {} |", row.what, row.figure, row.bar)?;
+    }
+    Ok(out)
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map_or("unknown", |(_, name)| name.trim());
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let version = Command::new("rustc").arg("--version").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let disk = if Path::new("/sys/block/vda").exists() { "virtual disk" } else { "disk" };
+    format!(
+        "{cores} cores of {model}, {disk}, Linux {}, {}, load before {}",
+        kernel.trim(),
+        version.unwrap_or_default().trim(),
+        load.split(' ').next().unwrap_or_default()
+    )
+}
