@@ -1,2 +1,13 @@
 //! The doors: HTTP server, inspect API, MCP, upstreams.
+//!
+//! A [door](doors) translates between its wire and the [gate]; the gate takes a call through limits, pipeline, ledger and
+//! approval. Pipelines, ledger, credentials and parked calls stand behind the traits of [ports].
 #![forbid(unsafe_code)]
+
+pub mod doors;
+pub mod events;
+pub mod gate;
+pub mod http;
+pub mod metrics;
+pub mod ports;
+pub mod upstream;

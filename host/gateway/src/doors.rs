@@ -1,0 +1,4 @@
+//! The ways in. A door translates between its wire and the gate; it decides nothing.
+
+pub mod inspect;
+pub mod mcp;

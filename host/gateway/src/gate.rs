@@ -1,0 +1,615 @@
+//! The life of a call after a door built it: cheap gates, generation, ledger, approval.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use portcullis_approvals::{Approval, Approvals, Ballot, Change, DecideError, ParkError, ParkRequest, State};
+use portcullis_model::{
+    Call, Decision, Digest, Document, Door, Draft, EntryFinding, EntryKind, EntryPlugin, EntryReason, Judgement, Mode,
+    Outcome, Phase, codes,
+};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::events::{Event, Events};
+use crate::metrics::Metrics;
+use crate::ports::{Admission, Attachment, Caller, EntryRef, Identity, Journal, JournalError, Judge};
+
+/// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work.
+const INLINE_BYTES: usize = 64 * 1024;
+/// Passed deadlines recorded in one go.
+const EXPIRE_AT_ONCE: usize = 256;
+/// Findings an entry keeps.
+const ENTRY_FINDINGS: usize = 64;
+
+/// What the gate stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// The pipelines.
+    pub judge: Arc<dyn Judge>,
+    /// The ledger.
+    pub journal: Arc<dyn Journal>,
+    /// Credentials, halts and limits.
+    pub identity: Arc<dyn Identity>,
+    /// Parked calls.
+    pub approvals: Approvals,
+}
+
+/// One gate for all doors. Everything that fails in it is a refusal.
+pub struct Gate {
+    ports: Ports,
+    metrics: Arc<Metrics>,
+    events: Events,
+    heavy: Arc<Semaphore>,
+}
+
+/// What became of a call, after its entry is durable.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// What the pipeline said; the true verdict in every mode.
+    pub judgement: Judgement,
+    /// Its entry.
+    pub entry: EntryRef,
+    /// The approval that a review waits for, or that released it.
+    pub approval: Option<Arc<Approval>>,
+    /// What the door must do.
+    pub effect: Effect,
+}
+
+/// What a door must do with a judged payload.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Pass it on as it is. In [`Mode::Observe`] always this.
+    Forward,
+    /// Pass this on in its place.
+    Replace(Arc<Document>),
+    /// Pass nothing on and say why.
+    Refuse,
+    /// Pass nothing on and name the approval.
+    Park,
+}
+
+/// Why there is no ruling. Every one of these is a refusal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// No durable entry, no verdict.
+    #[error("the ledger cannot be written, so nothing is allowed: {0}")]
+    LedgerUnavailable(String),
+    /// Over a rate limit or quota.
+    #[error("too many calls; try again in {retry_after_s} s")]
+    RateLimited {
+        /// Seconds until another try makes sense.
+        retry_after_s: u32,
+    },
+    /// An operator stopped the agent.
+    #[error("this agent is halted")]
+    Halted,
+    /// The tenant has no pipeline.
+    #[error("the tenant has no pipeline")]
+    NoPipeline,
+    /// All places for large payloads, or for parked calls, are taken.
+    #[error("too much work at once: {0}")]
+    Busy(&'static str),
+    /// A review without a plan for its approval that can be followed.
+    #[error("the call needs a decision, but the pipeline's router gave no plan that can be followed")]
+    NoPlan,
+    /// The task that worked on it went away.
+    #[error("the call could not be judged and recorded")]
+    Failed,
+}
+
+/// Why a vote has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VoteError {
+    /// It does not count.
+    #[error(transparent)]
+    Decide(#[from] DecideError),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+}
+
+impl GateError {
+    /// Stable code for wires and entries.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::LedgerUnavailable(_) => codes::LEDGER_UNAVAILABLE,
+            Self::RateLimited { .. } => codes::RATE_LIMITED,
+            Self::Halted => codes::AGENT_HALTED,
+            Self::NoPipeline => codes::NO_PIPELINE,
+            Self::Busy(_) => "busy",
+            Self::NoPlan => "no_plan",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<JournalError> for GateError {
+    fn from(error: JournalError) -> Self {
+        Self::LedgerUnavailable(error.to_string())
+    }
+}
+
+/// What the second entry of a call needs of the first.
+#[derive(Clone, Debug)]
+pub struct CallFacts {
+    call: Call,
+    door: Door,
+    digest: Digest,
+    mode: Mode,
+    generation: Digest,
+    approval: Option<Uuid>,
+    forwarded: Instant,
+}
+
+impl CallFacts {
+    /// Taken when the call is forwarded: the duration in the outcome counts from here.
+    #[must_use]
+    pub fn forwarded(call: &Call, door: Door, ruling: &Ruling) -> Self {
+        Self {
+            // The payload is not needed any more and may be large.
+            call: Call { payload: Arc::new(Document::empty()), ..call.clone() },
+            door,
+            digest: call.digest(),
+            mode: ruling.judgement.mode,
+            generation: ruling.judgement.generation,
+            approval: ruling.approval.as_ref().map(|approval| approval.id),
+            forwarded: Instant::now(),
+        }
+    }
+
+    /// Id of the call.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.call.id
+    }
+
+    /// The call of phase `result` for what the tool answered.
+    #[must_use]
+    pub fn result(&self, payload: Arc<Document>) -> Call {
+        Call { phase: Phase::Result, payload, time_ms: now_ms(), ..self.call.clone() }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Gate {
+    /// A gate on these ports. `heavy` payloads (over 64 KiB) are judged at once at most; the next one is refused.
+    #[must_use]
+    pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: usize) -> Self {
+        let heavy = Arc::new(Semaphore::new(heavy));
+        Self { ports, metrics, events, heavy }
+    }
+
+    /// Who presents this bearer token.
+    #[must_use]
+    pub fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
+        self.ports.identity.authenticate(token)
+    }
+
+    /// The mode that is live for a tenant.
+    #[must_use]
+    pub fn mode(&self, tenant: &str) -> Mode {
+        self.ports.judge.mode(tenant).unwrap_or_default()
+    }
+
+    /// The pipelines.
+    #[must_use]
+    pub fn judge(&self) -> &dyn Judge {
+        &*self.ports.judge
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.ports.journal
+    }
+
+    /// Parked calls.
+    #[must_use]
+    pub fn approvals(&self) -> &Approvals {
+        &self.ports.approvals
+    }
+
+    /// Figures for `/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What happens, for whoever listens.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Decides one call and makes the decision durable.
+    ///
+    /// # Errors
+    /// Every error is a refusal, and an entry of its own where the ledger takes one.
+    pub async fn rule(&self, call: &Call, door: Door) -> Result<Ruling, GateError> {
+        self.rule_keeping(call, door, |_, _| Vec::new()).await
+    }
+
+    /// As [`rule`](Self::rule), with what is to be stored in the same batch as the decision.
+    ///
+    /// # Errors
+    /// As [`rule`](Self::rule).
+    pub async fn rule_keeping(
+        &self,
+        call: &Call,
+        door: Door,
+        keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+    ) -> Result<Ruling, GateError> {
+        match self.ports.identity.admit(&call.tenant, &call.agent) {
+            Admission::Admitted => {}
+            Admission::Halted => return self.refuse(call, door, GateError::Halted).await,
+            Admission::Limited { retry_after_s } => {
+                return self.refuse(call, door, GateError::RateLimited { retry_after_s }).await;
+            }
+        }
+        let (judgement, digest) = match self.judge_call(call).await {
+            Ok(judged) => judged,
+            Err(error) => return self.refuse(call, door, error).await,
+        };
+        let may_park = call.phase == Phase::Call || door == Door::Inspect;
+        let hold = if judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park {
+            match self.hold(call, digest, &judgement) {
+                Ok(hold) => hold,
+                Err(error) => return self.refuse(call, door, error).await,
+            }
+        } else {
+            Hold::None
+        };
+        let mut attach = keep(&judgement, hold.approval());
+        let mut draft = draft(EntryKind::Decision, call, door, &judgement);
+        draft.approval = hold.approval().map(|approval| approval.id);
+        draft.call_digest = Some(digest);
+        draft.note = hold.note();
+        let recorded = match hold {
+            Hold::None => self.append(draft, attach).await.map(|entry| (entry, None)),
+            Hold::Known(approval) => self.append(draft, attach).await.map(|entry| (entry, Some(approval))),
+            Hold::Changed(change) => {
+                attach.extend(records(&change));
+                self.append_and_commit(draft, attach, change).await.map(|(entry, approval)| (entry, Some(approval)))
+            }
+        };
+        let (entry, approval) = recorded.inspect_err(|error| self.metrics.refused(&call.tenant, door, error.code()))?;
+        let effect = effect(&judgement, approval.as_deref());
+        let ruling = Ruling { judgement, entry, approval, effect };
+        self.report(call, door, &ruling);
+        Ok(ruling)
+    }
+
+    /// Looks at what the tool answered and records how the call ended. A review of a result is not parked: the
+    /// effect is then [`Effect::Refuse`].
+    ///
+    /// # Errors
+    /// Every error means that the result must not be passed on.
+    pub async fn settle(&self, facts: &CallFacts, outcome: Outcome, result: &Call) -> Result<Ruling, GateError> {
+        let (judgement, _) = match self.judge_call(result).await {
+            Ok(judged) => judged,
+            Err(error) => {
+                self.end(facts, outcome, Some(error.code())).await?;
+                return Err(error);
+            }
+        };
+        let mut draft = draft(EntryKind::Outcome, result, facts.door, &judgement);
+        facts.complete(&mut draft, outcome);
+        let entry = self.append(draft, Vec::new()).await?;
+        let effect = effect(&judgement, None);
+        let ruling = Ruling { judgement, entry, approval: None, effect };
+        self.report(result, facts.door, &ruling);
+        Ok(ruling)
+    }
+
+    /// Records how a forwarded call ended when there is nothing to look at: the upstream failed, the caller went away.
+    /// `note` is a short text without anything from the payload.
+    ///
+    /// # Errors
+    /// The entry could not be written.
+    pub async fn end(&self, facts: &CallFacts, outcome: Outcome, note: Option<&str>) -> Result<EntryRef, GateError> {
+        let mut draft = blank(EntryKind::Outcome, &facts.call, facts.door, facts.mode);
+        draft.generation = Some(facts.generation);
+        draft.note = note.map(str::to_owned);
+        facts.complete(&mut draft, outcome);
+        self.append(draft, Vec::new()).await
+    }
+
+    /// Records an operator's vote and puts it into effect.
+    ///
+    /// # Errors
+    /// The vote does not count, or its entry could not be written; nothing has changed then.
+    pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
+        let change = self.ports.approvals.decide(ballot)?;
+        Ok(self.record_change(change).await?)
+    }
+
+    /// Records passed deadlines and puts them into effect, some hundreds at most. Call it about once a second.
+    ///
+    /// # Errors
+    /// An entry could not be written; the rest is tried again the next time.
+    pub async fn expire(&self) -> Result<usize, GateError> {
+        let mut count = 0;
+        for change in self.ports.approvals.overdue(now_ms(), EXPIRE_AT_ONCE) {
+            self.record_change(change).await?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Uses an approved call up for a caller that runs it itself and repeats its question: `true` the first time only.
+    ///
+    /// # Errors
+    /// The entry about it could not be written; the call is not released then.
+    pub async fn release(&self, approval: &Approval) -> Result<bool, GateError> {
+        let Ok(change) = self.ports.approvals.release(&approval.tenant, approval.id, now_ms()) else {
+            return Ok(false);
+        };
+        let records = records(&change);
+        self.append_and_commit(release_draft(approval), records, change).await?;
+        Ok(true)
+    }
+
+    async fn record_change(&self, change: Change) -> Result<Arc<Approval>, GateError> {
+        let records = records(&change);
+        let Some(draft) = change.draft() else { return Err(GateError::Failed) };
+        let (_, approval) = self.append_and_commit(draft, records, change).await?;
+        self.events.publish(&approval.tenant, || Event::approval(&approval));
+        Ok(approval)
+    }
+
+    /// Nobody can cancel this halfway: a change that is durable also comes into effect.
+    async fn append_and_commit(
+        &self,
+        draft: Draft,
+        attach: Vec<Attachment>,
+        change: Change,
+    ) -> Result<(EntryRef, Arc<Approval>), GateError> {
+        let (journal, metrics) = (Arc::clone(&self.ports.journal), Arc::clone(&self.metrics));
+        let task = tokio::spawn(async move {
+            let started = Instant::now();
+            let appended = journal.append(draft, attach).await;
+            metrics.committed(started.elapsed(), appended.is_ok());
+            Ok((appended?, change.commit()))
+        });
+        task.await.unwrap_or(Err(GateError::Failed))
+    }
+
+    /// The judgement and the digest of the call.
+    async fn judge_call(&self, call: &Call) -> Result<(Judgement, Digest), GateError> {
+        let started = Instant::now();
+        let judged = if call.payload.raw().len() <= INLINE_BYTES {
+            judge_now(&*self.ports.judge, call)
+        } else {
+            let place = Arc::clone(&self.heavy).try_acquire_owned();
+            let place = place.map_err(|_| GateError::Busy("all places for large payloads are taken"))?;
+            let (judge, call) = (Arc::clone(&self.ports.judge), call.clone());
+            let task = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                judge_now(&*judge, &call)
+            });
+            task.await.map_err(|_| GateError::Failed)?
+        };
+        self.metrics.judged(started.elapsed());
+        judged.ok_or(GateError::NoPipeline)
+    }
+
+    /// Finds the approval of this very call or parks it.
+    fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement) -> Result<Hold, GateError> {
+        let approvals = &self.ports.approvals;
+        let now_ms = now_ms();
+        if let Some(approval) = approvals.find(digest, judgement.generation, now_ms) {
+            match approval.state {
+                State::Pending => return Ok(Hold::Known(approval)),
+                // Used by somebody else a moment ago: this call needs an approval of its own.
+                _ => {
+                    if let Ok(change) = approvals.release(&call.tenant, approval.id, now_ms) {
+                        return Ok(Hold::Changed(change));
+                    }
+                }
+            }
+        }
+        let plan = judgement.plan.as_ref().ok_or(GateError::NoPlan)?;
+        let (generation, reasons) = (judgement.generation, judgement.reasons.as_slice());
+        let request = ParkRequest { call, digest, generation, plan, reasons, now_ms };
+        approvals.park(&request).map(Hold::Changed).map_err(|error| match error {
+            ParkError::Plan(_) => GateError::NoPlan,
+            ParkError::TenantFull | ParkError::AgentFull => GateError::Busy("too many calls are waiting for approval"),
+        })
+    }
+
+    async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
+        self.metrics.refused(&call.tenant, door, error.code());
+        let mut draft = blank(EntryKind::Refusal, call, door, self.mode(&call.tenant));
+        draft.decision = Some(Decision::Deny);
+        draft.reasons = vec![EntryReason { code: error.code().to_owned(), plugin: "portcullis".to_owned() }];
+        draft.payload = Some(Arc::clone(&call.payload));
+        self.append(draft, Vec::new()).await?;
+        Err(error)
+    }
+
+    async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {
+        let started = Instant::now();
+        let appended = self.ports.journal.append(draft, attach).await;
+        self.metrics.committed(started.elapsed(), appended.is_ok());
+        Ok(appended?)
+    }
+
+    fn report(&self, call: &Call, door: Door, ruling: &Ruling) {
+        self.metrics.ruled(call, door, &ruling.judgement);
+        self.events.publish(&call.tenant, || Event::verdict(call, door, ruling));
+    }
+}
+
+/// How a review stands towards its approval.
+enum Hold {
+    None,
+    /// It was parked before and nobody decided yet.
+    Known(Arc<Approval>),
+    /// It is parked, or released, with its entry.
+    Changed(Change),
+}
+
+impl Hold {
+    fn approval(&self) -> Option<&Approval> {
+        match self {
+            Self::None => None,
+            Self::Known(approval) => Some(approval),
+            Self::Changed(change) => Some(change.approval()),
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let note = match self {
+            Self::None => return None,
+            Self::Known(_) => "parked before",
+            Self::Changed(change) if change.approval().released_ms.is_some() => "released by its approval",
+            Self::Changed(_) => "parked",
+        };
+        Some(note.to_owned())
+    }
+}
+
+fn records(change: &Change) -> Vec<Attachment> {
+    let records = change.records().iter();
+    records.map(|record| Attachment::Record { key: record.key.clone(), value: record.value.clone() }).collect()
+}
+
+impl CallFacts {
+    fn complete(&self, draft: &mut Draft, outcome: Outcome) {
+        draft.outcome = Some(outcome);
+        draft.duration_ms = u64::try_from(self.forwarded.elapsed().as_millis()).ok();
+        draft.approval = self.approval;
+        draft.call_digest = Some(self.digest);
+    }
+}
+
+fn judge_now(judge: &dyn Judge, call: &Call) -> Option<(Judgement, Digest)> {
+    judge.judge(call).map(|judgement| (judgement, call.digest()))
+}
+
+fn effect(judgement: &Judgement, approval: Option<&Approval>) -> Effect {
+    if judgement.mode == Mode::Observe {
+        return Effect::Forward;
+    }
+    match judgement.decision {
+        Decision::Allow => Effect::Forward,
+        Decision::Redact => judgement.replacement.clone().map_or(Effect::Refuse, Effect::Replace),
+        Decision::Deny => Effect::Refuse,
+        Decision::Review => match approval {
+            Some(approval) if approval.released_ms.is_some() => Effect::Forward,
+            Some(_) => Effect::Park,
+            None => Effect::Refuse,
+        },
+    }
+}
+
+fn blank(kind: EntryKind, call: &Call, door: Door, mode: Mode) -> Draft {
+    Draft {
+        kind,
+        tenant: Arc::clone(&call.tenant),
+        id: call.id,
+        time_ms: call.time_ms,
+        agent: Arc::clone(&call.agent),
+        session: call.session.clone(),
+        door,
+        upstream: call.upstream.clone(),
+        tool: Some(Arc::clone(&call.tool)),
+        phase: call.phase,
+        mode,
+        decision: None,
+        reasons: Vec::new(),
+        findings: Vec::new(),
+        plugins: Vec::new(),
+        generation: None,
+        approval: None,
+        outcome: None,
+        duration_ms: None,
+        call_digest: None,
+        payload: None,
+        note: None,
+    }
+}
+
+fn draft(kind: EntryKind, call: &Call, door: Door, judgement: &Judgement) -> Draft {
+    let reasons = judgement.reasons.iter();
+    let plugins = judgement.plugins.iter();
+    Draft {
+        decision: Some(judgement.decision),
+        reasons: reasons.map(|r| EntryReason { code: r.code.clone(), plugin: r.plugin.clone() }).collect(),
+        findings: strongest(judgement),
+        plugins: plugins
+            .map(|run| EntryPlugin {
+                name: Arc::clone(&run.name),
+                digest: run.digest,
+                fuel: run.fuel,
+                fault: run.fault.clone(),
+            })
+            .collect(),
+        generation: Some(judgement.generation),
+        payload: Some(Arc::clone(&call.payload)),
+        ..blank(kind, call, door, judgement.mode)
+    }
+}
+
+/// All findings, strongest first: the ledger keeps the first 64 and counts the rest.
+fn strongest(judgement: &Judgement) -> Vec<EntryFinding> {
+    let thousandths = |score: f32| {
+        // In range by the pipeline's own check; the cast saturates in any case.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 first")]
+        let score = (score.clamp(0.0, 1.0) * 1000.0).round() as u16;
+        score
+    };
+    let findings = judgement.findings.iter();
+    let mut out: Vec<_> = findings
+        .map(|found| EntryFinding {
+            plugin: found.plugin.clone(),
+            category: found.finding.category.clone(),
+            score: thousandths(found.finding.score),
+        })
+        .collect();
+    if out.len() > ENTRY_FINDINGS {
+        out.sort_by_key(|found| std::cmp::Reverse(found.score));
+    }
+    out
+}
+
+fn release_draft(approval: &Approval) -> Draft {
+    Draft {
+        kind: EntryKind::Approval,
+        tenant: Arc::clone(&approval.tenant),
+        id: approval.call,
+        time_ms: now_ms(),
+        agent: Arc::clone(&approval.agent),
+        session: approval.session.clone(),
+        door: Door::Inspect,
+        upstream: approval.upstream.clone(),
+        tool: Some(Arc::clone(&approval.tool)),
+        phase: approval.phase,
+        mode: Mode::Enforce,
+        decision: Some(Decision::Allow),
+        reasons: Vec::new(),
+        findings: Vec::new(),
+        plugins: Vec::new(),
+        generation: Some(approval.generation),
+        approval: Some(approval.id),
+        outcome: None,
+        duration_ms: None,
+        call_digest: Some(approval.digest),
+        payload: None,
+        note: Some("released to its caller".to_owned()),
+    }
+}
+
+/// How often [`Gate::expire`] is due.
+pub const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

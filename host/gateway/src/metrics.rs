@@ -1,0 +1,285 @@
+//! Figures for Prometheus. Labels come from the configuration, never from a caller's text: tool names are not labels.
+
+use std::fmt::Write as _;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use portcullis_model::{Call, Door, Judgement};
+use prometheus_client::encoding::{EncodeLabelSet, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Every figure of one server.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    judge_seconds: Histogram,
+    plugin_seconds: Family<PluginLabels, Histogram>,
+    plugin_fuel: Family<PluginLabels, Histogram>,
+    plugin_memory: Family<PluginLabels, Histogram>,
+    plugin_faults: Family<FaultLabels, Counter>,
+    commit_seconds: Histogram,
+    commit_failures: Counter,
+    requests: Family<RequestLabels, Counter>,
+    connections: Counter,
+    connections_open: Gauge,
+    connections_refused: Family<CauseLabels, Counter>,
+    requests_in_flight: Gauge,
+    /// Live figures, set when they are asked for.
+    live: Live,
+}
+
+#[derive(Default)]
+struct Live {
+    ledger_queue: Gauge,
+    ledger_writable: Gauge,
+    generations: Family<GenerationLabels, Gauge>,
+    uptime: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    tenant: String,
+    door: Word,
+    phase: Word,
+    verdict: Word,
+    mode: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    tenant: String,
+    door: Word,
+    code: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabels {
+    plugin: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FaultLabels {
+    plugin: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: Word,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabels {
+    cause: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GenerationLabels {
+    tenant: String,
+    generation: String,
+    mode: Word,
+}
+
+/// A label value from a fixed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Word(&'static str);
+
+impl prometheus_client::encoding::EncodeLabelValue for Word {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(self.0)
+    }
+}
+
+/// What is read from elsewhere when the figures are asked for.
+pub struct Snapshot<'a> {
+    /// State of the ledger.
+    pub journal: crate::ports::JournalHealth,
+    /// What is live.
+    pub generations: &'a [crate::ports::GenerationView],
+    /// Since the server started.
+    pub uptime: Duration,
+}
+
+fn seconds() -> Histogram {
+    // 10 us to 10 s.
+    Histogram::new(exponential_buckets(0.000_01, 2.5, 16))
+}
+
+fn fuel() -> Histogram {
+    Histogram::new(exponential_buckets(1_000.0, 4.0, 10))
+}
+
+fn memory() -> Histogram {
+    // 64 KiB to 64 MiB.
+    Histogram::new(exponential_buckets(65_536.0, 4.0, 6))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All figures at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("portcullis"),
+            calls: Family::default(),
+            refusals: Family::default(),
+            judge_seconds: seconds(),
+            plugin_seconds: Family::new_with_constructor(seconds),
+            plugin_fuel: Family::new_with_constructor(fuel),
+            plugin_memory: Family::new_with_constructor(memory),
+            plugin_faults: Family::default(),
+            commit_seconds: seconds(),
+            commit_failures: Counter::default(),
+            requests: Family::default(),
+            connections: Counter::default(),
+            connections_open: Gauge::default(),
+            connections_refused: Family::default(),
+            requests_in_flight: Gauge::default(),
+            live: Live::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("calls", "Calls decided, by true verdict", self.calls.clone());
+        registry.register("refusals", "Calls refused without a verdict", self.refusals.clone());
+        let judged = "Time from the call to its judgement";
+        registry.register_with_unit("judge", judged, Unit::Seconds, self.judge_seconds.clone());
+        let per_plugin = "Wall time of one plugin call";
+        registry.register_with_unit("plugin", per_plugin, Unit::Seconds, self.plugin_seconds.clone());
+        registry.register("plugin_fuel", "Fuel of one plugin call", self.plugin_fuel.clone());
+        let peak = "Peak memory of one plugin call";
+        registry.register_with_unit("plugin_memory", peak, Unit::Bytes, self.plugin_memory.clone());
+        registry.register("plugin_faults", "Plugin calls that did not answer properly", self.plugin_faults.clone());
+        let commit = "Time until an entry was durable";
+        registry.register_with_unit("ledger_commit", commit, Unit::Seconds, self.commit_seconds.clone());
+        registry.register("ledger_failures", "Entries that could not be written", self.commit_failures.clone());
+        registry.register("ledger_queue", "Entries waiting to be written", self.live.ledger_queue.clone());
+        registry.register("ledger_writable", "1 while entries can be written", self.live.ledger_writable.clone());
+        registry.register("generation", "1 for each live generation", self.live.generations.clone());
+        registry.register("http_requests", "Requests answered", self.requests.clone());
+        registry.register("http_requests_in_flight", "Requests being answered", self.requests_in_flight.clone());
+        registry.register("http_connections", "Connections taken", self.connections.clone());
+        registry.register("http_connections_open", "Connections open now", self.connections_open.clone());
+        let refused = "Connections refused or ended for a cause";
+        registry.register("http_connections_ended", refused, self.connections_refused.clone());
+        let up = "Since the server started";
+        registry.register_with_unit("uptime", up, Unit::Seconds, self.live.uptime.clone());
+    }
+
+    pub(crate) fn ruled(&self, call: &Call, door: Door, judgement: &Judgement) {
+        let labels = CallLabels {
+            tenant: call.tenant.to_string(),
+            door: Word(door_word(door)),
+            phase: Word(call.phase.as_str()),
+            verdict: Word(judgement.decision.as_str()),
+            mode: Word(judgement.mode.as_str()),
+        };
+        self.calls.get_or_create(&labels).inc();
+        for run in &judgement.plugins {
+            let labels = PluginLabels { plugin: run.name.to_string() };
+            self.plugin_seconds.get_or_create(&labels).observe(f64::from(run.micros) / 1e6);
+            #[allow(clippy::cast_precision_loss, reason = "a histogram needs no exact count")]
+            let (fuel, memory) = (run.fuel as f64, run.memory as f64);
+            self.plugin_fuel.get_or_create(&labels).observe(fuel);
+            self.plugin_memory.get_or_create(&labels).observe(memory);
+            if let Some(code) = &run.fault {
+                self.plugin_faults.get_or_create(&FaultLabels { plugin: labels.plugin, code: code.clone() }).inc();
+            }
+        }
+    }
+
+    pub(crate) fn refused(&self, tenant: &str, door: Door, code: &'static str) {
+        let labels = RefusalLabels { tenant: tenant.to_owned(), door: Word(door_word(door)), code: Word(code) };
+        self.refusals.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn judged(&self, took: Duration) {
+        self.judge_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn committed(&self, took: Duration, good: bool) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        if !good {
+            self.commit_failures.inc();
+        }
+    }
+
+    pub(crate) fn answered(&self, route: &'static str, status: u16) {
+        self.requests.get_or_create(&RequestLabels { route: Word(route), status }).inc();
+    }
+
+    /// Counts a request as being answered for as long as the guard lives.
+    pub(crate) fn in_flight(&self) -> Held {
+        Held::new(&self.requests_in_flight)
+    }
+
+    /// Counts a connection as open for as long as the guard lives.
+    pub(crate) fn connected(&self) -> Held {
+        self.connections.inc();
+        Held::new(&self.connections_open)
+    }
+
+    pub(crate) fn connection_ended(&self, cause: &'static str) {
+        self.connections_refused.get_or_create(&CauseLabels { cause: Word(cause) }).inc();
+    }
+
+    /// The text for a scraper (OpenMetrics 1.0).
+    pub fn render(&self, snapshot: &Snapshot<'_>) -> String {
+        let live = &self.live;
+        live.ledger_queue.set(i64::try_from(snapshot.journal.queued).unwrap_or(i64::MAX));
+        live.ledger_writable.set(i64::from(snapshot.journal.writable));
+        live.uptime.set(snapshot.uptime.as_secs_f64());
+        live.generations.clear();
+        for view in snapshot.generations {
+            let generation = view.generation.to_string();
+            let labels =
+                GenerationLabels { tenant: view.tenant.to_string(), generation, mode: Word(view.mode.as_str()) };
+            live.generations.get_or_create(&labels).set(1);
+        }
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
+
+/// Counts something as present until it is dropped.
+pub(crate) struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn door_word(door: Door) -> &'static str {
+    match door {
+        Door::Inspect => "inspect",
+        Door::Mcp => "mcp",
+        Door::Clavenar => "clavenar",
+        Door::Arden => "arden",
+        Door::Control => "control",
+    }
+}

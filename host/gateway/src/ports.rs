@@ -1,0 +1,251 @@
+//! What the gateway needs of the other crates, as small traits: who judges, who writes, who knows the callers.
+//!
+//! The doors and the gate know only these, so that they are tested with doubles and the binary decides what stands behind.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use portcullis_model::{Call, Digest, Draft, Judgement, Mode};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Judges calls: the pipelines of all tenants.
+pub trait Judge: Send + Sync + 'static {
+    /// Runs the tenant's current generation over the call; `None` if the tenant has no pipeline. Synchronous and bound
+    /// to the processor, some tens of microseconds.
+    fn judge(&self, call: &Call) -> Option<Judgement>;
+
+    /// The mode of the tenant's current generation.
+    fn mode(&self, tenant: &str) -> Option<Mode>;
+
+    /// What is live, tenant by tenant in the order of their names; of one tenant only if `tenant` names it.
+    fn generations(&self, tenant: Option<&str>) -> Vec<GenerationView>;
+}
+
+/// A live generation as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GenerationView {
+    /// Whose pipeline it is.
+    pub tenant: Arc<str>,
+    /// Name of the generation: the digest of its plugins and configuration.
+    pub generation: Digest,
+    /// Whether verdicts take effect.
+    pub mode: Mode,
+    /// Milliseconds since the Unix epoch at which it became current.
+    pub activated_ms: u64,
+    /// Its plugins in pipeline order.
+    pub plugins: Vec<PluginView>,
+}
+
+/// A plugin of a live generation as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginView {
+    /// Name in the pipeline.
+    pub name: Arc<str>,
+    /// `detector`, `rule` or `router`.
+    pub role: &'static str,
+    /// SHA-256 of the component.
+    pub digest: Digest,
+    /// How it is sandboxed: `sealed` or `locked-wasi`.
+    pub tier: String,
+    /// `snapshot`, or why there is none.
+    pub prepared: String,
+    /// What happens when it fails: `closed`, `open` or `review`.
+    pub on_failure: String,
+    /// Calls it was asked about since it became current.
+    pub calls: u64,
+    /// How many of them it did not answer properly.
+    pub faults: u64,
+    /// Code of its latest fault.
+    pub last_fault: Option<String>,
+}
+
+/// Writes and reads the evidence.
+pub trait Journal: Send + Sync + 'static {
+    /// Makes an entry durable, together with everything attached, or nothing of it.
+    fn append(&self, draft: Draft, attach: Vec<Attachment>) -> BoxFuture<'_, Result<EntryRef, JournalError>>;
+
+    /// The answer kept under this id.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError>;
+
+    /// Number of entries and hash of the newest one; `None` for a tenant without entries.
+    fn head(&self, tenant: &str) -> Option<EntryRef>;
+
+    /// Up to `limit` entries from sequence number `from` on.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn entries(&self, tenant: &str, from: u64, limit: usize) -> Result<Vec<StoredEntry>, JournalError>;
+
+    /// Reads the tenant's whole log and checks it. Blocking: seconds for a million entries.
+    fn verify(&self, tenant: &str) -> Verification;
+
+    /// Whether entries can be written.
+    fn health(&self) -> JournalHealth;
+}
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct EntryRef {
+    /// Position in the tenant's log, from 0.
+    pub seq: u64,
+    /// Its leaf hash.
+    pub hash: Digest,
+}
+
+/// An entry as read back.
+#[derive(Clone, Debug)]
+pub struct StoredEntry {
+    /// Where it stands.
+    pub at: EntryRef,
+    /// The entry as JSON.
+    pub json: Vec<u8>,
+}
+
+/// Something that is stored in the same atomic batch as an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// An answer to be given again if the same request comes again.
+    Answer {
+        /// Id chosen by the caller.
+        id: Uuid,
+        /// Digest of the request, so that another request under the same id is noticed.
+        request: Digest,
+        /// The answer.
+        answer: Vec<u8>,
+    },
+    /// A record of another component, such as an approval; `None` removes it.
+    Record {
+        /// Key, unique over all components.
+        key: Vec<u8>,
+        /// Content.
+        value: Option<Vec<u8>>,
+    },
+}
+
+/// A kept answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Digest of the request it answered.
+    pub request: Digest,
+    /// The answer as it was attached.
+    pub answer: Vec<u8>,
+    /// The entry with which it was stored.
+    pub entry: EntryRef,
+}
+
+/// Why the ledger did not take or give something.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Its queue is full: try again.
+    #[error("the ledger is busy: {0}")]
+    Busy(String),
+    /// It cannot write or read.
+    #[error("the ledger is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// State of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JournalHealth {
+    /// Whether entries can be written.
+    pub writable: bool,
+    /// Why not.
+    pub problem: Option<String>,
+    /// Entries waiting to be written.
+    pub queued: u64,
+}
+
+/// Outcome of reading a whole log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verification {
+    /// Whether every entry is intact and linked.
+    pub valid: bool,
+    /// Entries read.
+    pub entries: u64,
+    /// Hash of the newest entry.
+    pub head: Option<Digest>,
+    /// The first thing that is wrong, with its place.
+    pub problem: Option<String>,
+}
+
+/// Knows callers by their credentials.
+pub trait Identity: Send + Sync + 'static {
+    /// Who presents this bearer token. Without a token: the open agent, if there is one and the connection may use it.
+    fn authenticate(&self, token: Option<&str>) -> Option<Caller>;
+
+    /// Whether the agent may make a call now; counts it if so.
+    fn admit(&self, tenant: &str, agent: &str) -> Admission;
+}
+
+/// What a credential stands for. A token is an agent's or an operator's; only the open loopback mode is both.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The agent it stands for.
+    pub agent: Option<AgentIdentity>,
+    /// The operator it stands for.
+    pub operator: Option<OperatorIdentity>,
+}
+
+/// An agent, as its credential names it.
+#[derive(Clone, Debug)]
+pub struct AgentIdentity {
+    /// Owner of its traffic.
+    pub tenant: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it is for.
+    pub persona: Option<Arc<str>>,
+    /// Whether it may see findings and costs.
+    pub may_explain: bool,
+}
+
+/// An operator, as its credential names it.
+#[derive(Clone, Debug)]
+pub struct OperatorIdentity {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The tenant it works for.
+    pub tenant: Arc<str>,
+    /// Roles it has, for approvals.
+    pub roles: Arc<[String]>,
+    /// Whether it may change pipelines.
+    pub admin: bool,
+}
+
+/// Answer of the cheap gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Go on.
+    Admitted,
+    /// Its operator stopped this agent.
+    Halted,
+    /// Over a rate limit or quota.
+    Limited {
+        /// Seconds until another try makes sense; at least 1.
+        retry_after_s: u32,
+    },
+}
+
+/// Builds and activates generations from configuration.
+pub trait Reload: Send + Sync + 'static {
+    /// Validates and activates: the configuration on disk, or the given text. Slow: compiles plugins.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and key. Nothing has changed then.
+    fn reload(&self, configuration: Option<String>) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
+}
+
+/// Why nothing was activated.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration is wrong; the text names file, line and key.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is right but could not be put into effect now.
+    #[error("{0}")]
+    Failed(String),
+}
