@@ -1,1 +1,247 @@
 //! Finds instructions aimed at the model: patterns over folded and decoded text.
+//!
+//! Every string of the payload is brought into all the forms a reader may see it in ([`plugin_text::Views`]), searched
+//! for words by meaning in one pass, and matched against rules that are sequences of such words. Rules of one category
+//! within a short stretch add up as independent evidence; a finding says how sure they are together.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use plugin_text::{HiddenKind, Kind, Lexicon, Limits, Views, hidden};
+use portcullis_plugin::{Call, Detector, Finding, Payload, Phase, Span, Text, join_spans};
+
+use crate::concepts::CONCEPTS;
+pub use crate::config::{Config, Pattern};
+use crate::matcher::Matcher;
+use crate::rules::{Category, RULES, Where};
+
+mod concepts;
+mod config;
+mod matcher;
+mod rules;
+
+/// The detector.
+#[derive(Debug)]
+pub struct Injection {
+    matcher: Matcher,
+    disabled: Vec<Category>,
+    min_score: f32,
+    allow: Option<Lexicon>,
+    patterns: Vec<Pattern>,
+    names: bool,
+}
+
+/// Evidence within this many bytes adds up.
+const WINDOW: usize = 900;
+/// At most this many spans in one finding.
+const MOST_SPANS: usize = 32;
+
+impl Detector for Injection {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Injection, String> {
+        let mut disabled = Vec::new();
+        for name in &config.disable {
+            let category = Category::ALL.into_iter().find(|category| category.name() == name);
+            disabled.push(category.ok_or_else(|| {
+                let known: Vec<_> = Category::ALL.iter().map(|category| category.name()).collect();
+                format!("disable: there is no category `{name}`; there are {}", known.join(", "))
+            })?);
+        }
+        if !(0.0..=1.0).contains(&config.min_score) {
+            return Err("min_score: must lie between 0 and 1".to_owned());
+        }
+        let mut concepts: Vec<(String, String)> =
+            CONCEPTS.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned())).collect();
+        let mut rules: Vec<_> =
+            RULES.iter().map(|rule| (rule.category, rule.score, rule.place, rule.sequence.to_owned())).collect();
+        for (index, pattern) in config.patterns.iter().enumerate() {
+            let at = format!("patterns[{index}]");
+            if !pattern.category.starts_with("injection.") || pattern.category.len() > 64 {
+                return Err(format!("{at}.category: must begin with `injection.` and have at most 64 bytes"));
+            }
+            if !(0.0..=1.0).contains(&pattern.score) {
+                return Err(format!("{at}.score: must lie between 0 and 1"));
+            }
+            if pattern.sequence.is_empty() || pattern.sequence.len() > 8 {
+                return Err(format!("{at}.sequence: must have one to eight steps"));
+            }
+            let mut sequence = Vec::new();
+            for (step, words) in pattern.sequence.iter().enumerate() {
+                if words.split('|').any(|word| word.trim_matches(['*', ' ']).is_empty()) {
+                    return Err(format!("{at}.sequence[{step}]: an empty word; write words separated by `|`"));
+                }
+                let name = format!("{at}.{step}");
+                sequence.push(if step == 0 { name.clone() } else { format!("{} {name}", pattern.gap.min(64)) });
+                concepts.push((name, words.clone()));
+            }
+            let number = u16::try_from(index).map_err(|_| "patterns: too many".to_owned())?;
+            rules.push((Category::Extra(number), pattern.score, Where::Any, sequence.join(" ")));
+        }
+        let allow = if config.allow.is_empty() {
+            None
+        } else {
+            let words: Vec<_> = config.allow.iter().map(|phrase| plugin_text::folded(phrase).to_lowercase()).collect();
+            let entries = words.iter().map(|word| (word.as_str(), 0));
+            Some(Lexicon::new(entries).map_err(|error| format!("allow: {error}"))?)
+        };
+        let matcher = Matcher::new(&concepts, rules)?;
+        Ok(Injection {
+            matcher,
+            disabled,
+            min_score: config.min_score,
+            allow,
+            patterns: config.patterns,
+            names: config.names,
+        })
+    }
+
+    fn inspect(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
+        let mut findings = Vec::new();
+        for (index, text) in payload.texts().iter().enumerate() {
+            self.text(call.phase, index, text, &mut findings);
+        }
+        if self.names && call.phase == Phase::Listing {
+            // A name cannot be pointed at; the finding is about the whole.
+            let names = payload.names().join(" ").replace('_', " ");
+            let mut found = Vec::new();
+            self.text(call.phase, 0, &Text { pointer: String::new(), value: names }, &mut found);
+            findings.extend(found.into_iter().map(|finding| Finding { spans: Vec::new(), ..finding }));
+        }
+        Ok(findings)
+    }
+}
+
+/// Evidence of one rule at one place of the original text.
+struct Evidence {
+    category: Category,
+    rule: usize,
+    score: f32,
+    range: Range<usize>,
+    via: Kind,
+}
+
+impl Injection {
+    fn text(&self, phase: Phase, index: usize, text: &Text, findings: &mut Vec<Finding>) {
+        let evidence = self.evidence(phase, &text.value);
+        for (category, (score, ranges, via)) in combine(&evidence) {
+            if score < self.min_score || self.disabled.contains(&category) {
+                continue;
+            }
+            let (name, message) = match category {
+                Category::Extra(number) => match self.patterns.get(usize::from(number)) {
+                    Some(pattern) => (pattern.category.as_str(), pattern.message.as_str()),
+                    None => continue,
+                },
+                _ => (category.name(), category.message()),
+            };
+            let message = match via {
+                Kind::Plain => format!("{message}."),
+                kind => format!("{message}; found in {}.", kind.name()),
+            };
+            let spans = ranges.into_iter().take(MOST_SPANS).map(|range| Span::of(index, range)).collect();
+            findings.push(Finding::new(name, score, message).with_spans(join_spans(spans)));
+        }
+    }
+
+    fn evidence(&self, phase: Phase, text: &str) -> Vec<Evidence> {
+        let mut list: Vec<Evidence> = Vec::new();
+        let views = Views::new(text, &Limits::default());
+        for (at, view) in views.iter() {
+            let seen = self.matcher.find(&view.text, view.kind == Kind::Joined);
+            if seen.matches.is_empty() {
+                continue;
+            }
+            let allowed: Vec<_> = self.allow.iter().flat_map(|allow| allow.hits(&view.text, false, 1000)).collect();
+            for found in &seen.matches {
+                if allowed.iter().any(|hit| hit.start < found.end && found.start < hit.end) {
+                    continue;
+                }
+                let Some(rule) = self.matcher.rule(found.rule) else { continue };
+                let half = rule.place == Where::Listing && phase != Phase::Listing;
+                let score = if half { rule.score / 2.0 } else { rule.score };
+                let range = views.origin(at, found.start..found.end);
+                let known = |one: &Evidence| {
+                    one.rule == found.rule && one.range.start < range.end && range.start < one.range.end
+                };
+                if list.iter().any(known) {
+                    continue;
+                }
+                let veiled = seen.veils.iter().any(|veil| *veil < found.start && found.start - veil < 400);
+                if veiled && score >= 0.5 {
+                    list.push(Evidence {
+                        category: Category::Hidden,
+                        rule: usize::MAX,
+                        score: 0.6,
+                        range: range.clone(),
+                        via: view.kind,
+                    });
+                }
+                if encoded(view.kind) && score >= 0.4 {
+                    list.push(Evidence {
+                        category: Category::Encoded,
+                        rule: found.rule,
+                        score,
+                        range: range.clone(),
+                        via: view.kind,
+                    });
+                }
+                list.push(Evidence { category: rule.category, rule: found.rule, score, range, via: view.kind });
+            }
+        }
+        for hidden in hidden(text) {
+            let count = hidden.count;
+            let score = match hidden.kind {
+                HiddenKind::Tags if count >= 4 => 0.9,
+                HiddenKind::Selectors if count >= 8 => 0.85,
+                HiddenKind::Selectors | HiddenKind::Tags => 0.5,
+                HiddenKind::ZeroWidth if count >= 8 => 0.7,
+                HiddenKind::ZeroWidth => 0.2,
+                HiddenKind::Bidi => 0.3,
+            };
+            list.push(Evidence {
+                category: Category::Hidden,
+                rule: usize::MAX - 1 - (hidden.range.start & 7),
+                score,
+                range: hidden.range,
+                via: Kind::Plain,
+            });
+        }
+        list
+    }
+}
+
+/// Whether finding instructions in such a view is a sign by itself.
+fn encoded(kind: Kind) -> bool {
+    !matches!(kind, Kind::Plain | Kind::Unescaped)
+}
+
+/// Each category with its score, its places and how the strongest was seen.
+fn combine(evidence: &[Evidence]) -> BTreeMap<Category, (f32, Vec<Range<usize>>, Kind)> {
+    let mut order: Vec<&Evidence> = evidence.iter().collect();
+    order.sort_by_key(|one| one.range.start);
+    let mut best: BTreeMap<Category, (f32, Vec<Range<usize>>, Kind)> = BTreeMap::new();
+    for (at, first) in order.iter().enumerate() {
+        // The strongest evidence of each rule in the stretch that begins here.
+        let mut strongest: BTreeMap<usize, f32> = BTreeMap::new();
+        let near = order.iter().skip(at).take_while(|one| one.range.start < first.range.start + WINDOW);
+        for one in near.filter(|one| one.category == first.category) {
+            let slot = strongest.entry(one.rule).or_insert(0.0);
+            *slot = slot.max(one.score);
+        }
+        let doubt: f32 = strongest.values().map(|score| 1.0 - score).product();
+        let score = (1.0 - doubt).min(0.99);
+        let entry = best.entry(first.category).or_insert((0.0, Vec::new(), first.via));
+        if score > entry.0 {
+            (entry.0, entry.2) = (score, first.via);
+        }
+        entry.1.push(first.range.clone());
+    }
+    best
+}
+
+portcullis_plugin::detector!(Injection);
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ impl Lexicon {
             let (open_end, text) = text.strip_suffix('*').map_or((false, text), |text| (true, text));
             let mut word = Vec::with_capacity(text.len());
             for byte in text.bytes() {
-                let byte = byte.to_ascii_lowercase();
+                let byte = plain(byte);
                 let mut symbol = symbol_of(&symbols, byte);
                 if symbol == 0 {
                     // 255 symbols are enough for every byte but the six of white space.
@@ -88,13 +88,10 @@ impl Lexicon {
             }
             list.push(Word { id, symbols: word, edges });
         }
-        for (leet, letter) in
-            [(b'0', b'o'), (b'1', b'i'), (b'3', b'e'), (b'4', b'a'), (b'@', b'a'), (b'5', b's'), (b'7', b't')]
-        {
-            if symbol_of(&symbols, leet) == 0 {
-                let symbol = symbol_of(&symbols, letter);
-                set(&mut symbols, leet, symbol);
-            }
+        // The digit of a leet spelling is its letter, in words as in texts.
+        for leet in b"013457" {
+            let symbol = symbol_of(&symbols, plain(*leet));
+            set(&mut symbols, *leet, symbol);
         }
         let (next, ends) = automaton(&list, width)?;
         Ok(Lexicon { symbols, width, next, ends, words: list })
@@ -144,6 +141,19 @@ impl Lexicon {
             }
             found.push(Hit { id: word.id, start, end });
         }
+    }
+}
+
+/// The letter a byte stands for: small, and no leet digit.
+fn plain(byte: u8) -> u8 {
+    match byte {
+        b'0' => b'o',
+        b'1' => b'i',
+        b'3' => b'e',
+        b'4' => b'a',
+        b'5' => b's',
+        b'7' => b't',
+        _ => byte.to_ascii_lowercase(),
     }
 }
 

@@ -9,6 +9,8 @@
 //! Work is bounded by [`Limits`]; a plain ASCII text is borrowed, not copied.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 pub use crate::hidden::{Hidden, HiddenKind, hidden};
 pub use crate::lexicon::{Hit, Lexicon, LexiconError};
 pub use crate::views::{Kind, Limits, View, Views};
@@ -20,3 +22,9 @@ mod hidden;
 mod lexicon;
 mod map;
 mod views;
+
+/// The folded form of `text`: what look-alike characters stand for, without what is not seen. Case and white space stay.
+/// Words for a [`Lexicon`] in other scripts are folded by this, as the texts are.
+pub fn folded(text: &str) -> Cow<'_, str> {
+    fold::fold(text).map_or(Cow::Borrowed(text), |(folded, _)| Cow::Owned(folded))
+}
