@@ -1,0 +1,336 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use portcullis_engine::{Engine, LoadError, Source};
+use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
+use serde::Serialize;
+
+use crate::judge::{HOST, Health, Stage, judge};
+use crate::select::Selection;
+use crate::{FailMode, MAX_PLUGINS, PipelineSpec, PluginSpec};
+
+/// One immutable, fully compiled pipeline of one tenant.
+#[derive(Debug)]
+pub struct Generation {
+    id: Digest,
+    tenant: Arc<str>,
+    mode: Mode,
+    inspect_redacted: bool,
+    /// Detectors, then rules, each in the order of the configuration.
+    stages: Vec<Stage>,
+    router: Option<Stage>,
+    /// In the same order, the router last.
+    about: Vec<About>,
+}
+
+/// What is wrong with a pipeline, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct BuildError {
+    /// For instance `plugins[2].config`, `plugins[0].select.tools[1]` or `router`.
+    pub path: String,
+    /// What is wrong there.
+    pub source: BuildProblem,
+}
+
+/// What can be wrong with a pipeline.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildProblem {
+    /// Too many plugins.
+    #[error("a pipeline has at most {MAX_PLUGINS} plugins")]
+    TooMany,
+    /// The name is no label, or the host's.
+    #[error("use 1 to 63 letters, digits, `.`, `_` or `-`, and not `{HOST}`")]
+    Name,
+    /// The name is taken.
+    #[error("another plugin of this pipeline has this name; choose another one")]
+    Duplicate,
+    /// A router among the plugins, or something else in the router's place.
+    #[error("this is a {found}; {expected}")]
+    Role {
+        /// What the component is.
+        found: &'static str,
+        /// What belongs here.
+        expected: &'static str,
+    },
+    /// An early exit that would always be taken.
+    #[error("`allow` would skip the rest of the pipeline always; use `redact`, `review` or `deny`")]
+    StopOnAllow,
+    /// The router cannot stop anything.
+    #[error("the router runs last; remove `stop_on`")]
+    RouterStops,
+    /// A glob that does not compile.
+    #[error("{0}")]
+    Select(String),
+    /// The configuration is no acceptable JSON.
+    #[error("the configuration cannot be used: {0}")]
+    Config(#[from] DocumentError),
+    /// The engine refuses the plugin.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// What is live, for people and machines.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GenerationSummary {
+    /// Whose pipeline it is.
+    pub tenant: Arc<str>,
+    /// Its name.
+    pub generation: Digest,
+    /// Whether verdicts take effect.
+    pub mode: Mode,
+    /// Whether redacted payloads are judged again.
+    pub inspect_redacted: bool,
+    /// Detectors, rules and the router, in the order they run.
+    pub plugins: Vec<PluginSummary>,
+}
+
+/// One plugin of a generation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PluginSummary {
+    /// Name in the pipeline.
+    pub name: Arc<str>,
+    /// What it is.
+    pub role: Role,
+    /// SHA-256 of the component.
+    pub digest: Digest,
+    /// How it is sandboxed.
+    pub tier: String,
+    /// Whether it starts from a snapshot, or why not.
+    pub prepared: String,
+    /// What its failure means.
+    pub on_failure: FailMode,
+    /// Early exit.
+    pub stop_on: Option<Decision>,
+    /// Calls it was asked about since the generation was built.
+    pub calls: u64,
+    /// How many of them it did not answer properly.
+    pub faults: u64,
+    /// Code of the latest fault.
+    pub last_fault: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct About {
+    digest: Digest,
+    tier: String,
+    prepared: String,
+}
+
+impl Generation {
+    /// Loads and checks everything. Blocking and slow: compiles what the engine has not compiled before.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in the pipeline's configuration.
+    pub fn build(engine: &Engine, spec: &PipelineSpec) -> Result<Self, BuildError> {
+        if spec.plugins.len() > MAX_PLUGINS {
+            return Err(BuildError { path: "plugins".to_owned(), source: BuildProblem::TooMany });
+        }
+        let mut id = Identity::new(spec);
+        let mut names = HashSet::new();
+        let mut built = Vec::new();
+        for (index, plugin) in spec.plugins.iter().enumerate() {
+            let made = stage(engine, &spec.tenant, plugin, &mut names, &mut id);
+            built.push(
+                made.map_err(|(key, source)| BuildError { path: join(&format!("plugins[{index}]"), &key), source })?,
+            );
+        }
+        for (index, (stage, _)) in built.iter().enumerate() {
+            if stage.role == Role::Router {
+                let expected = "name it under `router`";
+                let source = BuildProblem::Role { found: stage.role.as_str(), expected };
+                return Err(BuildError { path: format!("plugins[{index}]"), source });
+            }
+        }
+        // Stable: the order of the configuration is kept within each role.
+        built.sort_by_key(|(stage, _)| stage.role == Role::Rule);
+        let (stages, mut about): (Vec<_>, Vec<_>) = built.into_iter().unzip();
+        let mut router = None;
+        if let Some(plugin) = &spec.router {
+            let made = router_stage(engine, &spec.tenant, plugin, &mut names, &mut id);
+            let (stage, described) = made.map_err(|(key, source)| BuildError { path: join("router", &key), source })?;
+            router = Some(stage);
+            about.push(described);
+        }
+        Ok(Self {
+            id: id.finish(),
+            tenant: Arc::clone(&spec.tenant),
+            mode: spec.mode,
+            inspect_redacted: spec.inspect_redacted,
+            stages,
+            router,
+            about,
+        })
+    }
+
+    /// Judges one call. Never fails: what goes wrong is a verdict.
+    #[must_use]
+    pub fn judge(&self, call: &Call) -> Judgement {
+        let outcome = judge(&self.stages, self.router.as_ref(), self.inspect_redacted, call);
+        Judgement {
+            decision: outcome.decision,
+            reasons: outcome.reasons,
+            findings: outcome.findings,
+            replacement: outcome.replacement,
+            plugins: outcome.plugins,
+            plan: outcome.plan,
+            generation: self.id,
+            mode: self.mode,
+        }
+    }
+
+    /// Its name: the digest of everything a verdict of it depends on but the call.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// Whose pipeline it is.
+    #[must_use]
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
+    /// Whether verdicts take effect.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What it consists of and how its plugins are doing.
+    #[must_use]
+    pub fn summary(&self) -> GenerationSummary {
+        let stages = self.stages.iter().chain(&self.router);
+        let plugins = stages.zip(&self.about).map(|(stage, about)| PluginSummary {
+            name: Arc::clone(&stage.name),
+            role: stage.role,
+            digest: about.digest,
+            tier: about.tier.clone(),
+            prepared: about.prepared.clone(),
+            on_failure: stage.on_failure,
+            stop_on: stage.stop_on,
+            calls: stage.health.calls.load(Ordering::Relaxed),
+            faults: stage.health.faults.load(Ordering::Relaxed),
+            last_fault: stage.health.last_fault(),
+        });
+        GenerationSummary {
+            tenant: Arc::clone(&self.tenant),
+            generation: self.id,
+            mode: self.mode,
+            inspect_redacted: self.inspect_redacted,
+            plugins: plugins.collect(),
+        }
+    }
+
+    /// What is allowed but probably not meant, in sentences for whoever configures.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.stages.iter().any(|stage| stage.role == Role::Rule) {
+            warnings.push("the pipeline has no rule: whatever detectors find, every call is allowed".to_owned());
+        }
+        warnings
+    }
+}
+
+/// A part of a plugin's key in the configuration, and what is wrong there.
+type Wrong = (String, BuildProblem);
+
+fn join(path: &str, key: &str) -> String {
+    if key.is_empty() { path.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Loads one plugin and adds it to the generation's identity.
+fn stage(
+    engine: &Engine,
+    tenant: &str,
+    spec: &PluginSpec,
+    names: &mut HashSet<Arc<str>>,
+    id: &mut Identity,
+) -> Result<(Stage, About), Wrong> {
+    if !is_name(&spec.name) {
+        return Err(("name".to_owned(), BuildProblem::Name));
+    }
+    if !names.insert(Arc::clone(&spec.name)) {
+        return Err(("name".to_owned(), BuildProblem::Duplicate));
+    }
+    if spec.stop_on == Some(Decision::Allow) {
+        return Err(("stop_on".to_owned(), BuildProblem::StopOnAllow));
+    }
+    let select = Selection::new(&spec.select)
+        .map_err(|(key, error)| (format!("select.{key}"), BuildProblem::Select(error.to_string())))?;
+    // The canonical form, so that equal configurations share one name and one compiled snapshot.
+    let config = Document::parse(spec.config.to_string()).map_err(|error| ("config".to_owned(), error.into()))?;
+    let config = String::from_utf8_lossy(config.canonical()).into_owned();
+    let source = Source {
+        name: &spec.name,
+        tenant,
+        bytes: &spec.bytes,
+        config: &config,
+        grants: &spec.grants,
+        limits: spec.limits,
+    };
+    let plugin = engine.load(&source).map_err(|error| (String::new(), error.into()))?;
+    id.add(spec, plugin.digest(), &config);
+    let about =
+        About { digest: plugin.digest(), tier: plugin.tier().to_string(), prepared: plugin.prepared().to_string() };
+    let stage = Stage {
+        name: Arc::clone(&spec.name),
+        role: plugin.role(),
+        plugin: Box::new(plugin),
+        select,
+        on_failure: spec.on_failure,
+        stop_on: spec.stop_on,
+        health: Health::default(),
+    };
+    Ok((stage, about))
+}
+
+fn router_stage(
+    engine: &Engine,
+    tenant: &str,
+    spec: &PluginSpec,
+    names: &mut HashSet<Arc<str>>,
+    id: &mut Identity,
+) -> Result<(Stage, About), Wrong> {
+    if spec.stop_on.is_some() {
+        return Err(("stop_on".to_owned(), BuildProblem::RouterStops));
+    }
+    let (stage, about) = stage(engine, tenant, spec, names, id)?;
+    if stage.role != Role::Router {
+        let expected = "a router belongs here; detectors and rules stand under `plugins`";
+        return Err((String::new(), BuildProblem::Role { found: stage.role.as_str(), expected }));
+    }
+    Ok((stage, about))
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && name != HOST
+}
+
+/// Collects what a generation's name is made of.
+struct Identity(Vec<Vec<u8>>);
+
+impl Identity {
+    fn new(spec: &PipelineSpec) -> Self {
+        Self(vec![
+            b"portcullis generation 1".to_vec(),
+            spec.tenant.as_bytes().to_vec(),
+            spec.mode.as_str().into(),
+            vec![u8::from(spec.inspect_redacted), u8::from(spec.router.is_some())],
+        ])
+    }
+
+    fn add(&mut self, spec: &PluginSpec, digest: Digest, config: &str) {
+        // Plain structs: nothing in them that JSON cannot hold.
+        let settings = serde_json::to_vec(&(&spec.grants, &spec.limits, &spec.select, spec.on_failure, spec.stop_on));
+        self.0.extend([spec.name.as_bytes().to_vec(), digest.0.to_vec(), config.into(), settings.unwrap_or_default()]);
+    }
+
+    fn finish(&self) -> Digest {
+        Digest::of_parts(self.0.iter().map(Vec::as_slice))
+    }
+}

@@ -1,0 +1,308 @@
+//! One run of a pipeline over one call: pure but for the plugins.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_engine::{Fault, Plugin, Run};
+use portcullis_model::{
+    Approver, AttributedFinding, Call, Decision, Document, EditError, Finding, Plan, PluginRun, Reason, Replacement,
+    Role, Verdict, codes,
+};
+
+use crate::FailMode;
+use crate::select::Selection;
+
+/// Most findings of one call. The detector that goes beyond counts as failed with `plugin_oversize`.
+pub const MAX_FINDINGS: usize = 1024;
+/// Most reasons of one call; the weakest are left out.
+pub const MAX_REASONS: usize = 128;
+
+/// Who gives the host's own reasons.
+pub(crate) const HOST: &str = "portcullis";
+
+/// What the pipeline needs of a plugin.
+pub(crate) trait Ask: fmt::Debug + Send + Sync {
+    fn inspect(&self, call: &Call) -> Run<Vec<Finding>>;
+    fn decide(&self, call: &Call, findings: &[AttributedFinding]) -> Run<Verdict>;
+    fn route(&self, call: &Call, findings: &[AttributedFinding], reasons: &[Reason]) -> Run<Plan>;
+}
+
+/// One plugin in its place.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) name: Arc<str>,
+    pub(crate) role: Role,
+    pub(crate) plugin: Box<dyn Ask>,
+    pub(crate) select: Selection,
+    pub(crate) on_failure: FailMode,
+    pub(crate) stop_on: Option<Decision>,
+    pub(crate) health: Health,
+}
+
+/// How a plugin has been doing since its generation was built.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    pub(crate) calls: AtomicU64,
+    pub(crate) faults: AtomicU64,
+    last_fault: Mutex<Option<&'static str>>,
+}
+
+/// What a pipeline comes to, apart from what is the same for every call.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) decision: Decision,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) findings: Vec<AttributedFinding>,
+    pub(crate) replacement: Option<Arc<Document>>,
+    pub(crate) plugins: Vec<PluginRun>,
+    pub(crate) plan: Option<Plan>,
+}
+
+/// The verdict so far.
+#[derive(Debug, Default)]
+struct Tally {
+    decision: Decision,
+    /// In the order they came, with the verdict each of them stands for.
+    reasons: Vec<(Decision, Reason)>,
+    findings: Vec<AttributedFinding>,
+    replacements: Vec<Replacement>,
+    runs: Vec<PluginRun>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RedactError {
+    #[error("nothing was replaced")]
+    Nothing,
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+/// Runs detectors and rules (`stages`, in this order), makes the redaction, asks the router.
+pub(crate) fn judge(stages: &[Stage], router: Option<&Stage>, inspect_redacted: bool, call: &Call) -> Outcome {
+    let mut tally = run(stages, call);
+    let mut replacement = None;
+    if tally.decision == Decision::Redact {
+        replacement = redact(&mut tally, stages, inspect_redacted, call);
+    }
+    let mut plan = None;
+    if tally.decision == Decision::Review {
+        plan = route(&mut tally, router, call);
+    }
+    // Whatever came after the redaction, only a redact forwards it.
+    let replacement = replacement.filter(|_| tally.decision == Decision::Redact);
+    let reasons = tally.reasons();
+    let Tally { decision, findings, runs, .. } = tally;
+    Outcome { decision, reasons, findings, replacement, plugins: runs, plan }
+}
+
+/// The plan of a call that wants review where no router says otherwise.
+pub(crate) fn default_plan(call: &Call) -> Plan {
+    Plan {
+        approvers: vec![Approver::Role("approver".to_owned())],
+        quorum: 1,
+        deadline_seconds: 15 * 60,
+        channels: Vec::new(),
+        escalation: Vec::new(),
+        summary: format!("{} wants to use {}", call.agent, call.tool),
+        may_modify: false,
+    }
+}
+
+fn run(stages: &[Stage], call: &Call) -> Tally {
+    let mut tally = Tally::default();
+    for stage in stages.iter().filter(|stage| stage.select.fits(call)) {
+        match stage.role {
+            Role::Detector => tally.detect(stage, call),
+            Role::Rule => tally.decide(stage, call),
+            // Built pipelines keep their router apart.
+            Role::Router => continue,
+        }
+        if stage.stop_on.is_some_and(|at| tally.decision >= at) {
+            break;
+        }
+    }
+    tally
+}
+
+/// The redacted payload; if it cannot be made, or is judged worse when looked at again, the tally says so.
+fn redact(tally: &mut Tally, stages: &[Stage], again: bool, call: &Call) -> Option<Arc<Document>> {
+    let first = replace(call, &tally.replacements);
+    if !again {
+        return first.map_err(|error| tally.redaction_failed(&error)).ok();
+    }
+    let redacted = match first {
+        Ok(payload) => Call { payload, ..call.clone() },
+        Err(error) => {
+            tally.redaction_failed(&error);
+            return None;
+        }
+    };
+    let second = run(stages, &redacted);
+    let replacements = tally.absorb(second);
+    if replacements.is_empty() {
+        return Some(redacted.payload);
+    }
+    replace(&redacted, &replacements).map_err(|error| tally.redaction_failed(&error)).ok()
+}
+
+fn replace(call: &Call, replacements: &[Replacement]) -> Result<Arc<Document>, RedactError> {
+    if replacements.is_empty() {
+        return Err(RedactError::Nothing);
+    }
+    Ok(Arc::new(call.payload.replace(replacements)?))
+}
+
+/// The plan of a call that wants review. A router that fails closed turns the review into a deny.
+fn route(tally: &mut Tally, router: Option<&Stage>, call: &Call) -> Option<Plan> {
+    let Some(router) = router.filter(|router| router.select.fits(call)) else { return Some(default_plan(call)) };
+    let reasons = tally.reasons();
+    let run = router.plugin.route(call, &tally.findings, &reasons);
+    let plan = tally.settle(router, run);
+    (tally.decision == Decision::Review).then(|| plan.unwrap_or_else(|| default_plan(call)))
+}
+
+impl Tally {
+    fn detect(&mut self, stage: &Stage, call: &Call) {
+        let Some(findings) = self.settle(stage, stage.plugin.inspect(call)) else { return };
+        let room = MAX_FINDINGS.saturating_sub(self.findings.len());
+        let too_many = findings.len() > room;
+        let named = |finding| AttributedFinding { plugin: stage.name.to_string(), finding };
+        self.findings.extend(findings.into_iter().take(room).map(named));
+        if too_many {
+            self.fault(stage, &Fault::Oversize);
+        }
+    }
+
+    fn decide(&mut self, stage: &Stage, call: &Call) {
+        let Some(verdict) = self.settle(stage, stage.plugin.decide(call, &self.findings)) else { return };
+        let Verdict { decision, reasons, replacements } = verdict;
+        match decision {
+            Decision::Allow => {}
+            Decision::Redact if replacements.is_empty() => {
+                let message = format!("rule {} wants a redaction but names nothing to replace", stage.name);
+                self.add(Decision::Deny, reason(codes::REDACTION_FAILED, message, &stage.name));
+            }
+            Decision::Redact | Decision::Review | Decision::Deny => {
+                self.decision = self.decision.max(decision);
+                if reasons.is_empty() && decision != Decision::Redact {
+                    let message = format!("rule {} gave no reason", stage.name);
+                    self.add(decision, reason("unspecified", message, &stage.name));
+                }
+                self.reasons.extend(reasons.into_iter().map(|reason| (decision, reason)));
+            }
+        }
+        if decision == Decision::Redact {
+            self.replacements.extend(replacements);
+        }
+    }
+
+    /// Records a run; its answer, if there is one, else the fail mode is applied.
+    fn settle<T>(&mut self, stage: &Stage, run: Run<T>) -> Option<T> {
+        let Run { result, cost } = run;
+        self.runs.push(cost);
+        stage.health.calls.fetch_add(1, Ordering::Relaxed);
+        match result {
+            Ok(answer) => Some(answer),
+            Err(fault) => {
+                self.fault(stage, &fault);
+                None
+            }
+        }
+    }
+
+    /// The stage whose run was recorded last failed.
+    fn fault(&mut self, stage: &Stage, fault: &Fault) {
+        let code = fault.code();
+        stage.health.fault(code);
+        if let Some(run) = self.runs.last_mut() {
+            run.fault = Some(code.to_owned());
+        }
+        let decision = match stage.on_failure {
+            FailMode::Closed => Decision::Deny,
+            FailMode::Review => Decision::Review,
+            FailMode::Open => return,
+        };
+        // The fault's own text may quote the call, so the agent gets a fixed sentence.
+        self.add(decision, reason(code, format!("plugin {} {}", stage.name, sentence(fault)), &stage.name));
+    }
+
+    fn redaction_failed(&mut self, error: &RedactError) {
+        self.add(Decision::Deny, reason(codes::REDACTION_FAILED, format!("the redaction failed: {error}"), HOST));
+    }
+
+    fn add(&mut self, decision: Decision, reason: Reason) {
+        self.decision = self.decision.max(decision);
+        self.reasons.push((decision, reason));
+    }
+
+    /// Takes over verdict, reasons and runs of a second pass, not its findings, whose spans are in a text that the caller
+    /// never sent; returns its replacements.
+    fn absorb(&mut self, second: Self) -> Vec<Replacement> {
+        self.decision = self.decision.max(second.decision);
+        self.reasons.extend(second.reasons);
+        self.runs.extend(second.runs);
+        second.replacements
+    }
+
+    /// Strongest first, then in the order they came; each once.
+    fn reasons(&self) -> Vec<Reason> {
+        let mut order: Vec<_> = self.reasons.iter().collect();
+        order.sort_by_key(|(decision, _)| Reverse(*decision));
+        let mut seen = HashSet::new();
+        order
+            .into_iter()
+            .map(|(_, reason)| reason)
+            .filter(|reason| seen.insert(*reason))
+            .take(MAX_REASONS)
+            .cloned()
+            .collect()
+    }
+}
+
+impl Health {
+    pub(crate) fn last_fault(&self) -> Option<&'static str> {
+        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self, code: &'static str) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+    }
+}
+
+impl Ask for Plugin {
+    fn inspect(&self, call: &Call) -> Run<Vec<Finding>> {
+        self.inspect(call)
+    }
+
+    fn decide(&self, call: &Call, findings: &[AttributedFinding]) -> Run<Verdict> {
+        self.decide(call, findings)
+    }
+
+    fn route(&self, call: &Call, findings: &[AttributedFinding], reasons: &[Reason]) -> Run<Plan> {
+        self.route(call, findings, reasons)
+    }
+}
+
+fn reason(code: &str, message: String, plugin: &str) -> Reason {
+    Reason { code: code.to_owned(), message, plugin: plugin.to_owned() }
+}
+
+fn sentence(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Trap(_) => "crashed",
+        Fault::Fuel => "used up its fuel",
+        Fault::Deadline => "took too long",
+        Fault::Memory => "wanted too much memory",
+        Fault::HostCalls => "called the host too often",
+        Fault::Oversize => "answered too much",
+        Fault::BadAnswer(_) => "gave an answer that breaks its contract",
+        Fault::Guest(_) => "could not answer",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
