@@ -145,8 +145,9 @@ struct Shared {
 struct Index {
     slots: HashMap<Uuid, Arc<Slot>>,
     tenants: HashMap<Arc<str>, Tenant>,
-    /// The newest live approval of a call (which covers tenant and agent) under a generation.
-    live: HashMap<(Digest, Digest), Uuid>,
+    /// Approvals that may be live, by call (which covers tenant and agent) and generation. Mostly one per call; two if
+    /// the same call was parked twice at the same moment.
+    live: BTreeSet<(Digest, Digest, Uuid)>,
     /// Deadlines of everything pending.
     deadlines: BTreeSet<(u64, Uuid)>,
 }
@@ -302,12 +303,13 @@ impl Approvals {
         self.slot(tenant, id).map(|slot| slot.approval())
     }
 
-    /// The live approval of exactly this call under this generation: pending, or approved and not yet used.
+    /// The live approval of exactly this call under this generation: approved and not yet used, else pending.
     #[must_use]
     pub fn find(&self, call: Digest, generation: Digest, now_ms: u64) -> Option<Arc<Approval>> {
         let index = self.index();
-        let approval = index.slots.get(index.live.get(&(call, generation))?)?.approval();
-        approval.is_live(now_ms).then_some(approval)
+        let ids = index.live.range((call, generation, Uuid::nil())..=(call, generation, Uuid::max()));
+        let approvals = ids.filter_map(|(_, _, id)| index.slots.get(id)).map(|slot| slot.approval());
+        approvals.filter(|approval| approval.is_live(now_ms)).max_by_key(|approval| approval.state == State::Approved)
     }
 
     /// Approvals of a tenant, newest first, at most `limit`: those in `state` if given, older than `before` if given.
@@ -499,7 +501,7 @@ impl Index {
             self.deadlines.insert((approval.deadline_ms, approval.id));
         }
         if matches!(approval.state, State::Pending | State::Approved) && approval.released_ms.is_none() {
-            self.live.insert((approval.digest, approval.generation), approval.id);
+            self.live.insert((approval.digest, approval.generation, approval.id));
         }
         self.slots.insert(approval.id, Arc::clone(slot));
     }
@@ -527,10 +529,7 @@ impl Index {
     }
 
     fn forget_live(&mut self, approval: &Approval) {
-        let key = (approval.digest, approval.generation);
-        if self.live.get(&key) == Some(&approval.id) {
-            self.live.remove(&key);
-        }
+        self.live.remove(&(approval.digest, approval.generation, approval.id));
     }
 }
 

@@ -72,6 +72,24 @@ fn a_parked_call_is_seen_once_it_is_committed() {
 }
 
 #[test]
+fn the_same_call_parked_twice_at_once_runs_by_either_approval() {
+    for approved in 0..2 {
+        let approvals = Approvals::new(Limits::default());
+        let call = call("one", "bot", "{}");
+        let both = [park_call(&approvals, &call, 1).unwrap(), park_call(&approvals, &call, 1).unwrap()];
+        let ids = both.map(|change| change.commit().id);
+        decide(&approvals, ids[approved], "ann", true).unwrap().commit();
+        let find = || approvals.find(call.digest(), Digest::of(b"generation"), NOW + 2000).map(|found| found.id);
+        assert_eq!(find(), Some(ids[approved]));
+        approvals.release("one", ids[approved], NOW + 2000).unwrap().commit();
+        assert_eq!(find(), Some(ids[1 - approved]), "the other one still waits");
+        decide(&approvals, ids[1 - approved], "ann", false).unwrap().commit();
+        assert_eq!(find(), None);
+        assert!(approvals.index().live.is_empty());
+    }
+}
+
+#[test]
 fn another_tenant_sees_nothing() {
     let approvals = Approvals::new(Limits::default());
     let id = park(&approvals, 1).id;
