@@ -180,6 +180,12 @@ impl Generation {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_stages(tenant: &str, id: Digest, stages: Vec<Stage>) -> Self {
+        let about = Vec::new();
+        Self { id, tenant: tenant.into(), mode: Mode::Enforce, inspect_redacted: false, stages, router: None, about }
+    }
+
     /// Its name: the digest of everything a verdict of it depends on but the call.
     #[must_use]
     pub fn id(&self) -> Digest {

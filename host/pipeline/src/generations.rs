@@ -58,3 +58,6 @@ impl Generations {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ pub(crate) fn call(payload: &str) -> Call {
 
 /// A plugin that answers by a function, and writes down who ran.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
 type Answer<A, T> = Box<dyn Fn(&A) -> Result<T, Fault> + Send + Sync>;
 
@@ -104,7 +104,7 @@ impl Log {
         Stage { plugin: Box::new(Double { inspect: Box::new(inspect), ..double }), ..stage }
     }
 
-    fn rule(
+    pub(crate) fn rule(
         &self,
         name: &str,
         decide: impl Fn(&(Call, Vec<AttributedFinding>)) -> Result<Verdict, Fault> + Send + Sync + 'static,
@@ -143,7 +143,7 @@ fn finding(category: &str) -> Finding {
     Finding { category: category.to_owned(), score: 0.9, message: "seen".to_owned(), spans: vec![] }
 }
 
-fn verdict(decision: Decision, codes: &[&str]) -> Verdict {
+pub(crate) fn verdict(decision: Decision, codes: &[&str]) -> Verdict {
     let reasons = codes.iter().map(|code| reason(code, format!("because {code}"), "r")).collect();
     Verdict { decision, reasons, replacements: vec![] }
 }
