@@ -56,7 +56,9 @@ fn globs(key: &str, list: &[String]) -> Result<Option<GlobSet>, (String, SelectE
     }
     let mut set = GlobSetBuilder::new();
     for (index, text) in list.iter().enumerate() {
-        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+        // In either case: an upstream that does not care about case must not be a way around a plugin.
+        let mut glob = GlobBuilder::new(text);
+        let glob = glob.case_insensitive(true).literal_separator(false).backslash_escape(true).build();
         set.add(glob.map_err(|error| (format!("{key}[{index}]"), SelectError::Glob(error)))?);
     }
     set.build().map(Some).map_err(|error| (key.to_owned(), SelectError::Glob(error)))
@@ -89,11 +91,11 @@ mod tests {
         for tool in ["", "a", "fs/a", "fs/a/b.txt", "/", ".", "..", "a/..", "a\nb", "é"] {
             assert!(fits(&["*"], tool), "{tool:?}");
         }
-        for tool in ["x.delete", "fs/x.delete", ".delete", "..delete", "a/b.c.delete", "a\n.delete"] {
+        for tool in ["x.delete", "X.Delete", "fs/x.delete", ".delete", "..delete", "a/b.c.delete", "a\n.delete"] {
             assert!(fits(&["*.delete"], tool), "{tool:?}");
             assert!(fits(&["read_*", "*.delete"], tool), "{tool:?}");
         }
-        for tool in ["delete", "x.delete.", "x.Delete", "x.delete/", "x.delete\n"] {
+        for tool in ["delete", "x.delete.", "x.delete/", "x.delete\n"] {
             assert!(!fits(&["*.delete"], tool), "{tool:?}");
         }
         assert!(fits(&["fs/*"], "fs/a/b") && !fits(&["fs/*"], "xfs/a"));
