@@ -16,8 +16,11 @@ pub fn parse_config<C: DeserializeOwned>(config: &str) -> Result<C, String> {
     let config = if config.trim().is_empty() { "{}" } else { config };
     let mut reader = serde_json::Deserializer::from_str(config);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        if path == "." { error.inner().to_string() } else { format!("{path}: {}", error.inner()) }
+        let (path, inner) = (error.path().to_string(), error.inner());
+        let text = inner.to_string();
+        // The place in JSON that the host made of the user's own file would mislead; the key is what helps.
+        let text = text.rsplit_once(" at line ").filter(|_| inner.is_data()).map_or(&*text, |(what, _)| what);
+        if path == "." { text.to_owned() } else { format!("{path}: {text}") }
     })?;
     reader.end().map_err(|error| error.to_string())?;
     Ok(parsed)

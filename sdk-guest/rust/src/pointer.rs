@@ -52,3 +52,30 @@ pub fn escape(step: &str) -> Cow<'_, str> {
 pub fn unescape(step: &str) -> Cow<'_, str> {
     if step.contains('~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_pointers_are_two_ways() {
+        for steps_of in [vec![], vec!["a"], vec!["a/b", "m~n", "", "0"]] {
+            let pointer = from_steps(&steps_of);
+            assert_eq!(steps(&pointer).unwrap(), steps_of);
+        }
+        assert_eq!(from_steps(["a/b", "m~n"]), "/a~1b/m~0n");
+        assert_eq!(steps("a"), None);
+        assert_eq!(unescape("~01"), "~1", "the order of RFC 6901");
+    }
+
+    #[test]
+    fn parents_and_children_are_found() {
+        assert_eq!(parent("/a/b"), Some("/a"));
+        assert_eq!(parent("/a"), Some(""));
+        assert_eq!(parent(""), None);
+        assert_eq!(last("/a/b~1c").as_deref(), Some("b/c"));
+        assert_eq!(last(""), None);
+        assert!(is_within("/a/b", "/a") && is_within("/a", "/a") && is_within("/a", ""));
+        assert!(!is_within("/ab", "/a"));
+    }
+}

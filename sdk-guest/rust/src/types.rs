@@ -311,3 +311,6 @@ pub struct Plan {
     /// Whether arguments may be changed before release.
     pub may_modify: bool,
 }
+
+#[cfg(test)]
+mod tests;
