@@ -1,1 +1,110 @@
+use portcullis_plugin::testing::{JsonPayload, run_cases};
+use portcullis_plugin::{Call, Finding, Phase, Rule, Span, Verdict};
 
+use super::*;
+
+fn configured(json: &str) -> Result<Baseline, String> {
+    portcullis_plugin::glue::parse_config(json).and_then(Baseline::configure)
+}
+
+fn decide(rule: &Baseline, phase: Phase, tool: &str, findings: Vec<Finding>) -> Verdict {
+    let call = Call { phase, tool: tool.to_owned(), ..Call::default() };
+    let payload = JsonPayload::new(r#"{"a": "one two three"}"#).unwrap();
+    let attribute = |finding| AttributedFinding { plugin: "d".to_owned(), finding };
+    rule.decide(&call, &payload, &findings.into_iter().map(attribute).collect::<Vec<_>>()).unwrap()
+}
+
+fn finding(category: &str, score: f32) -> Finding {
+    Finding::new(category, score, "m").with_span(Span::of(0, 4..7))
+}
+
+fn codes(verdict: &Verdict) -> Vec<&str> {
+    verdict.reasons().iter().map(|reason| reason.code.as_str()).collect()
+}
+
+#[test]
+fn cases() {
+    run_cases::<Baseline>("cases");
+}
+
+#[test]
+fn the_built_in_rules_follow_their_own_form() {
+    let rules = builtin::rules();
+    let config = Config { rules, ..Config::default() };
+    config.check().unwrap();
+}
+
+#[test]
+fn a_configuration_error_names_the_key() {
+    let error = |json: &str| configured(json).err().unwrap();
+    let rule = |change: &str| {
+        format!(r#"{{"rules": [{{"categories": ["a"], "verdict": "deny", "code": "x", "message": "m" {change}}}]}}"#)
+    };
+    assert!(configured(&rule("")).is_ok());
+    assert!(error(r#"{"ruels": []}"#).starts_with("ruels: unknown field"));
+    assert!(error(&rule(r#", "min_score": 1.5"#)).starts_with("rules[0].min_score: 1.5 is not between"));
+    assert!(error(&rule(r#", "min_score": "x""#)).starts_with("rules[0].min_score: invalid type"));
+    assert!(error(&rule(r#", "phases": []"#)).starts_with("rules[0].phases: the list is empty"));
+    assert!(error(&rule(r#", "phases": ["calls"]"#)).starts_with("rules[0].phases[0]: unknown variant"));
+    assert!(error(&rule("").replace("\"x\"", "\"Bad Code\"")).starts_with("rules[0].code: use 1 to 64"));
+    assert!(error(&rule("").replace("[\"a\"]", "[]")).starts_with("rules[0].categories: the list is empty"));
+    assert!(error(&rule("").replace("deny", "allow")).starts_with("rules[0].verdict: unknown variant"));
+    assert!(error(r#"{"ignore": [{"categories": []}]}"#).starts_with("ignore[0].categories: the list is empty"));
+}
+
+#[test]
+fn the_strongest_verdict_wins_and_gives_only_its_own_reasons() {
+    let rule = configured("").unwrap();
+    let all = vec![finding("secret.token", 0.9), finding("sql.destructive", 0.6), finding("command.destructive", 0.8)];
+    let verdict = decide(&rule, Phase::Call, "run", all.clone());
+    assert!(matches!(verdict, Verdict::Deny(_)));
+    assert_eq!(codes(&verdict), ["destructive_command"]);
+
+    let verdict = decide(&rule, Phase::Call, "run", all.into_iter().take(2).collect());
+    assert!(matches!(verdict, Verdict::Review(_)));
+    assert_eq!(codes(&verdict), ["destructive_command"]);
+}
+
+#[test]
+fn reasons_come_in_the_order_of_the_rules_and_only_once() {
+    let rule = configured("").unwrap();
+    let seen = ["http.metadata_service", "command.credentials", "command.destructive", "sql.destructive"];
+    let forwards: Vec<_> = seen.iter().map(|category| finding(category, 0.9)).collect();
+    let backwards: Vec<_> = forwards.iter().rev().cloned().collect();
+    let verdict = decide(&rule, Phase::Call, "run", forwards);
+    assert_eq!(codes(&verdict), ["destructive_command", "credential_access", "metadata_service"]);
+    assert_eq!(verdict, decide(&rule, Phase::Call, "run", backwards));
+}
+
+#[test]
+fn tools_match_in_either_case_and_reading_ones_are_left_out() {
+    let rule = configured("").unwrap();
+    for tool in ["wire_transfer", "bank.WireTransfer", "create_payment", "crm_send_bulk_email", "deploy_to_production"]
+    {
+        assert_eq!(codes(&decide(&rule, Phase::Call, tool, vec![])), ["sensitive_tool"], "{tool}");
+        assert_eq!(decide(&rule, Phase::Result, tool, vec![]), Verdict::Allow, "{tool}: its result is not parked");
+    }
+    for tool in ["list_payments", "Get_Payment_Status", "read_file", "deploy_staging", "send_mail"] {
+        assert_eq!(decide(&rule, Phase::Call, tool, vec![]), Verdict::Allow, "{tool}");
+    }
+}
+
+#[test]
+fn a_redaction_without_a_place_is_a_denial_in_every_phase() {
+    let rule = configured("").unwrap();
+    for phase in [Phase::Call, Phase::Result, Phase::Listing, Phase::Message] {
+        let nowhere = Finding::new("secret.token", 0.9, "m");
+        let verdict = decide(&rule, phase, "run", vec![nowhere, finding("secret.token", 0.9)]);
+        assert!(matches!(verdict, Verdict::Deny(_)), "{phase:?}: {verdict:?}");
+        assert_eq!(codes(&verdict), ["secret"]);
+    }
+}
+
+#[test]
+fn scores_below_the_threshold_are_let_through() {
+    let rule = configured("").unwrap();
+    assert_eq!(decide(&rule, Phase::Call, "run", vec![finding("command.destructive", 0.49)]), Verdict::Allow);
+    assert_eq!(decide(&rule, Phase::Call, "run", vec![finding("secret.entropy", 0.59)]), Verdict::Allow);
+    assert_eq!(decide(&rule, Phase::Result, "run", vec![finding("command.destructive", 1.0)]), Verdict::Allow);
+    assert_eq!(decide(&rule, Phase::Call, "run", vec![finding("unknown.thing", 1.0)]), Verdict::Allow);
+}
