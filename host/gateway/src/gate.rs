@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portcullis_approvals::{Approval, Approvals, Ballot, Change, DecideError, ParkError, ParkRequest, State};
+use portcullis_ledger::{Attachment, Record};
 use portcullis_model::{
     Call, Decision, Digest, Document, Door, Draft, EntryFinding, EntryKind, EntryPlugin, EntryReason, Judgement, Mode,
     Outcome, Phase, codes,
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
-use crate::ports::{Admission, Attachment, Caller, EntryRef, Identity, Journal, JournalError, Judge};
+use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge};
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work.
 const INLINE_BYTES: usize = 64 * 1024;
@@ -479,7 +480,7 @@ impl Hold {
 
 fn records(change: &Change) -> Vec<Attachment> {
     let records = change.records().iter();
-    records.map(|record| Attachment::Record { key: record.key.clone(), value: record.value.clone() }).collect()
+    records.map(|record| Attachment::Record(Record { key: record.key.clone(), value: record.value.clone() })).collect()
 }
 
 impl CallFacts {

@@ -1,4 +1,4 @@
-//! HTTP as all doors share it: bodies in, bodies out, errors, the server, the table of routes.
+//! HTTP as all doors share it: bodies in, bodies out, errors, who may address the server, the server itself.
 
 use std::net::SocketAddr;
 
@@ -6,29 +6,57 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
 
 mod body;
 mod error;
+pub(crate) mod guard;
+mod server;
+mod socket;
 
 pub use body::{Body, read_body};
 pub use error::ApiError;
+pub use server::{Drained, ServeError, Server, ServerConfig};
+pub(crate) use socket::Peer;
 
 /// Answer of every handler.
 pub type Reply = Response<Body>;
+
+/// A body that is produced while it is sent.
+pub type StreamBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A part of the server under a path of its own, such as the MCP door under `/mcp`.
 ///
 /// The server has checked Host and Origin and the size of the head before it calls, and adds `x-portcullis-id` and
 /// `x-portcullis-mode` to the answer if they are missing. Reading the body within limits is the mount's own work, see
-/// [`read_body`].
+/// [`read_body`]. If the client goes away before the answer, the future is dropped; if it goes away during a streamed
+/// body, that body is.
 pub trait Mount: Send + Sync + 'static {
     /// First segment of its paths, for instance `/mcp`: it gets that path and everything below.
     fn prefix(&self) -> &'static str;
 
     /// Answers one request.
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> BoxFuture<'_, Reply>;
+
+    /// Ends what would not end by itself, such as open streams. Called when the server begins to drain.
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
-/// A body that is produced while it is sent.
-pub type StreamBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+/// The bearer token of a request; `None` without an `Authorization` header.
+///
+/// # Errors
+/// 401 if there is more than one such header or it is not a bearer token.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let parts = value.to_str().ok().and_then(|value| value.split_once(' '));
+    match parts {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() => {
+            Ok(Some(token.trim()))
+        }
+        _ => Err(ApiError::unauthorized()),
+    }
+}

@@ -4,6 +4,7 @@
 //! approval. Pipelines, ledger, credentials and parked calls stand behind the traits of [ports].
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod doors;
 pub mod events;
 pub mod gate;

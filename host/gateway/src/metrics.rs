@@ -38,6 +38,7 @@ struct Live {
     ledger_queue: Gauge,
     ledger_writable: Gauge,
     generations: Family<GenerationLabels, Gauge>,
+    approvals: Gauge,
     uptime: Gauge<f64, AtomicU64>,
 }
 
@@ -102,6 +103,8 @@ pub struct Snapshot<'a> {
     pub journal: crate::ports::JournalHealth,
     /// What is live.
     pub generations: &'a [crate::ports::GenerationView],
+    /// Undecided approvals.
+    pub approvals_pending: usize,
     /// Since the server started.
     pub uptime: Duration,
 }
@@ -170,6 +173,7 @@ impl Metrics {
         registry.register("ledger_queue", "Entries waiting to be written", self.live.ledger_queue.clone());
         registry.register("ledger_writable", "1 while entries can be written", self.live.ledger_writable.clone());
         registry.register("generation", "1 for each live generation", self.live.generations.clone());
+        registry.register("approvals_pending", "Parked calls nobody has decided", self.live.approvals.clone());
         registry.register("http_requests", "Requests answered", self.requests.clone());
         registry.register("http_requests_in_flight", "Requests being answered", self.requests_in_flight.clone());
         registry.register("http_connections", "Connections taken", self.connections.clone());
@@ -241,6 +245,7 @@ impl Metrics {
     pub fn render(&self, snapshot: &Snapshot<'_>) -> String {
         let live = &self.live;
         live.ledger_queue.set(i64::try_from(snapshot.journal.queued).unwrap_or(i64::MAX));
+        live.approvals.set(i64::try_from(snapshot.approvals_pending).unwrap_or(i64::MAX));
         live.ledger_writable.set(i64::from(snapshot.journal.writable));
         live.uptime.set(snapshot.uptime.as_secs_f64());
         live.generations.clear();

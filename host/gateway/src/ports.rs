@@ -5,9 +5,15 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use portcullis_model::{Call, Digest, Draft, Judgement, Mode};
+use portcullis_ledger::{Attachment, Kept, Report, StoredEntry};
+use portcullis_model::{Call, Digest, Draft, Judgement, Mode, Role};
 use serde::Serialize;
 use uuid::Uuid;
+
+mod ledger;
+mod tenancy;
+
+pub use tenancy::Credentials;
 
 /// Judges calls: the pipelines of all tenants.
 pub trait Judge: Send + Sync + 'static {
@@ -31,8 +37,6 @@ pub struct GenerationView {
     pub generation: Digest,
     /// Whether verdicts take effect.
     pub mode: Mode,
-    /// Milliseconds since the Unix epoch at which it became current.
-    pub activated_ms: u64,
     /// Its plugins in pipeline order.
     pub plugins: Vec<PluginView>,
 }
@@ -42,8 +46,8 @@ pub struct GenerationView {
 pub struct PluginView {
     /// Name in the pipeline.
     pub name: Arc<str>,
-    /// `detector`, `rule` or `router`.
-    pub role: &'static str,
+    /// What it is.
+    pub role: Role,
     /// SHA-256 of the component.
     pub digest: Digest,
     /// How it is sandboxed: `sealed` or `locked-wasi`.
@@ -71,7 +75,7 @@ pub trait Journal: Send + Sync + 'static {
     /// The store could not be read.
     fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError>;
 
-    /// Number of entries and hash of the newest one; `None` for a tenant without entries.
+    /// The newest entry; `None` for a tenant without entries.
     fn head(&self, tenant: &str) -> Option<EntryRef>;
 
     /// Up to `limit` entries from sequence number `from` on.
@@ -81,7 +85,10 @@ pub trait Journal: Send + Sync + 'static {
     fn entries(&self, tenant: &str, from: u64, limit: usize) -> Result<Vec<StoredEntry>, JournalError>;
 
     /// Reads the tenant's whole log and checks it. Blocking: seconds for a million entries.
-    fn verify(&self, tenant: &str) -> Verification;
+    ///
+    /// # Errors
+    /// The store could not be read. A log that is wrong is a report with a fault.
+    fn verify(&self, tenant: &str) -> Result<Report, JournalError>;
 
     /// Whether entries can be written.
     fn health(&self) -> JournalHealth;
@@ -94,47 +101,6 @@ pub struct EntryRef {
     pub seq: u64,
     /// Its leaf hash.
     pub hash: Digest,
-}
-
-/// An entry as read back.
-#[derive(Clone, Debug)]
-pub struct StoredEntry {
-    /// Where it stands.
-    pub at: EntryRef,
-    /// The entry as JSON.
-    pub json: Vec<u8>,
-}
-
-/// Something that is stored in the same atomic batch as an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attachment {
-    /// An answer to be given again if the same request comes again.
-    Answer {
-        /// Id chosen by the caller.
-        id: Uuid,
-        /// Digest of the request, so that another request under the same id is noticed.
-        request: Digest,
-        /// The answer.
-        answer: Vec<u8>,
-    },
-    /// A record of another component, such as an approval; `None` removes it.
-    Record {
-        /// Key, unique over all components.
-        key: Vec<u8>,
-        /// Content.
-        value: Option<Vec<u8>>,
-    },
-}
-
-/// A kept answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Digest of the request it answered.
-    pub request: Digest,
-    /// The answer as it was attached.
-    pub answer: Vec<u8>,
-    /// The entry with which it was stored.
-    pub entry: EntryRef,
 }
 
 /// Why the ledger did not take or give something.
@@ -159,35 +125,24 @@ pub struct JournalHealth {
     pub queued: u64,
 }
 
-/// Outcome of reading a whole log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verification {
-    /// Whether every entry is intact and linked.
-    pub valid: bool,
-    /// Entries read.
-    pub entries: u64,
-    /// Hash of the newest entry.
-    pub head: Option<Digest>,
-    /// The first thing that is wrong, with its place.
-    pub problem: Option<String>,
-}
-
 /// Knows callers by their credentials.
 pub trait Identity: Send + Sync + 'static {
-    /// Who presents this bearer token. Without a token: the open agent, if there is one and the connection may use it.
+    /// Who presents this bearer token. Without a token: the open agent, if there is one.
     fn authenticate(&self, token: Option<&str>) -> Option<Caller>;
 
     /// Whether the agent may make a call now; counts it if so.
     fn admit(&self, tenant: &str, agent: &str) -> Admission;
 }
 
-/// What a credential stands for. A token is an agent's or an operator's; only the open loopback mode is both.
+/// What a credential stands for.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// The agent it stands for.
     pub agent: Option<AgentIdentity>,
     /// The operator it stands for.
     pub operator: Option<OperatorIdentity>,
+    /// Whether it is the open agent of a server without credentials, who may also administer.
+    pub open: bool,
 }
 
 /// An agent, as its credential names it.
@@ -232,11 +187,11 @@ pub enum Admission {
 
 /// Builds and activates generations from configuration.
 pub trait Reload: Send + Sync + 'static {
-    /// Validates and activates: the configuration on disk, or the given text. Slow: compiles plugins.
+    /// Reads the configuration again, validates it and activates what it says, all or nothing. Slow: compiles plugins.
     ///
     /// # Errors
     /// What is wrong, with file, line and key. Nothing has changed then.
-    fn reload(&self, configuration: Option<String>) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
+    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
 }
 
 /// Why nothing was activated.

@@ -1,1 +1,201 @@
-//! The inspect API.
+//! The inspect API: one question, one verdict, no side effect on tools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use portcullis_approvals::{Approval, State};
+use portcullis_ledger::Attachment;
+use portcullis_model::{Decision, Digest, Document, Door, EntryKind, Value};
+use uuid::Uuid;
+
+use crate::gate::{Gate, GateError, now_ms};
+use crate::http::ApiError;
+use crate::ports::{AgentIdentity, EntryRef};
+use answer::{Kept, Settled};
+use question::Question;
+use repeats::{Repeats, Turn};
+
+pub(crate) mod answer;
+pub(crate) mod question;
+mod repeats;
+
+/// Calls of one batch.
+pub(crate) const MAX_BATCH: usize = 128;
+/// How long an answer is kept for the same question under the same id.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Entries read at once, and in all, when the entry of a kept answer is looked for.
+const SEARCH_STEP: usize = 256;
+const SEARCH_STEPS: usize = 64;
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct InspectDoor {
+    gate: Arc<Gate>,
+    repeats: Arc<Repeats>,
+}
+
+/// An answer and the id of its call.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) id: Uuid,
+    pub(crate) json: Vec<u8>,
+}
+
+impl InspectDoor {
+    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+        Self { gate, repeats: Arc::default() }
+    }
+
+    /// Answers `/v1/inspect`. With an error comes the id of the call, once one is known.
+    pub(crate) async fn one(&self, agent: &AgentIdentity, body: Vec<u8>) -> Result<Answered, (ApiError, Option<Uuid>)> {
+        let document = Document::parse(body).map_err(|error| (malformed(&error), None))?;
+        let question = question::read(document.root(), agent, "").map_err(|error| (error, None))?;
+        let id = question.call.id;
+        let answer = async {
+            let settled = self.settle(&question).await?;
+            self.finish(&question, &settled).await
+        };
+        answer.await.map(|json| Answered { id, json }).map_err(|error| (error, Some(id)))
+    }
+
+    /// Answers `/v1/inspect/batch`: all calls are read before any is judged; one that cannot be ruled fails them all.
+    pub(crate) async fn batch(&self, agent: &AgentIdentity, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+        let document = Document::parse(body).map_err(|error| malformed(&error))?;
+        let calls = question::batch(document.root())?;
+        let read = |(index, call): (usize, Value<'_>)| question::read(call, agent, &format!("calls[{index}]."));
+        let questions = calls.items().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+        let settled = try_join_all(questions.iter().map(|question| self.settle(question))).await?;
+        let answers = questions.iter().zip(&settled).map(|(question, settled)| self.finish(question, settled));
+        let answers = try_join_all(answers).await?;
+        let strongest = settled.iter().map(|settled| settled.decision).max().unwrap_or(Decision::Deny);
+        let mut out = Vec::with_capacity(64 + answers.iter().map(|answer| answer.len() + 1).sum::<usize>());
+        out.extend_from_slice(b"{\"verdict\":\"");
+        out.extend_from_slice(strongest.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"results\":[");
+        out.extend_from_slice(&answers.join(&b","[..]));
+        out.extend_from_slice(b"]}");
+        Ok(out)
+    }
+
+    /// The ruling, or the one kept under the caller's id.
+    async fn settle(&self, question: &Question) -> Result<Arc<Settled>, ApiError> {
+        let Some(request) = question.request else {
+            return Ok(Arc::new(rule(&self.gate, question, None).await?));
+        };
+        let key = (Arc::clone(&question.call.tenant), question.call.id);
+        match self.repeats.enter(key, request) {
+            Turn::Other => Err(conflict()),
+            Turn::Wait(answer) => answer.wait().await,
+            Turn::Lead(lead) => {
+                // In a task of its own: the callers who wait for it do not lose it if this one goes away.
+                let (gate, question) = (Arc::clone(&self.gate), question.clone());
+                let task = tokio::spawn(async move {
+                    let settled = match kept(&gate, &question, request).await {
+                        Ok(None) => rule(&gate, &question, Some(request)).await.map(Arc::new),
+                        Ok(Some(settled)) => Ok(Arc::new(settled)),
+                        Err(error) => Err(error),
+                    };
+                    lead.finish(settled.clone());
+                    settled
+                });
+                task.await.unwrap_or_else(|_| Err(GateError::Failed.into()))
+            }
+        }
+    }
+
+    /// Waits for the decision of a parked call, if asked to, and writes the answer.
+    async fn finish(&self, question: &Question, settled: &Settled) -> Result<Vec<u8>, ApiError> {
+        let Some(approval) = &settled.approval else { return Ok(settled.json(None)) };
+        if settled.released {
+            return Ok(settled.json(Some(approval)));
+        }
+        let approvals = self.gate.approvals();
+        let mut live = approvals.get(&approval.tenant, approval.id).unwrap_or_else(|| Arc::clone(approval));
+        if live.state_at(now_ms()) == State::Pending && !question.wait.is_zero() {
+            let decided = approvals.wait(&approval.tenant, approval.id, question.wait, now_ms()).await;
+            live = decided.unwrap_or(live);
+        }
+        if live.state == State::Approved {
+            live = self.use_up(question, live).await?;
+        }
+        Ok(settled.json(Some(&live)))
+    }
+
+    /// An approval is good for one call: the one that was parked, or the first of its like that asks again.
+    async fn use_up(&self, question: &Question, approval: Arc<Approval>) -> Result<Arc<Approval>, ApiError> {
+        let released = approval.released_ms.is_none() && self.gate.release(&approval).await?;
+        if released || approval.call == question.call.id {
+            return Ok(self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval));
+        }
+        Err(ApiError::new(
+            hyper::StatusCode::CONFLICT,
+            "approval_used",
+            "the approval was given, but another call of the same content has used it",
+            "ask again: the call will be parked with an approval of its own",
+        ))
+    }
+}
+
+async fn rule(gate: &Gate, question: &Question, request: Option<Digest>) -> Result<Settled, ApiError> {
+    let call = &question.call;
+    let mut written = None;
+    let before = gate.journal().head(&call.tenant).map_or(0, |head| head.seq + 1);
+    let ruling = gate.rule_keeping(call, Door::Inspect, |judgement, approval| {
+        let parts = answer::write(call, judgement, question.explain);
+        let attach = request.map(|request| Attachment::Answer {
+            id: call.id,
+            request,
+            answer: parts.keep(before, approval),
+            ttl: KEPT_FOR,
+        });
+        written = Some(parts);
+        attach.into_iter().collect()
+    });
+    let ruling = ruling.await?;
+    let parts = written.ok_or(GateError::Failed)?;
+    let released = ruling.approval.as_ref().is_some_and(|approval| approval.released_ms.is_some());
+    Ok(parts.settle(ruling.entry, ruling.approval, released))
+}
+
+/// The answer kept under this id, with its entry.
+async fn kept(gate: &Arc<Gate>, question: &Question, request: Digest) -> Result<Option<Settled>, ApiError> {
+    let (gate, call) = (Arc::clone(gate), question.call.clone());
+    let look = move || -> Result<Option<Settled>, ApiError> {
+        let journal = gate.journal();
+        let Some(kept) = journal.kept(&call.tenant, call.id).map_err(GateError::from)? else { return Ok(None) };
+        if kept.request != request {
+            return Err(conflict());
+        }
+        let Kept { parts, from: mut next, approval, released } = Kept::read(&kept.answer).ok_or(GateError::Failed)?;
+        for _ in 0..SEARCH_STEPS {
+            let entries = journal.entries(&call.tenant, next, SEARCH_STEP).map_err(GateError::from)?;
+            let found = entries.iter().find(|row| row.entry.id == call.id && row.entry.kind == EntryKind::Decision);
+            if let Some(row) = found {
+                let entry = EntryRef { seq: row.entry.seq, hash: row.hash };
+                let approval = approval.and_then(|id| gate.approvals().get(&call.tenant, id));
+                return Ok(Some(parts.settle(entry, approval, released)));
+            }
+            match entries.last() {
+                Some(last) => next = last.entry.seq + 1,
+                None => break,
+            }
+        }
+        Err(GateError::LedgerUnavailable("the entry of a kept answer was not found".to_owned()).into())
+    };
+    // It reads the store, which may have to read the disk.
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(GateError::Failed.into()))
+}
+
+fn malformed(error: &portcullis_model::DocumentError) -> ApiError {
+    ApiError::malformed(format!("the body is not acceptable JSON: {error}"), "send one JSON object in UTF-8")
+}
+
+fn conflict() -> ApiError {
+    ApiError::new(
+        hyper::StatusCode::CONFLICT,
+        "conflict",
+        "this id was used for another request",
+        "use a new id for a new question",
+    )
+}

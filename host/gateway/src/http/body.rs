@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::{ApiError, StreamBody};
+use super::{ApiError, Peer, StreamBody};
 
 /// Most bytes reserved before a body is there.
 const FIRST_BYTES: usize = 64 * 1024;
@@ -24,6 +24,46 @@ impl Body {
     #[must_use]
     pub fn empty() -> Self {
         Self::Whole(Bytes::new())
+    }
+
+    /// The same body; a streamed one ends when the client has gone.
+    pub(crate) fn until_gone(self, peer: Peer) -> Self {
+        match self {
+            Self::Whole(bytes) => Self::Whole(bytes),
+            Self::Stream(stream) => {
+                let gone = Box::pin(async move { peer.gone().await });
+                Self::Stream(StreamBody::new(Watched { stream, gone }))
+            }
+        }
+    }
+}
+
+/// A streamed body and a look at the client that reads it.
+struct Watched {
+    stream: StreamBody,
+    gone: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.gone.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err("the client went away".into())));
+        }
+        Pin::new(&mut self.stream).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.size_hint()
     }
 }
 

@@ -1,0 +1,362 @@
+//! Every route of the core: who may use it, what it reads, what it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use portcullis_model::Mode;
+use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use uuid::Uuid;
+
+use crate::doors::inspect::InspectDoor;
+use crate::gate::{EXPIRE_EVERY, Gate};
+use crate::http::guard::Guard;
+use crate::http::{ApiError, Body, Mount, Peer, Reply, bearer, read_body};
+use crate::metrics::Metrics;
+use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Reload};
+use routes::{Access, Found, Operation};
+
+mod approvals;
+mod events;
+mod generations;
+mod health;
+mod ledger;
+mod openapi;
+mod query;
+mod routes;
+
+/// Most bytes of a question: 4 MiB of JSON and room for what is around it.
+pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024 + 64 * 1024;
+/// Most bytes of an operator's request.
+const MAX_SMALL_BODY: usize = 16 * 1024;
+/// Bodies up to this size are read without asking for room.
+const FREE_BODY: u64 = 64 * 1024;
+/// Room for larger bodies, all connections together, in KiB.
+const BODY_ROOM: usize = 256 * 1024;
+
+static ID: HeaderName = HeaderName::from_static("x-portcullis-id");
+static MODE: HeaderName = HeaderName::from_static("x-portcullis-mode");
+static JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What the API may be configured with.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// Host names, besides loopback ones, under which the server is addressed.
+    pub hosts: Vec<String>,
+    /// Origins, besides loopback ones, from which web pages may call.
+    pub origins: Vec<String>,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { hosts: Vec::new(), origins: Vec::new(), body_timeout: Duration::from_secs(15) }
+    }
+}
+
+/// The core's routes and the mounts beside them.
+pub struct Api {
+    gate: Arc<Gate>,
+    inspect: InspectDoor,
+    reload: Arc<dyn Reload>,
+    mounts: Vec<Arc<dyn Mount>>,
+    guard: Guard,
+    body_timeout: Duration,
+    body_room: Semaphore,
+    /// One verification and one reload at a time.
+    verifying: Arc<Semaphore>,
+    reloading: Semaphore,
+    started: Instant,
+    closing: watch::Sender<bool>,
+    draining: AtomicBool,
+}
+
+/// A request that is being answered: who asks, and what every answer says in its head.
+struct Context {
+    id: Uuid,
+    mode: Mode,
+    caller: Caller,
+}
+
+impl Api {
+    /// The API over a gate. `mounts` are served under their prefixes.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, reload: Arc<dyn Reload>, mounts: Vec<Arc<dyn Mount>>, config: &ApiConfig) -> Self {
+        Self {
+            inspect: InspectDoor::new(Arc::clone(&gate)),
+            gate,
+            reload,
+            mounts,
+            guard: Guard::new(&config.hosts, &config.origins),
+            body_timeout: config.body_timeout,
+            body_room: Semaphore::new(BODY_ROOM),
+            verifying: Arc::new(Semaphore::new(1)),
+            reloading: Semaphore::new(1),
+            started: Instant::now(),
+            closing: watch::Sender::new(false),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Records passed deadlines of parked calls until the API closes. Run it beside the server.
+    pub async fn expire(&self) {
+        let mut closing = self.closing.subscribe();
+        let mut every = tokio::time::interval(EXPIRE_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => return,
+                _ = every.tick() => {
+                    if let Err(error) = self.gate.expire().await {
+                        tracing::warn!(%error, "the end of a parked call could not be recorded");
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        self.gate.metrics()
+    }
+
+    /// Ends streams that would go on; `/readyz` says no from now on.
+    pub(crate) fn close(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.closing.send_replace(true);
+    }
+
+    pub(crate) async fn drain_mounts(&self) {
+        futures_util::future::join_all(self.mounts.iter().map(|mount| mount.drain())).await;
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer, too.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
+        let _in_flight = self.metrics().in_flight();
+        let mut context = Context { id: Uuid::now_v7(), mode: Mode::default(), caller: Caller::default() };
+        let mut route = "none";
+        let mut reply = match self.guard.check(&request) {
+            Ok(()) => self.dispatch(request, peer, &mut context, &mut route).await,
+            Err(error) => Err(error),
+        }
+        .unwrap_or_else(|error| error.reply(Some(context.id)));
+        self.metrics().answered(route, reply.status().as_u16());
+        let headers = reply.headers_mut();
+        if !headers.contains_key(&ID) {
+            let mut buffer = Uuid::encode_buffer();
+            let id = context.id.hyphenated().encode_lower(&mut buffer);
+            if let Ok(id) = HeaderValue::from_str(id) {
+                headers.insert(&ID, id);
+            }
+        }
+        if !headers.contains_key(&MODE) {
+            headers.insert(&MODE, HeaderValue::from_static(context.mode.as_str()));
+        }
+        reply
+    }
+
+    async fn dispatch(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        context: &mut Context,
+        route: &mut &'static str,
+    ) -> Result<Reply, ApiError> {
+        let path = request.uri().path();
+        let (found, parameter) = match routes::find(request.method(), path) {
+            Found::Route(found, parameter) => (found, parameter.map(str::to_owned)),
+            Found::Methods(allow) => {
+                let error = ApiError::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "method_not_allowed",
+                    "this path is not used with that method",
+                    "see the Allow header",
+                );
+                let mut reply = error.reply(Some(context.id));
+                reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+                return Ok(reply);
+            }
+            Found::Nothing => return self.mounted(request, peer, context, route).await,
+        };
+        *route = found.path;
+        if found.access != Access::Open {
+            context.caller = self.gate.authenticate(bearer(request.headers())?).ok_or_else(ApiError::unauthorized)?;
+            if let Some(tenant) = context.tenant() {
+                context.mode = self.gate.mode(tenant);
+            }
+        }
+        if found.access == Access::Agent && context.caller.agent.is_none() {
+            return Err(ApiError::forbidden("only agents ask for verdicts", "send the token of an agent"));
+        }
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let query = query.as_str();
+        match found.operation {
+            Operation::Inspect => self.inspect(request, context).await,
+            Operation::InspectBatch => {
+                let body = self.json_body(request, MAX_BODY).await?;
+                Ok(json_bytes(self.inspect.batch(context.agent()?, body).await?))
+            }
+            Operation::LedgerHead => self.ledger_head(context, query),
+            Operation::LedgerEntries => self.ledger_entries(context, query).await,
+            Operation::LedgerEntry => self.ledger_entry(context, query, parameter).await,
+            Operation::LedgerVerify => self.ledger_verify(context, query).await,
+            Operation::Plugins => self.plugins(context, query),
+            Operation::Generations => self.generations(context, query),
+            Operation::Activate => {
+                let body = self.body(request, MAX_SMALL_BODY).await?;
+                self.activate(context, &body).await
+            }
+            Operation::Approvals => self.approvals(context, query),
+            Operation::Approval => self.approval(context, query, parameter),
+            Operation::Decide => {
+                // Who may not decide learns it before anything is read.
+                let operator = context.operator()?.clone();
+                let body = self.json_body(request, MAX_SMALL_BODY).await?;
+                self.decide(&operator, parameter, body).await
+            }
+            Operation::Events => self.events(context, query, peer),
+            Operation::Health => Ok(json_value(StatusCode::OK, &health::Alive { status: "ok" })),
+            Operation::Ready => Ok(self.ready()),
+            Operation::Metrics => Ok(self.figures()),
+            Operation::OpenApi => Ok(openapi::reply()),
+        }
+    }
+
+    async fn inspect(&self, request: Request<Incoming>, context: &mut Context) -> Result<Reply, ApiError> {
+        let body = self.json_body(request, MAX_BODY).await?;
+        match self.inspect.one(context.agent()?, body).await {
+            Ok(answered) => {
+                context.id = answered.id;
+                Ok(json_bytes(answered.json))
+            }
+            Err((error, id)) => {
+                context.id = id.unwrap_or(context.id);
+                Err(error)
+            }
+        }
+    }
+
+    async fn mounted(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        context: &mut Context,
+        route: &mut &'static str,
+    ) -> Result<Reply, ApiError> {
+        let path = request.uri().path();
+        let under =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let Some(mount) = self.mounts.iter().find(|mount| under(mount.prefix())) else {
+            return Err(ApiError::not_found("there is nothing at this path"));
+        };
+        *route = mount.prefix();
+        let caller = bearer(request.headers()).ok().and_then(|token| self.gate.authenticate(token));
+        if let Some(agent) = caller.and_then(|caller| caller.agent) {
+            context.mode = self.gate.mode(&agent.tenant);
+        }
+        tokio::select! {
+            biased;
+            reply = mount.handle(request, peer.address()) => Ok(reply.map(|body| body.until_gone(peer))),
+            () = peer.gone() => {
+                // Nobody reads this; the mount has noticed by the end of its future.
+                Err(ApiError::malformed("the client went away", ""))
+            }
+        }
+    }
+
+    /// A body that says it is JSON.
+    async fn json_body(&self, request: Request<Incoming>, limit: usize) -> Result<Vec<u8>, ApiError> {
+        check_json(request.headers())?;
+        self.body(request, limit).await
+    }
+
+    async fn body(&self, request: Request<Incoming>, limit: usize) -> Result<Vec<u8>, ApiError> {
+        check_encoding(request.headers())?;
+        let body = request.into_body();
+        let announced = body.size_hint().upper();
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(ApiError::too_large(limit));
+        }
+        let _room = self.room(announced.unwrap_or(limit as u64)).await?;
+        read_body(body, limit, self.body_timeout).await
+    }
+
+    /// Room for a large body, so that many of them at once cannot use up the memory.
+    async fn room(&self, length: u64) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
+        if length <= FREE_BODY {
+            return Ok(None);
+        }
+        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+        match tokio::time::timeout(self.body_timeout, self.body_room.acquire_many(kib)).await {
+            Ok(Ok(room)) => Ok(Some(room)),
+            _ => Err(ApiError {
+                retry_after_s: Some(1),
+                ..ApiError::unavailable("busy", "too many large requests at once")
+            }),
+        }
+    }
+}
+
+impl Context {
+    /// The tenant of the caller, whoever it is.
+    fn tenant(&self) -> Option<&Arc<str>> {
+        let Caller { agent, operator, .. } = &self.caller;
+        agent.as_ref().map(|agent| &agent.tenant).or(operator.as_ref().map(|operator| &operator.tenant))
+    }
+
+    fn own_tenant(&self) -> Result<&Arc<str>, ApiError> {
+        self.tenant().ok_or_else(ApiError::unauthorized)
+    }
+
+    fn agent(&self) -> Result<&AgentIdentity, ApiError> {
+        self.caller.agent.as_ref().ok_or_else(ApiError::unauthorized)
+    }
+
+    fn operator(&self) -> Result<&OperatorIdentity, ApiError> {
+        let hint = "send the token of an operator";
+        self.caller.operator.as_ref().ok_or_else(|| ApiError::forbidden("only operators decide", hint))
+    }
+}
+
+fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split_once(';').map_or(kind, |(kind, _)| kind).trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "the body must be JSON",
+        "send Content-Type: application/json",
+    ))
+}
+
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_encoding",
+        "compressed bodies are not accepted",
+        "send the body without Content-Encoding",
+    ))
+}
+
+fn json_bytes(bytes: Vec<u8>) -> Reply {
+    let mut reply = Response::new(Body::from(bytes));
+    reply.headers_mut().insert(CONTENT_TYPE, JSON.clone());
+    reply
+}
+
+fn json_value(status: StatusCode, value: &impl Serialize) -> Reply {
+    let mut reply = json_bytes(serde_json::to_vec(value).unwrap_or_else(|_| b"null".to_vec()));
+    *reply.status_mut() = status;
+    reply
+}

@@ -1,0 +1,360 @@
+//! The description of the API, made from the table of routes and the list of fields that the door itself reads.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::CONTENT_TYPE;
+use serde_json::{Map, Value, json};
+
+use super::routes::{Access, Operation, ROUTES, Route};
+use super::{JSON, MAX_BODY};
+use crate::doors::inspect::MAX_BATCH;
+use crate::doors::inspect::question::{FIELDS, MAX_NAME, MAX_PERSONA, MAX_TASK, MAX_TOOL, MAX_WAIT_MS};
+use crate::http::{Body, Reply};
+
+pub(super) fn reply() -> Reply {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| Bytes::from(document().to_string()));
+    let mut reply = Response::new(Body::Whole(text.clone()));
+    reply.headers_mut().insert(CONTENT_TYPE, JSON.clone());
+    reply
+}
+
+/// The whole document, OpenAPI 3.1.
+pub(super) fn document() -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(route.method.as_str().to_ascii_lowercase(), operation(route));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Portcullis",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Ask for verdicts on tool calls; read the ledger; decide parked calls. Every response carries \
+                            x-portcullis-id and x-portcullis-mode.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut out = json!({
+        "operationId": format!("{:?}", route.operation),
+        "summary": route.summary,
+        "parameters": parameters(route.operation),
+        "responses": responses(route),
+        "security": if route.access == Access::Open { json!([]) } else { json!([{ "token": [] }]) },
+    });
+    if let (Some(schema), Some(out)) = (request(route.operation), out.as_object_mut()) {
+        let body = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+        out.insert("requestBody".to_owned(), body);
+    }
+    out
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn request(operation: Operation) -> Option<Value> {
+    match operation {
+        Operation::Inspect => Some(reference("Question")),
+        Operation::InspectBatch => Some(reference("Questions")),
+        Operation::Decide => Some(reference("Decision")),
+        _ => None,
+    }
+}
+
+/// The schema of the answer with status 200 and its media type.
+fn answer(operation: Operation) -> (&'static str, Value) {
+    let schema = match operation {
+        Operation::Inspect => reference("Answer"),
+        Operation::InspectBatch => reference("Answers"),
+        Operation::LedgerEntries => object(&[("entries", list("Row")), ("next", optional("integer"))]),
+        Operation::LedgerEntry => reference("Row"),
+        Operation::LedgerHead => {
+            object(&[("tenant", typed("string")), ("seq", optional("integer")), ("hash", optional("string"))])
+        }
+        Operation::LedgerVerify => reference("Report"),
+        Operation::Plugins => {
+            object(&[("generation", optional("string")), ("mode", optional("string")), ("plugins", list("Plugin"))])
+        }
+        Operation::Generations | Operation::Activate => object(&[("generations", list("Generation"))]),
+        Operation::Approvals => object(&[("approvals", list("Approval"))]),
+        Operation::Approval | Operation::Decide => reference("Approval"),
+        Operation::Events => return ("text/event-stream", typed("string")),
+        Operation::Health => object(&[("status", typed("string"))]),
+        Operation::Ready => reference("Readiness"),
+        Operation::Metrics => return ("application/openmetrics-text", typed("string")),
+        Operation::OpenApi => typed("object"),
+    };
+    ("application/json", schema)
+}
+
+fn responses(route: &Route) -> Value {
+    let (media, schema) = answer(route.operation);
+    let mut out = Map::new();
+    let mut insert = |status: &str, description: &str, media: &str, schema: &Value| {
+        let content = json!({ (media): { "schema": schema } });
+        out.insert(status.to_owned(), json!({ "description": description, "content": content }));
+    };
+    insert("200", "done", media, &schema);
+    if route.operation == Operation::Ready {
+        insert("503", "not ready, and why", media, &schema);
+    }
+    for (status, description) in errors(route) {
+        insert(status, description, "application/json", &reference("Error"));
+    }
+    Value::Object(out)
+}
+
+fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
+    let mut errors = vec![("403", "not allowed to this caller, host or origin")];
+    if route.access != Access::Open {
+        errors.extend([("400", "malformed"), ("401", "no valid credential")]);
+    }
+    match route.operation {
+        Operation::Inspect | Operation::InspectBatch => errors.extend([
+            ("408", "the body did not arrive in time"),
+            ("409", "the id was used for another request, or its approval by another call"),
+            ("413", "larger than allowed"),
+            ("415", "not JSON, or compressed"),
+            ("429", "over a rate limit; see Retry-After"),
+            ("503", "the ledger cannot be written, or too much work at once: nothing was allowed"),
+        ]),
+        Operation::Decide => errors.extend([
+            ("404", "no such approval"),
+            ("409", "decided already"),
+            ("413", "larger than allowed"),
+            ("415", "not JSON, or compressed"),
+            ("503", "the ledger cannot be written: nothing has changed"),
+        ]),
+        Operation::Activate => errors.extend([
+            ("422", "the configuration is wrong; nothing has changed"),
+            ("503", "a reload is running, or it could not be put into effect"),
+        ]),
+        Operation::Approval | Operation::LedgerEntry => errors.push(("404", "there is nothing of this name")),
+        Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
+        _ => {}
+    }
+    errors
+}
+
+fn parameters(operation: Operation) -> Value {
+    let query = |name: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "schema": schema });
+    let path = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
+    let limit = |most: u64| query("limit", json!({ "type": "integer", "minimum": 1, "maximum": most, "default": 100 }));
+    match operation {
+        Operation::LedgerEntries => json!([query("from", json!({ "type": "integer", "minimum": 0 })), limit(1000)]),
+        Operation::LedgerEntry => json!([path("seq", json!({ "type": "integer", "minimum": 0 }))]),
+        Operation::Approvals => {
+            let states = ["pending", "approved", "denied", "expired", "cancelled"];
+            json!([
+                query("state", json!({ "type": "string", "enum": states })),
+                query("before", json!({ "type": "string", "format": "uuid" })),
+                limit(500),
+            ])
+        }
+        Operation::Approval | Operation::Decide => json!([path("id", json!({ "type": "string", "format": "uuid" }))]),
+        _ => json!([]),
+    }
+}
+
+fn typed(kind: &str) -> Value {
+    json!({ "type": kind })
+}
+
+fn optional(kind: &str) -> Value {
+    json!({ "type": [kind, "null"] })
+}
+
+fn list(name: &str) -> Value {
+    json!({ "type": "array", "items": reference(name) })
+}
+
+fn object(properties: &[(&str, Value)]) -> Value {
+    let properties: Map<String, Value> =
+        properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({ "type": "object", "properties": properties })
+}
+
+/// The schema of one field of a question. A field without one here would be described as anything.
+fn field(name: &str) -> Value {
+    let text = |most: usize| json!({ "type": "string", "maxLength": most });
+    match name {
+        "tool" => json!({ "type": "string", "minLength": 1, "maxLength": MAX_TOOL }),
+        "phase" => json!({ "type": "string", "enum": ["call", "result", "listing", "message"], "default": "call" }),
+        "session" | "upstream" => text(MAX_NAME),
+        "task" => text(MAX_TASK),
+        "persona" => text(MAX_PERSONA),
+        "id" => json!({ "type": "string", "format": "uuid" }),
+        "wait_ms" => json!({ "type": "integer", "minimum": 0, "maximum": MAX_WAIT_MS, "default": 0 }),
+        "explain" => json!({ "type": "boolean", "default": false }),
+        _ => json!({}),
+    }
+}
+
+fn question() -> Value {
+    let mut properties = Map::new();
+    for (name, description) in FIELDS {
+        let mut schema = field(name);
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".to_owned(), (*description).into());
+        }
+        properties.insert((*name).to_owned(), schema);
+    }
+    json!({
+        "type": "object",
+        "description": format!("At most {MAX_BODY} bytes, 64 levels, no member twice."),
+        "properties": properties,
+        "required": ["tool"],
+        "additionalProperties": false,
+    })
+}
+
+fn schemas() -> Value {
+    let verdict = json!({ "type": "string", "enum": ["allow", "redact", "review", "deny"] });
+    let mode = json!({ "type": "string", "enum": ["enforce", "observe"] });
+    let span = object(&[("pointer", typed("string")), ("start", typed("integer")), ("end", typed("integer"))]);
+    let entry = object(&[("seq", typed("integer")), ("hash", typed("string"))]);
+    json!({
+        "Question": question(),
+        "Questions": {
+            "type": "object",
+            "properties": {
+                "calls": { "type": "array", "items": reference("Question"), "minItems": 1, "maxItems": MAX_BATCH },
+            },
+            "required": ["calls"],
+            "additionalProperties": false,
+        },
+        "Answer": object(&[
+            ("id", json!({ "type": "string", "format": "uuid" })),
+            ("verdict", verdict.clone()),
+            ("mode", mode.clone()),
+            ("reasons", list("Reason")),
+            ("findings", list("Finding")),
+            ("arguments", json!({ "description": "what to use instead, if the verdict on a call is redact" })),
+            ("content", json!({ "description": "what to use instead, if the verdict in another phase is redact" })),
+            ("approval", json!({ "oneOf": [reference("Approval"), { "type": "null" }] })),
+            ("generation", typed("string")),
+            ("entry", entry),
+            ("plugins", list("PluginRun")),
+        ]),
+        "Answers": object(&[("verdict", verdict), ("results", list("Answer"))]),
+        "Reason": object(&[("code", typed("string")), ("message", typed("string")), ("plugin", typed("string"))]),
+        "Finding": object(&[
+            ("category", typed("string")),
+            ("score", typed("number")),
+            ("message", typed("string")),
+            ("plugin", typed("string")),
+            ("spans", json!({ "type": "array", "items": span })),
+        ]),
+        "PluginRun": object(&[
+            ("name", typed("string")),
+            ("digest", typed("string")),
+            ("fuel", typed("integer")),
+            ("micros", typed("integer")),
+            ("fault", typed("string")),
+        ]),
+        "Approval": object(&[
+            ("id", json!({ "type": "string", "format": "uuid" })),
+            ("state", json!({ "type": "string", "enum": ["pending", "approved", "denied", "expired", "cancelled"] })),
+            ("deadline", json!({ "type": "string", "format": "date-time" })),
+            ("poll", typed("string")),
+            ("required", typed("integer")),
+            ("reasons", list("Reason")),
+        ]),
+        "Decision": {
+            "type": "object",
+            "properties": {
+                "decision": { "type": "string", "enum": ["approve", "deny"] },
+                "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
+            },
+            "required": ["decision"],
+            "additionalProperties": false,
+        },
+        "Row": object(&[("seq", typed("integer")), ("hash", typed("string")), ("entry", typed("object"))]),
+        "Report": object(&[
+            ("tenant", optional("string")),
+            ("first_seq", typed("integer")),
+            ("entries", typed("integer")),
+            ("bytes", typed("integer")),
+            ("head", optional("object")),
+            ("head_checked", typed("boolean")),
+            ("fault", json!({})),
+            ("valid", typed("boolean")),
+        ]),
+        "Generation": object(&[
+            ("tenant", typed("string")),
+            ("generation", typed("string")),
+            ("mode", mode),
+            ("plugins", list("Plugin")),
+        ]),
+        "Plugin": object(&[
+            ("name", typed("string")),
+            ("role", typed("string")),
+            ("digest", typed("string")),
+            ("tier", typed("string")),
+            ("prepared", typed("string")),
+            ("on_failure", typed("string")),
+            ("calls", typed("integer")),
+            ("faults", typed("integer")),
+            ("last_fault", optional("string")),
+        ]),
+        "Readiness": object(&[
+            ("ready", typed("boolean")),
+            ("problems", json!({ "type": "array", "items": { "type": "string" } })),
+            ("ledger", typed("object")),
+            ("generations", json!({ "type": "array", "items": { "type": "object" } })),
+            ("plugin_faults", json!({ "type": "array", "items": { "type": "object" } })),
+            ("approvals_pending", typed("integer")),
+        ]),
+        "Error": object(&[
+            ("error", object(&[("code", typed("string")), ("message", typed("string")), ("hint", typed("string"))])),
+            ("id", optional("string")),
+        ]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_once() {
+        let document = document();
+        let described: usize =
+            document["paths"].as_object().unwrap().values().map(|p| p.as_object().unwrap().len()).sum();
+        assert_eq!(described, ROUTES.len());
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.method.as_str().to_ascii_lowercase()];
+            assert_eq!(operation["summary"], route.summary);
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document();
+        let text = document.to_string();
+        for name in text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+
+    #[test]
+    fn typed_fields_of_a_question_have_their_schema() {
+        for (name, _) in FIELDS.iter().filter(|(name, _)| !["arguments", "content"].contains(name)) {
+            assert!(field(name).get("type").is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The table of routes. The OpenAPI document is made from it, so it describes what is served.
+
+use hyper::Method;
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Inspect,
+    InspectBatch,
+    LedgerEntries,
+    LedgerEntry,
+    LedgerHead,
+    LedgerVerify,
+    Plugins,
+    Generations,
+    Activate,
+    Approvals,
+    Approval,
+    Decide,
+    Events,
+    Health,
+    Ready,
+    Metrics,
+    OpenApi,
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody.
+    Open,
+    /// Agents.
+    Agent,
+    /// Agents and operators.
+    Any,
+    /// Operators.
+    Operator,
+}
+
+/// One route.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// `{…}` stands for one segment.
+    pub(super) path: &'static str,
+    pub(super) operation: Operation,
+    pub(super) access: Access,
+    /// One line for the API's description.
+    pub(super) summary: &'static str,
+}
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    operation: Operation,
+    access: Access,
+    summary: &'static str,
+) -> Route {
+    Route { method, path, operation, access, summary }
+}
+
+/// All routes, the busiest first.
+pub(super) static ROUTES: &[Route] = &[
+    route(Method::POST, "/v1/inspect", Operation::Inspect, Access::Agent, "Ask for the verdict on one call"),
+    route(
+        Method::POST,
+        "/v1/inspect/batch",
+        Operation::InspectBatch,
+        Access::Agent,
+        "Ask for the verdicts on 1 to 128 calls; the strongest stands for all",
+    ),
+    route(
+        Method::GET,
+        "/v1/ledger/entries",
+        Operation::LedgerEntries,
+        Access::Any,
+        "Read entries of the caller's tenant, oldest first",
+    ),
+    route(Method::GET, "/v1/ledger/entries/{seq}", Operation::LedgerEntry, Access::Any, "Read one entry"),
+    route(Method::GET, "/v1/ledger/head", Operation::LedgerHead, Access::Any, "The newest entry's number and hash"),
+    route(
+        Method::GET,
+        "/v1/ledger/verify",
+        Operation::LedgerVerify,
+        Access::Any,
+        "Read and check the whole log of the caller's tenant; one check runs at a time",
+    ),
+    route(Method::GET, "/v1/plugins", Operation::Plugins, Access::Any, "The plugins of the live pipeline"),
+    route(Method::GET, "/v1/generations", Operation::Generations, Access::Any, "The live generation"),
+    route(
+        Method::POST,
+        "/v1/generations",
+        Operation::Activate,
+        Access::Any,
+        "Read the configuration again, validate it and activate it: administrators, or anybody in open mode",
+    ),
+    route(
+        Method::GET,
+        "/v1/approvals",
+        Operation::Approvals,
+        Access::Any,
+        "Parked calls, newest first: of the agent, or of the operator's tenant",
+    ),
+    route(Method::GET, "/v1/approvals/{id}", Operation::Approval, Access::Any, "One parked call"),
+    route(
+        Method::POST,
+        "/v1/approvals/{id}/decide",
+        Operation::Decide,
+        Access::Operator,
+        "Approve or deny a parked call",
+    ),
+    route(
+        Method::GET,
+        "/v1/events",
+        Operation::Events,
+        Access::Any,
+        "Verdicts, approvals and generations of the caller's tenant as they happen, without arguments",
+    ),
+    route(Method::GET, "/healthz", Operation::Health, Access::Open, "Whether the process answers"),
+    route(
+        Method::GET,
+        "/readyz",
+        Operation::Ready,
+        Access::Open,
+        "Whether calls can be decided, and what is wrong if not",
+    ),
+    route(Method::GET, "/metrics", Operation::Metrics, Access::Open, "Figures for Prometheus"),
+    route(Method::GET, "/v1/openapi.json", Operation::OpenApi, Access::Open, "This description"),
+];
+
+/// What stands at a path.
+pub(super) enum Found<'p> {
+    /// This route, and the text of its parameter.
+    Route(&'static Route, Option<&'p str>),
+    /// Nothing for this method; the value for `Allow`.
+    Methods(&'static str),
+    /// Nothing.
+    Nothing,
+}
+
+/// Finds the route of a request.
+pub(super) fn find<'p>(method: &Method, path: &'p str) -> Found<'p> {
+    let mut other = None;
+    for route in ROUTES {
+        let Some(parameter) = matches(route.path, path) else { continue };
+        if route.method == *method {
+            return Found::Route(route, parameter);
+        }
+        other = Some(match (other, &route.method) {
+            (None, method) if *method == Method::GET => "GET",
+            (None, _) => "POST",
+            (Some(_), _) => "GET, POST",
+        });
+    }
+    other.map_or(Found::Nothing, Found::Methods)
+}
+
+/// The parameter, if the path is of this pattern.
+fn matches<'p>(pattern: &str, path: &'p str) -> Option<Option<&'p str>> {
+    let Some((before, rest)) = pattern.split_once('{') else { return (pattern == path).then_some(None) };
+    let (_, after) = rest.split_once('}')?;
+    let parameter = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!parameter.is_empty() && !parameter.contains('/')).then_some(Some(parameter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_take_one_segment() {
+        assert_eq!(matches("/a/{x}/b", "/a/1/b"), Some(Some("1")));
+        for path in ["/a//b", "/a/1/2/b", "/a/1", "/a/1/b/", "/b/1/b"] {
+            assert_eq!(matches("/a/{x}/b", path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_methods_are_named() {
+        let allow = |method, path| match find(&method, path) {
+            Found::Methods(allow) => allow,
+            _ => "",
+        };
+        assert_eq!(allow(Method::GET, "/v1/inspect"), "POST");
+        assert_eq!(allow(Method::DELETE, "/v1/generations"), "GET, POST");
+        assert_eq!(allow(Method::DELETE, "/v1/approvals/x"), "GET");
+        assert!(matches!(find(&Method::GET, "/v1"), Found::Nothing));
+    }
+}

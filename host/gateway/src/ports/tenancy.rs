@@ -1,0 +1,72 @@
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use portcullis_tenancy::{Agent, Directory, Operator, Principal, Refused, roles};
+
+use super::{Admission, AgentIdentity, Caller, Identity, OperatorIdentity};
+
+/// The directory that is in force, behind one atomic pointer.
+#[derive(Debug)]
+pub struct Credentials(ArcSwap<Directory>);
+
+impl Credentials {
+    /// With this directory.
+    #[must_use]
+    pub fn new(directory: Directory) -> Self {
+        Self(ArcSwap::from_pointee(directory))
+    }
+
+    /// Puts another directory in force: the next request sees it.
+    pub fn replace(&self, directory: Directory) {
+        self.0.store(Arc::new(directory));
+    }
+
+    /// The directory that is in force.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.0.load_full()
+    }
+}
+
+impl Identity for Credentials {
+    fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
+        let directory = self.0.load();
+        let Some(token) = token else {
+            let agent = directory.open_agent()?;
+            return Some(Caller { agent: Some(agent_identity(agent)), operator: None, open: true });
+        };
+        Some(match directory.authenticate(token)? {
+            Principal::Agent(agent) => Caller { agent: Some(agent_identity(&agent)), operator: None, open: false },
+            Principal::Operator(operator) => {
+                Caller { agent: None, operator: Some(operator_identity(&operator)), open: false }
+            }
+        })
+    }
+
+    fn admit(&self, tenant: &str, agent: &str) -> Admission {
+        match self.0.load().admit(tenant, agent) {
+            Ok(()) => Admission::Admitted,
+            // Whoever was removed since it was authenticated is stopped as well.
+            Err(Refused::Halted | Refused::Unknown) => Admission::Halted,
+            Err(Refused::RateLimited(limited)) => Admission::Limited { retry_after_s: limited.retry_after_s },
+        }
+    }
+}
+
+fn agent_identity(agent: &Agent) -> AgentIdentity {
+    AgentIdentity {
+        tenant: Arc::clone(&agent.tenant),
+        name: Arc::clone(&agent.name),
+        persona: agent.persona.clone(),
+        may_explain: agent.may_explain,
+    }
+}
+
+fn operator_identity(operator: &Operator) -> OperatorIdentity {
+    OperatorIdentity {
+        name: Arc::clone(&operator.name),
+        tenant: Arc::clone(&operator.tenant),
+        roles: Arc::clone(&operator.roles),
+        admin: operator.has(roles::ADMIN),
+    }
+}
