@@ -1,1 +1,303 @@
 //! Finds destructive or exfiltrating shell, SQL, code and HTTP targets.
+//!
+//! What a text is there for decides how it is read: an argument named `command` is lexed as a shell would lex it, a
+//! `query` as a database would, a document is searched for commands in it, which count less. Encoded pieces are decoded
+//! first ([`plugin_text::Views`]).
+#![forbid(unsafe_code)]
+
+use plugin_text::{Kind, Lexicon, Limits, View, Views, without};
+use portcullis_plugin::{Call, Detector, Finding, Payload, Span, Text};
+
+pub use crate::config::Config;
+use crate::context::Context;
+use crate::http::Options;
+use crate::report::{CATEGORIES, Report, Seen};
+use crate::signatures::Signatures;
+
+mod config;
+mod context;
+mod http;
+mod report;
+mod shell;
+mod signatures;
+mod sql;
+mod unix;
+
+/// The detector.
+#[derive(Debug)]
+pub struct Commands {
+    signatures: Signatures,
+    /// Names of programs, for finding commands in prose.
+    programs: Lexicon,
+    disabled: Vec<String>,
+    min_score: f32,
+    options: Options,
+    command_keys: Vec<String>,
+}
+
+/// Programs whose name in a document is worth a look at what follows.
+const PROGRAMS: &[&str] = &[
+    "rm",
+    "sudo",
+    "curl",
+    "wget",
+    "dd",
+    "mkfs*",
+    "chmod",
+    "chown",
+    "nc",
+    "ncat",
+    "netcat",
+    "socat",
+    "bash",
+    "sh",
+    "shutdown",
+    "reboot",
+    "crontab",
+    "cat",
+    "scp",
+    "find",
+    "base64",
+    "echo",
+    "shred",
+    "wipefs",
+    "systemctl",
+    "iptables",
+    "python",
+    "python3",
+    "perl",
+    "eval",
+    "history",
+    "unset",
+    "kubectl",
+    "terraform",
+    "aws",
+    "dropdb",
+    "diskutil",
+    "mv",
+    "truncate",
+    "tee",
+    "useradd",
+    "usermod",
+    "nsenter",
+    "docker",
+    "git",
+    "*:(){*",
+    "*/dev/tcp/*",
+    "tar",
+    "env",
+    "xargs",
+];
+/// Longest text that is lexed as a whole.
+const LONGEST: usize = 64 * 1024;
+/// Most places in a document from which a command is tried.
+const MOST_TRIES: usize = 200;
+/// Most findings of one text.
+const MOST_FINDINGS: usize = 64;
+
+impl Detector for Commands {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Commands, String> {
+        if let Some(unknown) = config.disable.iter().find(|name| !CATEGORIES.contains(&name.as_str())) {
+            return Err(format!("disable: there is no category `{unknown}`; there are {}", CATEGORIES.join(", ")));
+        }
+        if !(0.0..=1.0).contains(&config.min_score) {
+            return Err("min_score: must lie between 0 and 1".to_owned());
+        }
+        if let Some(bad) = config
+            .drop_sites
+            .iter()
+            .chain(&config.allow_hosts)
+            .find(|host| host.is_empty() || host.contains(['/', ':', ' ']))
+        {
+            return Err(format!(
+                "drop_sites, allow_hosts: `{bad}` is no host name; write it without scheme, port and path"
+            ));
+        }
+        let programs = Lexicon::new(PROGRAMS.iter().map(|name| (*name, 0))).map_err(|error| error.to_string())?;
+        Ok(Commands {
+            signatures: Signatures::new()?,
+            programs,
+            disabled: config.disable,
+            min_score: config.min_score,
+            options: Options {
+                block_private: config.block_private,
+                sites: config.drop_sites,
+                allow_hosts: config.allow_hosts,
+            },
+            command_keys: config.command_keys,
+        })
+    }
+
+    fn inspect(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
+        let texts = payload.texts();
+        let mut findings = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            let context = context::of(call, &text.pointer, &self.command_keys);
+            let seen = self.text(context, &text.value);
+            findings.extend(seen.into_iter().map(|seen| {
+                Finding::new(seen.category, seen.score, format!("{}.", seen.message))
+                    .with_span(Span::of(index, seen.range))
+            }));
+        }
+        self.split(call, &texts, &mut findings);
+        Ok(findings)
+    }
+}
+
+impl Commands {
+    /// A command given in pieces: `{"command": "rm", "args": ["-rf", "/"]}` or `["rm", "-rf", "/"]`.
+    fn split(&self, call: &Call, texts: &[Text], findings: &mut Vec<Finding>) {
+        let folder = |pointer: &str| pointer.rsplit_once('/').map(|pair| (pair.0.to_owned(), pair.1.to_owned()));
+        let mut at = 0;
+        while let Some(text) = texts.get(at) {
+            let Some((parent, _)) = folder(&text.pointer).filter(|(_, last)| last == "0") else {
+                at += 1;
+                continue;
+            };
+            let end = at
+                + texts
+                    .get(at..)
+                    .unwrap_or_default()
+                    .iter()
+                    .take(256)
+                    .take_while(|text| folder(&text.pointer).is_some_and(|(folder, _)| folder == parent))
+                    .count();
+            let mut pieces: Vec<usize> = (at..end).collect();
+            // The program may be named beside its arguments.
+            let holder = parent.rsplit_once('/').map_or("", |pair| pair.0);
+            let named = texts.iter().position(|text| {
+                ["command", "cmd", "program", "executable", "file", "bin"]
+                    .iter()
+                    .any(|key| text.pointer == format!("{holder}/{key}"))
+            });
+            if let Some(named) = named {
+                pieces.insert(0, named);
+            }
+            at = end;
+            if pieces.len() < 2 || context::of(call, &text.pointer, &self.command_keys) != Context::Run {
+                continue;
+            }
+            let values: Vec<&str> =
+                pieces.iter().filter_map(|piece| texts.get(*piece)).map(|text| text.value.as_str()).collect();
+            let quoted: Vec<String> =
+                values.iter().map(|value| format!("'{}'", value.replace('\'', "'\\''"))).collect();
+            for seen in self.text(Context::Run, &quoted.join(" ")) {
+                let spans = pieces.iter().filter_map(|piece| Some(Span::whole(*piece, texts.get(*piece)?)));
+                findings.push(Finding::new(seen.category, seen.score, format!("{}.", seen.message)).with_spans(spans));
+            }
+        }
+    }
+
+    /// Everything in one text, in every form it may be read in; the strongest of each category and place.
+    fn text(&self, context: Context, text: &str) -> Vec<Seen> {
+        let views = Views::new(text, &Limits::default());
+        let mut all: Vec<Seen> = Vec::new();
+        for (at, view) in views.iter() {
+            if view.kind == Kind::Joined {
+                continue;
+            }
+            let mut report = Report::default();
+            self.view(context, view, &mut report);
+            for mut seen in report.seen {
+                seen.range = views.origin(at, seen.range);
+                if seen.score < self.min_score || self.disabled.iter().any(|name| name == seen.category) {
+                    continue;
+                }
+                let rival = all.iter().position(|one| {
+                    one.category == seen.category
+                        && one.range.start < seen.range.end.max(one.range.start + 1)
+                        && seen.range.start < one.range.end
+                });
+                match rival {
+                    Some(rival) => {
+                        if let Some(rival) = all.get_mut(rival).filter(|rival| rival.score < seen.score) {
+                            *rival = seen;
+                        }
+                    }
+                    None if all.len() < MOST_FINDINGS => all.push(seen),
+                    None => {}
+                }
+            }
+        }
+        all
+    }
+
+    fn view(&self, context: Context, view: &View<'_>, report: &mut Report) {
+        let text: &str = &view.text;
+        // What hides behind an encoding is meant for something other than reading.
+        let context = if view.kind != Kind::Plain && view.kind != Kind::Unescaped && context == Context::Unknown {
+            Context::Run
+        } else {
+            context
+        };
+        let run = context == Context::Run;
+        if text.len() <= LONGEST && (run || (context == Context::Unknown && !text.contains('\n'))) {
+            let factor = if run { 1.0 } else { 0.95 };
+            let mut inner = Report::default();
+            unix::inspect(text, None, 0, &mut inner);
+            scale(inner, factor, report);
+        } else {
+            self.prose(text, report);
+        }
+        let mut inner = Report::default();
+        self.signatures.inspect(text, |range| range, &mut inner);
+        if run
+            && let Some((plain, map)) = without(text, |c| matches!(c, '^' | '`' | '"' | '\'' | '+' | '(' | ')'))
+                .filter(|_| text.len() <= LONGEST)
+        {
+            // Marks that shells drop or that only join pieces.
+            self.signatures.inspect(&plain, |range| map.origin(range), &mut inner);
+        }
+        let factor = match context {
+            Context::Run => 1.0,
+            Context::Unknown => 0.9,
+            Context::Request | Context::Prose => 0.6,
+        };
+        scale(inner, factor, report);
+        let mut inner = Report::default();
+        sql::inspect(text, run, &mut inner);
+        scale(inner, if context == Context::Prose { 0.7 } else { 1.0 }, report);
+        http::inspect(text, context == Context::Request || run, &self.options, report);
+    }
+
+    /// Commands in a document: from the name of a program to the end of its line or quotation.
+    fn prose(&self, text: &str, report: &mut Report) {
+        let mut covered = 0;
+        for hit in self.programs.hits(text, false, MOST_TRIES * 4).into_iter().take(MOST_TRIES) {
+            if hit.start < covered {
+                continue;
+            }
+            let line_start = text.get(..hit.start).unwrap_or_default().rfind('\n').map_or(0, |at| at + 1);
+            let lead = text.get(line_start..hit.start).unwrap_or_default();
+            let rest = text.get(hit.start..).unwrap_or_default();
+            let line = rest.find('\n').unwrap_or(rest.len()).min(1000);
+            let line = rest.floor_char_boundary(line);
+            // A quotation ends with the mark it began with.
+            let quote = lead.chars().next_back().filter(|c| matches!(c, '`' | '"' | '\''));
+            let line = quote.and_then(|quote| rest.get(..line)?.find(quote)).unwrap_or(line);
+            let Some(piece) = rest.get(..line) else { continue };
+            covered = hit.start + line;
+            let mut inner = Report::default();
+            unix::inspect(piece, None, 1, &mut inner);
+            for seen in &mut inner.seen {
+                seen.range = hit.start + seen.range.start..hit.start + seen.range.end;
+            }
+            // Alone on a line it is something to be run; inside a sentence it is something to be read.
+            let alone = lead.trim_matches([' ', '\t', '$', '#', '>', '`', '*', '-']).is_empty();
+            scale(inner, if alone { 0.75 } else { 0.6 }, report);
+        }
+    }
+}
+
+fn scale(from: Report, factor: f32, to: &mut Report) {
+    for seen in from.seen {
+        to.add(seen.category, seen.score * factor, seen.message, &seen.range);
+    }
+}
+
+portcullis_plugin::detector!(Commands);
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 pub use crate::hidden::{Hidden, HiddenKind, hidden};
 pub use crate::lexicon::{Hit, Lexicon, LexiconError};
+pub use crate::map::Map;
 pub use crate::views::{Kind, Limits, View, Views};
 
 mod confusables;
@@ -27,4 +28,26 @@ mod views;
 /// Words for a [`Lexicon`] in other scripts are folded by this, as the texts are.
 pub fn folded(text: &str) -> Cow<'_, str> {
     fold::fold(text).map_or(Cow::Borrowed(text), |(folded, _)| Cow::Owned(folded))
+}
+
+/// `text` without the characters that `drop` names, and the way back; none where there is none of them.
+pub fn without(text: &str, drop: impl Fn(char) -> bool) -> Option<(String, Map)> {
+    text.find(&drop)?;
+    let mut out = map::Writer::with_capacity(text.len());
+    let mut kept = 0;
+    for (at, found) in text.match_indices(&drop) {
+        if let Some(piece) = text.get(kept..at)
+            && !piece.is_empty()
+        {
+            out.put(piece, kept, at);
+        }
+        kept = at + found.len();
+        out.put("", at, kept);
+    }
+    if let Some(piece) = text.get(kept..)
+        && !piece.is_empty()
+    {
+        out.put(piece, kept, text.len());
+    }
+    Some(out.finish(text.len()))
 }

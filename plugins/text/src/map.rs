@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// From offsets in a made text to offsets in the text it was made of.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Map {
+pub struct Map {
     /// Where a run starts in the made text and in its source, both rising. A run of the same length on both sides maps
     /// byte by byte, any other one as a whole.
     runs: Vec<(u32, u32)>,
@@ -23,7 +23,7 @@ pub(crate) struct Writer {
 
 impl Map {
     /// The smallest source range that covers `range`. Not necessarily between two characters of the source.
-    pub(crate) fn origin(&self, range: Range<usize>) -> Range<usize> {
+    pub fn origin(&self, range: Range<usize>) -> Range<usize> {
         let start = to_u32(range.start);
         let end = to_u32(range.end).max(start);
         // A run of length 0 at the start stands for something left out before it: the last run at that place counts.

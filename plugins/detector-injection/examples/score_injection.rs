@@ -1,5 +1,5 @@
 //! Prints recall and false positives by kind and source over a labelled JSONL file (members `text`, `label`, `kind`,
-//! `source`): `cargo run -p detector-injection --example score -- FILE [call|result|listing] [--show KIND]`.
+//! `source`): `cargo run -p detector-injection --example score_injection -- FILE [call|result|listing] [--show KIND]`.
 
 use std::collections::BTreeMap;
 

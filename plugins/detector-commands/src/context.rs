@@ -1,0 +1,177 @@
+//! What a text is there for, told from where it stands.
+
+use portcullis_plugin::{Call, Phase};
+
+/// What happens to a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Context {
+    /// It is run: a command, a statement, code.
+    Run,
+    /// It is requested: an address.
+    Request,
+    /// It may be anything.
+    Unknown,
+    /// It is read: prose, a document, an answer.
+    Prose,
+}
+
+const RUN_KEYS: &[&str] = &[
+    "command",
+    "commands",
+    "cmd",
+    "cmds",
+    "cmdline",
+    "command_line",
+    "commandline",
+    "script",
+    "scripts",
+    "code",
+    "shell",
+    "bash",
+    "sh",
+    "exec",
+    "execute",
+    "run",
+    "args",
+    "argv",
+    "arguments",
+    "query",
+    "queries",
+    "sql",
+    "statement",
+    "statements",
+    "stmt",
+    "powershell",
+    "ps",
+    "program",
+    "expression",
+    "expr",
+    "source",
+    "snippet",
+    "python",
+    "javascript",
+    "js",
+    "entrypoint",
+    "hook",
+    "pipeline",
+    "job",
+    "eval",
+    "payload",
+    "batch",
+    "where",
+    "filter",
+    "condition",
+    "raw",
+];
+const REQUEST_KEYS: &[&str] = &[
+    "url",
+    "uri",
+    "urls",
+    "uris",
+    "href",
+    "link",
+    "endpoint",
+    "host",
+    "hostname",
+    "address",
+    "target",
+    "webhook",
+    "callback",
+    "base_url",
+    "api_url",
+    "redirect_uri",
+    "src",
+    "domain",
+    "server",
+    "remote",
+    "origin",
+    "image_url",
+    "location",
+];
+const PROSE_KEYS: &[&str] = &[
+    "text",
+    "content",
+    "body",
+    "message",
+    "description",
+    "summary",
+    "comment",
+    "note",
+    "notes",
+    "title",
+    "subject",
+    "prompt",
+    "question",
+    "answer",
+    "instructions",
+    "markdown",
+    "html",
+    "document",
+    "explanation",
+    "reason",
+    "readme",
+    "new_str",
+    "old_str",
+    "new_string",
+    "old_string",
+    "file_text",
+    "caption",
+    "documentation",
+];
+const RUN_TOOLS: &[&str] = &[
+    "bash",
+    "shell",
+    "terminal",
+    "exec",
+    "execute",
+    "run",
+    "command",
+    "powershell",
+    "cmd",
+    "sql",
+    "query",
+    "python",
+    "eval",
+    "subprocess",
+    "ssh",
+    "console",
+    "interpreter",
+    "script",
+    "sandbox",
+];
+
+/// What happens to the text at `pointer` of `call`.
+pub(crate) fn of(call: &Call, pointer: &str, further: &[String]) -> Context {
+    if call.phase != Phase::Call {
+        return Context::Prose;
+    }
+    let mut keys = pointer.rsplit('/').filter(|key| !key.bytes().all(|byte| byte.is_ascii_digit()));
+    let key = keys.next().unwrap_or_default().to_ascii_lowercase();
+    let name = |list: &[&str]| list.contains(&key.as_str());
+    if name(RUN_KEYS) || further.iter().any(|known| known.eq_ignore_ascii_case(&key)) {
+        return Context::Run;
+    }
+    // `shell_command`, `sqlQuery`, `scriptText`.
+    if ["command", "script", "sql", "query", "cmd", "code"]
+        .iter()
+        .any(|word| key.ends_with(word) || key.starts_with(word))
+    {
+        return Context::Run;
+    }
+    if name(REQUEST_KEYS) || key.ends_with("url") || key.ends_with("uri") || key.ends_with("host") {
+        return Context::Request;
+    }
+    let tool = call.tool.to_ascii_lowercase();
+    let runs = tool.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| RUN_TOOLS.contains(&word));
+    if name(PROSE_KEYS) {
+        return if runs && matches!(key.as_str(), "text" | "content" | "body" | "input") {
+            Context::Run
+        } else {
+            Context::Prose
+        };
+    }
+    if runs && matches!(key.as_str(), "input" | "" | "value" | "text" | "data" | "stdin" | "line" | "lines") {
+        return Context::Run;
+    }
+    Context::Unknown
+}
