@@ -207,7 +207,7 @@ impl Approval {
             || self.plan.escalation.iter().filter(|step| due(step.after_seconds)).any(|s| s.approvers.iter().any(fits))
     }
 
-    /// The approval after a vote. One refusal is final; as many approvals as the quorum, by different operators, are too.
+    /// The approval after a vote. One refusal is final; so are as many approvals as the quorum, by different operators.
     pub(crate) fn voted(&self, vote: Vote, roles: &[String], use_within_ms: u64) -> Result<Self, DecideError> {
         let now_ms = vote.time_ms;
         match self.state_at(now_ms) {

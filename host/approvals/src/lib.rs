@@ -1,10 +1,10 @@
 //! Parked calls: who may release them, how many must agree, until when.
 //!
-//! [`Approval`] is the state machine, without clock or I/O: it maps a state and an event to the next state. [`Approvals`]
-//! keeps the approvals of all tenants and makes every change in two steps: a [`Change`] is worked out and holds the turn;
-//! its records are made durable together with the ledger entry about it; then [`Change::commit`] lets everybody see it. A
-//! change that is dropped never happened. So nobody acts on an approval that a restart would forget, and of two changes
-//! at the same time exactly one is made.
+//! [`Approval`] is the state machine, without clock or I/O: it maps a state and an event to the next state.
+//! [`Approvals`] keeps the approvals of all tenants and makes every change in two steps: a [`Change`] is worked out and
+//! holds the turn; its records are made durable together with the ledger entry about it; then [`Change::commit`] lets
+//! everybody see it. A change that is dropped never happened. So nobody acts on an approval that a restart would forget,
+//! and of two changes at the same time exactly one is made.
 //!
 //! The arguments of a call are not kept here, only its digest and what the router wrote for the approver.
 #![forbid(unsafe_code)]

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis_engine::{Engine, LoadError, Source};
+use portcullis_engine::{Engine, LoadError, PackageError, Prepared, Source};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
 
@@ -95,9 +95,9 @@ pub struct PluginSummary {
     pub role: Role,
     /// SHA-256 of the component.
     pub digest: Digest,
-    /// How it is sandboxed.
-    pub tier: String,
-    /// Whether it starts from a snapshot, or why not.
+    /// How it is sandboxed: `sealed` or `locked-wasi`.
+    pub tier: &'static str,
+    /// `snapshot`, or `warm: ` and why there is none.
     pub prepared: String,
     /// What its failure means.
     pub on_failure: FailMode,
@@ -114,8 +114,8 @@ pub struct PluginSummary {
 #[derive(Debug)]
 struct About {
     digest: Digest,
-    tier: String,
-    prepared: String,
+    tier: &'static str,
+    prepared: Prepared,
 }
 
 impl Generation {
@@ -212,8 +212,11 @@ impl Generation {
             name: Arc::clone(&stage.name),
             role: stage.role,
             digest: about.digest,
-            tier: about.tier.clone(),
-            prepared: about.prepared.clone(),
+            tier: about.tier,
+            prepared: match &about.prepared {
+                Prepared::Snapshot => "snapshot".to_owned(),
+                Prepared::Warm { reason } => format!("warm: {reason}"),
+            },
             on_failure: stage.on_failure,
             stop_on: stage.stop_on,
             calls: stage.health.calls.load(Ordering::Relaxed),
@@ -277,10 +280,9 @@ fn stage(
         grants: &spec.grants,
         limits: spec.limits,
     };
-    let plugin = engine.load(&source).map_err(|error| (String::new(), error.into()))?;
+    let plugin = engine.load(&source).map_err(|error| (key_of(&error), error.into()))?;
     id.add(spec, plugin.digest(), &config);
-    let about =
-        About { digest: plugin.digest(), tier: plugin.tier().to_string(), prepared: plugin.prepared().to_string() };
+    let about = About { digest: plugin.digest(), tier: plugin.tier().as_str(), prepared: plugin.prepared().clone() };
     let stage = Stage {
         name: Arc::clone(&spec.name),
         role: plugin.role(),
@@ -315,6 +317,18 @@ fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
         && name != HOST
+}
+
+/// Which key of a plugin's configuration an error of the engine is about; empty for the plugin as a whole.
+fn key_of(error: &LoadError) -> String {
+    match error {
+        LoadError::Package(PackageError::Ungranted { .. } | PackageError::NotAvailable { .. }) => "grants".to_owned(),
+        LoadError::Limits(error) => format!("limits.{}", error.name),
+        LoadError::Folder(_) => "grants.files".to_owned(),
+        LoadError::Refused(_) | LoadError::Configure(_) => "config".to_owned(),
+        LoadError::Start(_) => "limits".to_owned(),
+        LoadError::Package(_) | LoadError::Compile(_) | LoadError::Export { .. } => String::new(),
+    }
 }
 
 /// Collects what a generation's name is made of.

@@ -238,8 +238,8 @@ impl Tally {
         self.reasons.push((decision, reason));
     }
 
-    /// Takes over verdict, reasons and runs of a second pass, not its findings, whose spans are in a text that the caller
-    /// never sent; returns its replacements.
+    /// Takes over verdict, reasons and runs of a second pass, not its findings, whose spans are in a text that the
+    /// caller never sent; returns its replacements.
     fn absorb(&mut self, second: Self) -> Vec<Replacement> {
         self.decision = self.decision.max(second.decision);
         self.reasons.extend(second.reasons);

@@ -1,8 +1,8 @@
 //! The ordered plugins of a tenant: selectors, fail modes, verdict merge, generations.
 //!
-//! A [`PipelineSpec`] says what a tenant's pipeline is; [`Generation::build`] loads and checks all of it, off to the side;
-//! [`Generation::judge`] runs it over one call. [`Generations`] holds the current generation of every tenant behind one
-//! atomic pointer.
+//! A [`PipelineSpec`] says what a tenant's pipeline is; [`Generation::build`] loads and checks all of it, off to the
+//! side; [`Generation::judge`] runs it over one call. [`Generations`] holds the current generation of every tenant behind
+//! one atomic pointer.
 //!
 //! Detectors run first, in order, then rules, in order; every rule sees what all detectors found. The strongest verdict
 //! wins: deny, review, redact, allow. A plugin that does not answer properly counts as its fail mode says.

@@ -47,8 +47,8 @@ pub struct PluginSpec {
 
 /// Which calls a plugin sees: those that fit every list that is not empty.
 ///
-/// Globs know `*`, `?`, `[…]` and `{a,b}`, match ASCII letters in either case, and treat `/` as any other character. A call
-/// without an upstream fits only an empty list of upstreams.
+/// Globs know `*`, `?`, `[…]` and `{a,b}`, match ASCII letters in either case, and treat `/` as any other character.
+/// A call without an upstream fits only an empty list of upstreams.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selector {

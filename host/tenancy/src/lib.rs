@@ -1,7 +1,7 @@
 //! Tenants, agents, operators, their credentials and limits.
 //!
-//! A [`Directory`] is an immutable snapshot of who may call and who may decide; a reload makes a new one. Identity comes
-//! from a bearer token only: the directory holds SHA-256 values of tokens, never tokens.
+//! A [`Directory`] is an immutable snapshot of who may call and who may decide; a reload makes a new one. Identity
+//! comes from a bearer token only: the directory holds SHA-256 values of tokens, never tokens.
 #![forbid(unsafe_code)]
 
 mod directory;
