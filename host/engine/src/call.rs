@@ -1,0 +1,191 @@
+//! What the host keeps for one call of one plugin: the data of a wasmtime store, which lives as long as the call.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use portcullis_model::{Call, Document};
+use uuid::Uuid;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store};
+use wasmtime_wasi::WasiCtx;
+
+use crate::engine::ticks;
+use crate::files::Folders;
+use crate::{LabelStore, Limits, StateStore, wasi};
+
+/// Most tables and memories of one component.
+const MAX_TABLES: usize = 50;
+const MAX_MEMORIES: usize = 20;
+
+/// What all calls of one loaded plugin share; never written.
+pub(crate) struct Shared {
+    pub(crate) name: Arc<str>,
+    pub(crate) tenant: Arc<str>,
+    pub(crate) limits: Limits,
+    /// Whether WASI shows the time of the call.
+    pub(crate) clock: bool,
+    /// Whether WASI is linked.
+    pub(crate) wasi: bool,
+    pub(crate) folders: Folders,
+    pub(crate) state: Arc<dyn StateStore>,
+    pub(crate) labels: Arc<dyn LabelStore>,
+}
+
+/// The call at hand, as the capabilities see it.
+pub(crate) struct Subject {
+    pub(crate) id: Uuid,
+    pub(crate) session: Option<Arc<str>>,
+    pub(crate) payload: Arc<Document>,
+    pub(crate) time_ms: u64,
+}
+
+pub(crate) struct CallState {
+    pub(crate) shared: Arc<Shared>,
+    /// None while `configure` runs.
+    pub(crate) subject: Option<Subject>,
+    pub(crate) limiter: Limiter,
+    pub(crate) host_calls_left: u32,
+    /// Whether a granted file was read.
+    pub(crate) read_files: bool,
+    pub(crate) wasi: Option<Box<Wasi>>,
+}
+
+pub(crate) struct Wasi {
+    pub(crate) context: WasiCtx,
+    pub(crate) table: ResourceTable,
+}
+
+/// Why the host itself stopped a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("the plugin called the host more often than it may")]
+    HostCalls,
+    #[error("{0} is not there while the plugin is being configured")]
+    NotInConfigure(&'static str),
+    #[error("the plugin tried to wait")]
+    Waited,
+}
+
+impl Subject {
+    pub(crate) fn of(call: &Call) -> Self {
+        Self { id: call.id, session: call.session.clone(), payload: call.payload.clone(), time_ms: call.time_ms }
+    }
+}
+
+impl CallState {
+    /// The state of an instance that has no call yet; `now_ms` is what WASI shows if the clock is granted.
+    pub(crate) fn new(shared: &Arc<Shared>, now_ms: u64) -> Self {
+        Self {
+            subject: None,
+            limiter: Limiter::new(&shared.limits),
+            host_calls_left: shared.limits.host_calls,
+            read_files: false,
+            wasi: shared.wasi.then(|| Box::new(wasi::context(shared.clock.then_some(now_ms)))),
+            shared: shared.clone(),
+        }
+    }
+
+    /// A store of its own, with the limits of a call.
+    pub(crate) fn into_store(self, engine: &Engine, fuel: u64, deadline_ms: u64) -> wasmtime::Result<Store<Self>> {
+        let output = self.shared.limits.output;
+        let mut store = Store::new(engine, self);
+        store.limiter(|state| &mut state.limiter);
+        store.set_fuel(fuel)?;
+        store.set_epoch_deadline(ticks(deadline_ms));
+        store.set_hostcall_fuel(output);
+        Ok(store)
+    }
+
+    /// Every capability counts its calls here first.
+    pub(crate) fn enter(&mut self) -> Result<(), Stop> {
+        self.host_calls_left = self.host_calls_left.checked_sub(1).ok_or(Stop::HostCalls)?;
+        Ok(())
+    }
+
+    /// The call at hand; `what` was asked for.
+    pub(crate) fn subject(&self, what: &'static str) -> Result<&Subject, Stop> {
+        self.subject.as_ref().ok_or(Stop::NotInConfigure(what))
+    }
+}
+
+/// Counts memory, tables and instances of one call.
+pub(crate) struct Limiter {
+    memory: usize,
+    table_elements: usize,
+    instances: usize,
+    /// Bytes of all memories now; they never shrink, so this is the peak too.
+    used: usize,
+    /// Bytes of the growth that was allowed last, taken back if it fails.
+    last: usize,
+    /// Whether something was refused.
+    refused: bool,
+}
+
+impl Limiter {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            memory: limits.memory,
+            table_elements: limits.table_elements,
+            instances: limits.instances,
+            used: 0,
+            last: 0,
+            refused: false,
+        }
+    }
+
+    pub(crate) fn peak(&self) -> u64 {
+        self.used as u64
+    }
+
+    pub(crate) fn refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        let fits = self.used.saturating_add(more) <= self.memory;
+        if fits {
+            self.used += more;
+            self.last = more;
+        } else {
+            self.refused = true;
+        }
+        Ok(fits)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.used = self.used.saturating_sub(std::mem::take(&mut self.last));
+        self.refused = true;
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired <= self.table_elements;
+        self.refused |= !fits;
+        Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+/// Runs a future that never waits: nothing a plugin can reach does. None if it wanted to wait all the same.
+pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

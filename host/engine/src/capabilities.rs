@@ -1,0 +1,172 @@
+//! The interfaces a plugin can import, as the host offers them.
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::Grants;
+use crate::bindings::portcullis::plugin::{clock, files, labels, log, payload, routing, state, types};
+use crate::call::CallState;
+use crate::store::Scope;
+
+/// Bytes of a log line that are kept.
+const MAX_LINE: usize = 4096;
+
+/// Links what is always there and what is granted; everything else is absent.
+pub(crate) fn link(linker: &mut Linker<CallState>, grants: &Grants) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    routing::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    payload::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    if grants.clock {
+        clock::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if grants.state {
+        state::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if grants.labels {
+        labels::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if !grants.files.is_empty() {
+        files::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if grants.locked_wasi {
+        crate::wasi::link(linker)?;
+    }
+    Ok(())
+}
+
+impl types::Host for CallState {}
+
+impl routing::Host for CallState {}
+
+impl payload::Host for CallState {
+    fn raw(&mut self) -> wasmtime::Result<String> {
+        self.enter()?;
+        Ok(self.subject("the payload")?.payload.raw().to_owned())
+    }
+
+    fn texts(&mut self) -> wasmtime::Result<Vec<payload::Text>> {
+        self.enter()?;
+        let texts = self.subject("the payload")?.payload.texts();
+        Ok(texts.iter().map(|text| payload::Text { pointer: text.pointer.clone(), value: text.value.clone() }).collect())
+    }
+
+    fn names(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.enter()?;
+        Ok(self.subject("the payload")?.payload.names().to_vec())
+    }
+
+    fn get(&mut self, pointer: String) -> wasmtime::Result<Option<String>> {
+        self.enter()?;
+        let value = self.subject("the payload")?.payload.pointer(&pointer);
+        Ok(value.map(|value| value.raw().to_owned()))
+    }
+}
+
+impl log::Host for CallState {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.enter()?;
+        let line = printable(&message);
+        let (plugin, tenant) = (&*self.shared.name, &*self.shared.tenant);
+        let call = self.subject.as_ref().map(|subject| tracing::field::display(subject.id));
+        match level {
+            log::Level::Trace => tracing::trace!(target: "plugin", plugin, tenant, call, "{line}"),
+            log::Level::Debug => tracing::debug!(target: "plugin", plugin, tenant, call, "{line}"),
+            log::Level::Info => tracing::info!(target: "plugin", plugin, tenant, call, "{line}"),
+            log::Level::Warn => tracing::warn!(target: "plugin", plugin, tenant, call, "{line}"),
+            log::Level::Error => tracing::error!(target: "plugin", plugin, tenant, call, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+/// At most 4 KiB, and no character that could fake another line.
+fn printable(message: &str) -> String {
+    let end = message.floor_char_boundary(MAX_LINE);
+    let kept = message.get(..end).unwrap_or_default();
+    kept.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+impl clock::Host for CallState {
+    fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        self.enter()?;
+        Ok(self.subject("the clock")?.time_ms)
+    }
+}
+
+impl state::Host for CallState {
+    fn increment(&mut self, key: String, by: u64, window_seconds: u32) -> wasmtime::Result<Result<u64, String>> {
+        self.enter()?;
+        let now = self.subject("the state")?.time_ms;
+        let answer = self.shared.state.increment(self.scope(), &key, by, window_seconds, now);
+        Ok(answer.map_err(|error| error.to_string()))
+    }
+
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, String>> {
+        self.enter()?;
+        let now = self.subject("the state")?.time_ms;
+        Ok(self.shared.state.get(self.scope(), &key, now).map_err(|error| error.to_string()))
+    }
+
+    fn replace(
+        &mut self,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        ttl_seconds: u32,
+    ) -> wasmtime::Result<Result<bool, String>> {
+        self.enter()?;
+        let now = self.subject("the state")?.time_ms;
+        let (expected, value) = (expected.as_deref(), value.as_deref());
+        let answer = self.shared.state.replace(self.scope(), &key, expected, value, ttl_seconds, now);
+        Ok(answer.map_err(|error| error.to_string()))
+    }
+}
+
+impl CallState {
+    fn scope(&self) -> Scope<'_> {
+        Scope { tenant: &self.shared.tenant, plugin: &self.shared.name }
+    }
+}
+
+impl labels::Host for CallState {
+    fn add(&mut self, label: String, value: String) -> wasmtime::Result<Result<(), String>> {
+        self.enter()?;
+        let subject = self.subject("the session")?;
+        let Some(session) = &subject.session else { return Ok(Err("the call belongs to no session".to_owned())) };
+        let answer = self.shared.labels.add(&self.shared.tenant, session, &label, &value, subject.time_ms);
+        Ok(answer.map_err(|error| error.to_string()))
+    }
+
+    fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.enter()?;
+        let subject = self.subject("the session")?;
+        let Some(session) = &subject.session else { return Ok(Vec::new()) };
+        Ok(self.shared.labels.all(&self.shared.tenant, session, subject.time_ms))
+    }
+}
+
+impl files::Host for CallState {
+    fn read(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        self.enter()?;
+        self.read_files = true;
+        Ok(self.shared.folders.read(&path))
+    }
+
+    fn entries(&mut self, path: String) -> wasmtime::Result<Result<Vec<String>, String>> {
+        self.enter()?;
+        self.read_files = true;
+        Ok(self.shared.folders.entries(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_cut_between_characters_and_stays_one_line() {
+        let line = printable(&"é".repeat(3_000));
+        assert_eq!(line.len(), MAX_LINE);
+        assert_eq!(printable("a\nlevel=error b\u{1b}[31m"), "a level=error b [31m");
+    }
+}

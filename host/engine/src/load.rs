@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use portcullis_model::Role;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+
+use crate::bindings::{AttributedFinding, Call, Finding, Plan, Reason, Verdict};
+use crate::call::{CallState, Shared};
+use crate::configure::{self, Configured};
+use crate::engine::Inner;
+use crate::files::Folders;
+use crate::package::{ABI_VERSION, Package};
+use crate::{
+    Description, Engine, Fault, FolderError, LimitsError, PackageError, Plugin, Prepared, Snapshotting, Source, Tier,
+    capabilities,
+};
+
+/// A plugin cannot be loaded; nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is not a plugin, or asks for more than is granted.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// A limit is out of bounds.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// A granted folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The code cannot be compiled or linked.
+    #[error("the plugin cannot be compiled: {0}")]
+    Compile(String),
+    /// An export has another type than the contract says.
+    #[error("the export {export:?} is not what the plugin contract {ABI_VERSION} asks for: {reason}")]
+    Export {
+        /// Which.
+        export: &'static str,
+        /// How it differs.
+        reason: String,
+    },
+    /// The plugin did not take its configuration; the text is the plugin's own, word for word.
+    #[error("{0}")]
+    Refused(String),
+    /// The plugin failed while it was configured.
+    #[error("the plugin failed while it was configured: {0}")]
+    Configure(Fault),
+    /// The configured plugin cannot be started within the limits of a call.
+    #[error("the configured plugin cannot be started within its limits: {0}")]
+    Start(Fault),
+}
+
+impl LoadError {
+    pub(crate) fn compile(error: wasmtime::Error) -> Self {
+        Self::Compile(format!("{error:#}"))
+    }
+}
+
+impl Engine {
+    /// Checks, configures and compiles a plugin, or takes it from the cache. Blocking and CPU-heavy the first time
+    /// (tenths of seconds to minutes for large interpreters): never on the path of a call.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; the plugin's own words if it refused its configuration.
+    pub fn load(&self, source: &Source<'_>) -> Result<Plugin, LoadError> {
+        source.limits.check()?;
+        let package = Package::open(source.bytes)?;
+        package.check_imports(source.grants)?;
+        let shared = Arc::new(Shared {
+            name: source.name.into(),
+            tenant: source.tenant.into(),
+            limits: source.limits,
+            clock: source.grants.clock,
+            wasi: package.tier == Tier::LockedWasi,
+            folders: Folders::open(&source.grants.files)?,
+            state: self.0.state.clone(),
+            labels: self.0.labels.clone(),
+        });
+        let (component, prepared) = self.0.prepare(source, &package, &shared)?;
+        let linker = linker(&self.0.calls, source)?;
+        let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
+        let configure = export::<configure::Params<'_>, configure::Answer>(&pre, configure::EXPORT)?;
+        let export = match package.role {
+            Role::Detector => export::<(Call<'_>,), (Result<Vec<Finding>, String>,)>(&pre, "inspect")?,
+            Role::Rule => {
+                export::<(Call<'_>, &[AttributedFinding<'_>]), (Result<Verdict, String>,)>(&pre, "decide")?
+            }
+            Role::Router => {
+                type Params<'a> = (Call<'a>, &'a [AttributedFinding<'a>], &'a [Reason<'a>]);
+                export::<Params<'_>, (Result<Plan, String>,)>(&pre, "route")?
+            }
+        };
+        let configure = match &prepared {
+            Prepared::Snapshot => None,
+            Prepared::Warm { .. } => Some((configure, source.config.into())),
+        };
+        let plugin =
+            Plugin::assemble(self.clone(), shared, package.digest, package.role, package.tier, prepared, pre, export, configure);
+        plugin.try_start().map_err(LoadError::Start)?;
+        Ok(plugin)
+    }
+
+    /// What can be said of a file without a configuration.
+    ///
+    /// # Errors
+    /// The file is not a plugin of this contract.
+    pub fn describe(&self, bytes: &[u8]) -> Result<Description, LoadError> {
+        let package = Package::open(bytes)?;
+        let snapshot = match configure::snapshotting(&package.component) {
+            Ok(()) => Snapshotting::Possible,
+            Err(reason) => Snapshotting::Impossible(reason),
+        };
+        Ok(Description {
+            digest: package.digest,
+            size: bytes.len(),
+            role: package.role,
+            abi: ABI_VERSION.to_owned(),
+            asks: package.asks()?.into_iter().map(str::to_owned).collect(),
+            imports: package.imports,
+            tier: package.tier,
+            snapshot,
+        })
+    }
+}
+
+impl Inner {
+    /// The compiled plugin, configured: from the cache or made.
+    fn prepare(
+        &self,
+        source: &Source<'_>,
+        package: &Package<'_>,
+        shared: &Arc<Shared>,
+    ) -> Result<(Component, Prepared), LoadError> {
+        let cached = self.cache.as_ref().map(|cache| {
+            let grants = serde_json::to_vec(source.grants).unwrap_or_default();
+            let limits = serde_json::to_vec(&source.limits).unwrap_or_default();
+            let parts = [&package.digest.0, source.config.as_bytes(), &grants, &limits, &self.compatibility.0];
+            (cache, cache.name(&parts))
+        });
+        if let Some(found) = cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
+            return Ok(found);
+        }
+        let workshop = linker(&self.workshop, source)?;
+        let configured = configure::configure(self, &workshop, shared, &package.component, source.config)?;
+        let (component, prepared, keep) = match configured {
+            Configured::Snapshot { bytes, read_files } => {
+                (self.compile(&self.calls, &bytes)?, Prepared::Snapshot, !read_files)
+            }
+            Configured::Warm { reason } => {
+                (self.compile(&self.calls, &package.component)?, Prepared::Warm { reason }, true)
+            }
+        };
+        if let Some((cache, name)) = cached.filter(|_| keep) {
+            cache.put(name, &component, &prepared);
+        }
+        Ok((component, prepared))
+    }
+
+    /// Compiles on the engine's own threads.
+    pub(crate) fn compile(&self, engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+        self.compilers.install(|| Component::new(engine, bytes)).map_err(LoadError::compile)
+    }
+}
+
+fn linker(engine: &wasmtime::Engine, source: &Source<'_>) -> Result<Linker<CallState>, LoadError> {
+    let mut linker = Linker::new(engine);
+    capabilities::link(&mut linker, source.grants).map_err(LoadError::compile)?;
+    Ok(linker)
+}
+
+/// Finds an export and checks its type.
+fn export<P, R>(pre: &InstancePre<CallState>, name: &'static str) -> Result<ComponentExportIndex, LoadError>
+where
+    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
+    R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+{
+    let refuse = |reason: String| LoadError::Export { export: name, reason };
+    let (item, index) = pre.component().get_export(None, name).ok_or_else(|| refuse("it is missing".to_owned()))?;
+    let ComponentItem::ComponentFunc(function) = item else { return Err(refuse("it is not a function".to_owned())) };
+    function.typecheck::<P, R>(&pre.instance_type()).map_err(|error| refuse(format!("{error:#}")))?;
+    Ok(index)
+}

@@ -1,0 +1,353 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_model::{AttributedFinding, Call, Digest, Finding, Plan, PluginRun, Reason, Role, Verdict, codes};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+
+use crate::answer::{self, Findings, Header};
+use crate::call::{CallState, Shared, Stop, Subject, at_once};
+use crate::configure::{Answer, Params};
+use crate::engine::ticks;
+use crate::{Engine, Tier, bindings};
+
+/// Longest error text of a guest that is kept.
+const MAX_SAID: usize = 1024;
+/// Pause before asking again for a slot of the pool.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// How a plugin's configuration gets into its instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    /// Each instance starts from the memory that `configure` left.
+    Snapshot,
+    /// The memory cannot be kept; `configure` runs in each instance before the call, on a budget of its own.
+    Warm {
+        /// Why it cannot be kept.
+        reason: String,
+    },
+}
+
+/// Why a plugin gave no proper answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It stopped by itself: a panic, a division by zero, an access out of bounds.
+    #[error("the plugin trapped: {0}")]
+    Trap(String),
+    /// It used up its fuel.
+    #[error("the plugin used up its fuel")]
+    Fuel,
+    /// It ran past its wall-clock deadline.
+    #[error("the plugin ran past its deadline")]
+    Deadline,
+    /// It wanted more memory, table or stack than it may have.
+    #[error("the plugin wanted more memory than it may have")]
+    Memory,
+    /// It called the host more often than it may.
+    #[error("the plugin called the host more often than it may")]
+    HostCalls,
+    /// Its answer, or what it handed to the host, was larger than it may be.
+    #[error("the plugin's answer is larger than it may be")]
+    Oversize,
+    /// Its answer breaks the contract.
+    #[error("the plugin's answer breaks the contract: {0}")]
+    BadAnswer(String),
+    /// It said itself that it could not answer.
+    #[error("the plugin reported an error: {0}")]
+    Guest(String),
+}
+
+impl Fault {
+    /// The stable code, one of [`portcullis_model::codes`].
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => codes::PLUGIN_TRAP,
+            Self::Fuel => codes::PLUGIN_FUEL,
+            Self::Deadline => codes::PLUGIN_DEADLINE,
+            Self::Memory => codes::PLUGIN_MEMORY,
+            Self::HostCalls => codes::PLUGIN_HOST_CALLS,
+            Self::Oversize => codes::PLUGIN_OVERSIZE,
+            Self::BadAnswer(_) => codes::PLUGIN_BAD_ANSWER,
+            Self::Guest(_) => codes::PLUGIN_ERROR,
+        }
+    }
+}
+
+/// What one call of a plugin gave and cost.
+#[derive(Clone, Debug)]
+pub struct Run<T> {
+    /// The answer, checked against the contract.
+    pub result: Result<T, Fault>,
+    /// What it took, whatever came of it.
+    pub cost: PluginRun,
+}
+
+/// A loaded plugin. Cheap to clone; calls may run on any number of threads at once.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    shared: Arc<Shared>,
+    digest: Digest,
+    role: Role,
+    tier: Tier,
+    prepared: Prepared,
+    pre: InstancePre<CallState>,
+    /// `inspect`, `decide` or `route`.
+    export: ComponentExportIndex,
+    /// The configuration, where it could not be kept in the memory.
+    configure: Option<(ComponentExportIndex, Box<str>)>,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("name", self.name()).field("digest", &self.0.digest).finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    #[allow(clippy::too_many_arguments, reason = "one caller, which has each of them by name")]
+    pub(crate) fn assemble(
+        engine: Engine,
+        shared: Arc<Shared>,
+        digest: Digest,
+        role: Role,
+        tier: Tier,
+        prepared: Prepared,
+        pre: InstancePre<CallState>,
+        export: ComponentExportIndex,
+        configure: Option<(ComponentExportIndex, Box<str>)>,
+    ) -> Self {
+        Self(Arc::new(Inner { engine, shared, digest, role, tier, prepared, pre, export, configure }))
+    }
+
+    /// Name in the pipeline.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.0.shared.name
+    }
+
+    /// SHA-256 of the file as given.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
+    }
+
+    /// How far it is shut in.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.0.tier
+    }
+
+    /// How its configuration gets into its instances.
+    #[must_use]
+    pub fn prepared(&self) -> &Prepared {
+        &self.0.prepared
+    }
+
+    /// Asks a detector.
+    pub fn inspect(&self, call: &Call) -> Run<Vec<Finding>> {
+        self.run(Role::Detector, call, |session| {
+            let header = Header::new(call);
+            let (answer,): (Result<Vec<bindings::Finding>, String>,) = session.call((header.lowered(),))?;
+            answer::findings(answer.map_err(said)?, call)
+        })
+    }
+
+    /// Asks a rule. `findings` are those of the detectors, in pipeline order.
+    pub fn decide(&self, call: &Call, findings: &[AttributedFinding]) -> Run<Verdict> {
+        self.run(Role::Rule, call, |session| {
+            let header = Header::new(call);
+            let findings = Findings::new(findings, call);
+            let (answer,): (Result<bindings::Verdict, String>,) =
+                session.call((header.lowered(), findings.lowered().as_slice()))?;
+            answer::verdict(answer.map_err(said)?, call, self.name())
+        })
+    }
+
+    /// Asks a router who must approve a call that was parked for `reasons`.
+    pub fn route(&self, call: &Call, findings: &[AttributedFinding], reasons: &[Reason]) -> Run<Plan> {
+        self.run(Role::Router, call, |session| {
+            let header = Header::new(call);
+            let findings = Findings::new(findings, call);
+            let (findings, reasons) = (findings.lowered(), answer::reasons(reasons));
+            let (answer,): (Result<bindings::Plan, String>,) =
+                session.call((header.lowered(), findings.as_slice(), reasons.as_slice()))?;
+            answer::plan(answer.map_err(said)?)
+        })
+    }
+
+    /// Starts an instance and throws it away, to see that it can be done.
+    pub(crate) fn try_start(&self) -> Result<(), Fault> {
+        self.0.start(None, 0).map(drop)
+    }
+
+    fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
+        let started = Instant::now();
+        let (result, fuel, memory) = if role == self.0.role {
+            self.0.answer(call, work)
+        } else {
+            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.0.role.as_str(), role.as_str()))), 0, 0)
+        };
+        let cost = PluginRun {
+            name: self.0.shared.name.clone(),
+            role: self.0.role,
+            digest: self.0.digest,
+            fuel,
+            micros: u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX),
+            memory,
+            fault: result.as_ref().err().map(|fault| fault.code().to_owned()),
+        };
+        Run { result, cost }
+    }
+}
+
+/// One instance for one call.
+struct Session<'a> {
+    plugin: &'a Inner,
+    store: Store<CallState>,
+    instance: Instance,
+    /// When the call proper began.
+    began: Instant,
+}
+
+impl Inner {
+    /// The answer, the fuel it took and the peak memory.
+    fn answer<T>(
+        &self,
+        call: &Call,
+        work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>,
+    ) -> (Result<T, Fault>, u64, u64) {
+        let mut session = match self.start(Some(Subject::of(call)), call.time_ms) {
+            Ok(session) => session,
+            Err(fault) => return (Err(fault), 0, 0),
+        };
+        let result = work(&mut session).and_then(|answer| {
+            let late = session.began.elapsed() > Duration::from_millis(self.shared.limits.deadline_ms);
+            // Time spent in the host's own functions passes without an epoch check.
+            if late { Err(Fault::Deadline) } else { Ok(answer) }
+        });
+        let left = session.store.get_fuel().unwrap_or(0);
+        (result, self.shared.limits.fuel.saturating_sub(left), session.store.data().limiter.peak())
+    }
+
+    /// A fresh instance with the limits of a call; a configured one, where that could not be kept.
+    fn start(&self, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
+        let limits = &self.shared.limits;
+        let (fuel, deadline_ms) = match &self.configure {
+            None => (limits.fuel, limits.deadline_ms),
+            Some(_) => (limits.configure_fuel, limits.configure_deadline_ms),
+        };
+        let began = Instant::now();
+        let (mut store, instance) = loop {
+            let state = CallState::new(&self.shared, now_ms);
+            let mut store = state.into_store(&self.engine.0.calls, fuel, deadline_ms).map_err(|error| trap(&error))?;
+            match self.instantiate(&mut store) {
+                Ok(instance) => break (store, instance),
+                // All slots are taken: wait for one, but not longer than the call may take.
+                Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                    drop(store);
+                    if began.elapsed() > Duration::from_millis(limits.deadline_ms) {
+                        return Err(Fault::Deadline);
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(fault_of(&error, store.data())),
+            }
+        };
+        let mut session = match &self.configure {
+            None => Session { plugin: self, store, instance, began },
+            Some((export, config)) => {
+                let mut session = Session { plugin: self, store, instance, began };
+                let (answer,): Answer = session.call_export::<Params<'_>, Answer>(*export, (config,))?;
+                answer.map_err(said)?;
+                store = session.store;
+                store.set_fuel(limits.fuel).map_err(|error| trap(&error))?;
+                store.set_epoch_deadline(ticks(limits.deadline_ms));
+                store.data_mut().host_calls_left = limits.host_calls;
+                Session { plugin: self, store, instance, began: Instant::now() }
+            }
+        };
+        session.store.data_mut().subject = subject;
+        Ok(session)
+    }
+
+    fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Instance> {
+        if self.shared.wasi {
+            at_once(self.pre.instantiate_async(store)).unwrap_or_else(|| Err(Stop::Waited.into()))
+        } else {
+            self.pre.instantiate(store)
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Calls the export of the plugin's role.
+    fn call<P, R>(&mut self, params: P) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        self.call_export(self.plugin.export, params)
+    }
+
+    fn call_export<P, R>(&mut self, export: ComponentExportIndex, params: P) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let (store, wasi) = (&mut self.store, self.plugin.shared.wasi);
+        let answer = self.instance.get_typed_func::<P, R>(&mut *store, export).and_then(|function| {
+            if wasi {
+                at_once(function.call_async(&mut *store, params)).unwrap_or_else(|| Err(Stop::Waited.into()))
+            } else {
+                function.call(&mut *store, params)
+            }
+        });
+        answer.map_err(|error| fault_of(&error, self.store.data()))
+    }
+}
+
+fn trap(error: &wasmtime::Error) -> Fault {
+    Fault::Trap(format!("{error:#}"))
+}
+
+fn said(text: String) -> Fault {
+    let end = text.floor_char_boundary(MAX_SAID);
+    Fault::Guest(text.get(..end).unwrap_or_default().to_owned())
+}
+
+/// What an error of wasmtime means.
+pub(crate) fn fault_of(error: &wasmtime::Error, state: &CallState) -> Fault {
+    match (error.downcast_ref::<Stop>(), error.downcast_ref::<Trap>()) {
+        (Some(Stop::HostCalls), _) => Fault::HostCalls,
+        (Some(stop), _) => Fault::Trap(stop.to_string()),
+        (_, Some(Trap::OutOfFuel)) => Fault::Fuel,
+        (_, Some(Trap::Interrupt)) => Fault::Deadline,
+        (_, Some(Trap::StackOverflow)) => Fault::Memory,
+        // A guest that does not get memory stops by itself.
+        _ if state.limiter.refused() => Fault::Memory,
+        (_, Some(trap)) => Fault::Trap(trap.to_string()),
+        _ if error.is::<wasmtime_wasi::I32Exit>() => Fault::Trap("it called exit".to_owned()),
+        _ => {
+            let text = format!("{error:#}");
+            // These two errors of wasmtime have no public type.
+            if text.contains("fuel allocated for hostcalls has been exhausted") {
+                Fault::Oversize
+            } else if text.contains("resource limit exceeded") {
+                Fault::Memory
+            } else {
+                Fault::BadAnswer(text)
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Limits;
+
+/// Everything [`crate::Engine::load`] needs to know about one plugin of one pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Name in the pipeline: what its findings, reasons, log lines and state are attributed to.
+    pub name: &'a str,
+    /// Owner of the pipeline: what its state belongs to.
+    pub tenant: &'a str,
+    /// The file: a component, or a core module that carries component metadata.
+    pub bytes: &'a [u8],
+    /// JSON text handed to the plugin's `configure`.
+    pub config: &'a str,
+    /// What it may import.
+    pub grants: &'a Grants,
+    /// What one call may take.
+    pub limits: Limits,
+}
+
+/// What a pipeline lets a plugin import. `payload` and `log` are always there; everything else is absent unless named
+/// here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
+    /// The time at which the call was taken.
+    pub clock: bool,
+    /// Counters and small values of this plugin in this tenant.
+    pub state: bool,
+    /// Labels that the session carries from call to call.
+    pub labels: bool,
+    /// Folders that can be read.
+    pub files: Vec<Folder>,
+    /// A language model asked by the host. Not available in this build: a grant fails the load.
+    pub judge: bool,
+    /// Hosts that can be called. Not available in this build: a grant fails the load.
+    pub http: Vec<String>,
+    /// Secrets that can be used. Not available in this build: a grant fails the load.
+    pub secrets: Vec<String>,
+    /// WASI for guests whose language runtime needs it, with everything denied.
+    pub locked_wasi: bool,
+}
+
+/// A folder a plugin may read, and the name under which it does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// First part of the paths the plugin uses.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
