@@ -1,0 +1,211 @@
+//! Model Context Protocol: Streamable HTTP in front of HTTP and stdio servers, and stdio in front of stdio.
+//!
+//! The revisions with sessions (2024-11-05 to 2025-11-25) are spoken here. What no policy changes goes on byte for byte.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use hyper::Request;
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use crate::gate::Gate;
+use crate::http::{Mount, Reply};
+use crate::ports::AgentIdentity;
+use crate::upstream::Upstreams;
+use crate::upstream::http::{HttpClient, Waits};
+use sessions::Sessions;
+
+mod answers;
+mod bridge;
+mod envelope;
+mod front;
+mod inspector;
+mod relay;
+mod sessions;
+mod sse;
+mod wrap;
+
+#[cfg(test)]
+mod tests;
+
+pub use wrap::{WrapError, Wrapping, wrap};
+
+/// Where all paths of this door begin.
+const PREFIX: &str = "/mcp";
+/// How often idle sessions are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// Bounds of the door. Everything that a client or an upstream could let grow has one.
+#[derive(Clone, Debug)]
+pub struct McpLimits {
+    /// Bytes of one message, in either direction.
+    pub message: usize,
+    /// Requests in flight per session.
+    pub in_flight: usize,
+    /// HTTP exchanges at once, open streams included.
+    pub exchanges: usize,
+    /// Sessions at once, over all tenants.
+    pub sessions: usize,
+    /// Sessions at once of one agent.
+    pub sessions_per_agent: usize,
+    /// Child processes behind HTTP at once: each session of a stdio upstream has its own.
+    pub children: usize,
+    /// How long a session without traffic is kept.
+    pub session_idle: Duration,
+    /// Until the body of a request is there.
+    pub body_wait: Duration,
+    /// Until a connection to an upstream stands.
+    pub connect_wait: Duration,
+    /// From a request to the head of the upstream's answer.
+    pub first_byte_wait: Duration,
+    /// Between two pieces of an answer; also how long a slow client may block its stream.
+    pub idle_wait: Duration,
+    /// Between two signs of life on an event stream without events.
+    pub keep_alive: Duration,
+    /// How long a child may take to end after its input was closed, and again after SIGTERM.
+    pub stop_grace: Duration,
+}
+
+impl Default for McpLimits {
+    fn default() -> Self {
+        Self {
+            message: 4 * 1024 * 1024,
+            in_flight: 256,
+            exchanges: 4096,
+            sessions: 4096,
+            sessions_per_agent: 256,
+            children: 64,
+            session_idle: Duration::from_secs(30 * 60),
+            body_wait: Duration::from_secs(30),
+            connect_wait: Duration::from_secs(5),
+            first_byte_wait: Duration::from_secs(300),
+            idle_wait: Duration::from_secs(300),
+            keep_alive: Duration::from_secs(15),
+            stop_grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What was held back without a verdict, since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages of upstreams that were no messages, or too large.
+    pub malformed: AtomicU64,
+    /// Answers of upstreams that nobody waited for.
+    pub unmatched: AtomicU64,
+    /// Messages of upstreams that no client took in time.
+    pub undelivered: AtomicU64,
+}
+
+/// Who speaks to which upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) agent: AgentIdentity,
+    /// The run of the agent, if it says so: not the transport's session.
+    pub(crate) session: Option<Arc<str>>,
+    pub(crate) upstream: Arc<str>,
+}
+
+/// The door: `/mcp/NAME` for each upstream, and `/mcp` if there is only one. Cheap to clone.
+#[derive(Clone)]
+pub struct McpDoor(Arc<Inner>);
+
+struct Inner {
+    gate: Arc<Gate>,
+    upstreams: Upstreams,
+    limits: McpLimits,
+    client: HttpClient,
+    sessions: Sessions,
+    counters: Arc<Counters>,
+    places: Arc<Semaphore>,
+    children: Arc<Semaphore>,
+    /// HTTP upstreams that gave out a session id: a call without one cannot be meant for them.
+    with_sessions: Mutex<HashSet<Arc<str>>>,
+}
+
+impl McpDoor {
+    /// A door to these upstreams. Call it inside a tokio runtime: it starts a task that ends idle sessions.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, upstreams: Upstreams, limits: McpLimits) -> Self {
+        let waits = Waits { connect: limits.connect_wait, first_byte: limits.first_byte_wait, idle: limits.idle_wait };
+        let inner = Arc::new(Inner {
+            gate,
+            upstreams,
+            client: HttpClient::new(waits),
+            sessions: Sessions::new(limits.sessions, limits.sessions_per_agent),
+            counters: Arc::default(),
+            places: Arc::new(Semaphore::new(limits.exchanges)),
+            children: Arc::new(Semaphore::new(limits.children)),
+            with_sessions: Mutex::default(),
+            limits,
+        });
+        let weak = Arc::downgrade(&inner);
+        tokio::spawn(async move {
+            loop {
+                let Some(every) = weak.upgrade().map(|inner| inner.limits.session_idle.min(SWEEP_EVERY)) else {
+                    return;
+                };
+                tokio::time::sleep(every).await;
+                let Some(inner) = weak.upgrade() else { return };
+                for session in inner.sessions.take_idle(inner.limits.session_idle) {
+                    tokio::spawn(front::expire(Arc::clone(&inner), session));
+                }
+            }
+        });
+        Self(inner)
+    }
+
+    /// Figures since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Sessions that are open now.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.0.sessions.len()
+    }
+
+    /// Ends all sessions and their child processes and waits, up to `wait`, until the end of every call is recorded.
+    /// No new exchange begins after it.
+    pub async fn close(&self, wait: Duration) {
+        let inner = &self.0;
+        let all = u32::try_from(inner.limits.exchanges).unwrap_or(u32::MAX);
+        let sessions = inner.sessions.take_all();
+        let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
+        let done = async {
+            futures_util::future::join_all(endings).await;
+            let _all = inner.places.acquire_many(all).await;
+        };
+        if tokio::time::timeout(wait, done).await.is_err() {
+            tracing::warn!("MCP exchanges were still open when the door closed");
+        }
+        inner.places.close();
+    }
+}
+
+impl Mount for McpDoor {
+    fn prefix(&self) -> &'static str {
+        PREFIX
+    }
+
+    fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> BoxFuture<'_, Reply> {
+        Box::pin(front::answer(&self.0, request))
+    }
+}
+
+impl Inner {
+    fn gives_sessions(&self, upstream: &str) -> bool {
+        self.with_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(upstream)
+    }
+
+    fn learn_sessions(&self, upstream: &Arc<str>) {
+        self.with_sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(upstream));
+    }
+}

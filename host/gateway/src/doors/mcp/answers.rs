@@ -1,0 +1,129 @@
+//! The messages that Portcullis writes itself.
+
+use bytes::Bytes;
+use portcullis_approvals::Approval;
+use portcullis_model::Reason;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::envelope::{INTERNAL_ERROR, Id, NEEDS_APPROVAL, REFUSED};
+use crate::gate::{GateError, Ruling};
+
+/// Longest text of one reason in an answer, in characters.
+const REASON_CHARACTERS: usize = 300;
+/// Most reason codes in an answer.
+const CODES: usize = 16;
+
+/// Why something is withheld, in the words of the answer.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Id of the call.
+    call: Uuid,
+    decision: &'static str,
+    codes: Vec<String>,
+    text: String,
+}
+
+/// What is withheld: it decides how the text begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withheld {
+    Call,
+    Result,
+    Listing,
+}
+
+impl Refusal {
+    pub(crate) fn by_ruling(call: Uuid, what: Withheld, ruling: &Ruling) -> Self {
+        let reasons = &ruling.judgement.reasons;
+        let codes: Vec<String> = reasons.iter().take(CODES).map(|reason| reason.code.clone()).collect();
+        let first = reasons.first().map(sentence).unwrap_or_else(|| "refused by policy".to_owned());
+        let text = format!("{}: {first}", what.opening());
+        Self { call, decision: ruling.judgement.decision.as_str(), codes, text }
+    }
+
+    pub(crate) fn by_gate(call: Uuid, what: Withheld, error: &GateError) -> Self {
+        let text = format!("{}: {error} ({})", what.opening(), error.code());
+        Self { call, decision: "deny", codes: vec![error.code().to_owned()], text }
+    }
+
+    fn meta(&self) -> Value {
+        json!({
+            "portcullis/id": self.call,
+            "portcullis/decision": self.decision,
+            "portcullis/codes": self.codes,
+        })
+    }
+
+    /// A tool result that says it failed: the model reads the text.
+    pub(crate) fn tool_result(&self, id: &Id) -> Bytes {
+        let result = json!({
+            "content": [{ "type": "text", "text": self.text }],
+            "isError": true,
+            "_meta": self.meta(),
+        });
+        message(Some(id), "result", &result)
+    }
+
+    /// A JSON-RPC error, where a tool result does not fit.
+    pub(crate) fn rpc_error(&self, id: &Id) -> Bytes {
+        error(Some(id), REFUSED, &self.text, Some(self.meta()))
+    }
+}
+
+impl Withheld {
+    fn opening(self) -> &'static str {
+        match self {
+            Self::Call => "Portcullis refused this call",
+            Self::Result => "Portcullis withheld the result of this call",
+            Self::Listing => "Portcullis withheld the list of tools",
+        }
+    }
+}
+
+/// The answer to a parked call: a person decides, then the same call is to be made again.
+pub(crate) fn needs_approval(id: &Id, call: Uuid, approval: &Approval) -> Bytes {
+    let reason = approval.reasons.first().map(sentence).unwrap_or_else(|| "policy asks for a person's decision".into());
+    let text = format!(
+        "This call needs approval {}: {reason}. Nothing has run yet. Wait for the decision, then make exactly the same \
+         call again.",
+        approval.id
+    );
+    let data = json!({
+        "portcullis/id": call,
+        "approval": {
+            "id": approval.id,
+            "state": approval.state.as_str(),
+            "deadline_ms": approval.deadline_ms,
+            "poll": format!("/v1/approvals/{}", approval.id),
+            "required": approval.plan.quorum,
+        },
+    });
+    error(Some(id), NEEDS_APPROVAL, &text, Some(data))
+}
+
+/// A request that got no acceptable answer from the upstream.
+pub(crate) fn upstream_error(id: &Id, text: &str) -> Bytes {
+    error(Some(id), INTERNAL_ERROR, text, None)
+}
+
+/// A JSON-RPC error; without an id if what it answers had none that could be read.
+pub(crate) fn error(id: Option<&Id>, code: i32, text: &str, data: Option<Value>) -> Bytes {
+    let mut body = json!({ "code": code, "message": text });
+    if let (Some(data), Some(object)) = (data, body.as_object_mut()) {
+        object.insert("data".to_owned(), data);
+    }
+    message(id, "error", &body)
+}
+
+fn message(id: Option<&Id>, kind: &str, body: &Value) -> Bytes {
+    let id = id.map_or_else(|| "null".to_owned(), Id::to_string);
+    // By hand: the id goes out as it came in, whatever number it is.
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"{kind}":{body}}}"#))
+}
+
+/// One line of bounded length with the code behind it.
+fn sentence(reason: &Reason) -> String {
+    let text = reason.message.chars().take(REASON_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c });
+    let text: String = text.collect();
+    format!("{} ({})", text.trim_end_matches('.'), reason.code)
+}

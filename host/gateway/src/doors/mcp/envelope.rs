@@ -1,0 +1,299 @@
+//! JSON-RPC 2.0 as MCP uses it, read strictly: what two parsers could read differently is refused.
+
+use std::fmt;
+use std::sync::Arc;
+
+use portcullis_model::{Document, DocumentError, DocumentFault, Kind, Value};
+
+/// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
+const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+/// The same for the parameters that are read here.
+const RESERVED_PARAMS: &[&str] = &["name", "arguments", "_meta", "requestId", "progressToken"];
+/// The same for `_meta` of a request.
+const RESERVED_META: &[&str] = &["progressToken"];
+/// The same for results.
+const RESERVED_RESULT: &[&str] = &["content", "structuredContent", "isError", "tools", "nextCursor", "_meta"];
+/// The same for errors.
+const RESERVED_ERROR: &[&str] = &["code", "message", "data"];
+/// Longest id as written, in bytes.
+const MAX_ID: usize = 1024;
+/// Longest method name in bytes.
+const MAX_METHOD: usize = 256;
+/// Longest tool name in bytes.
+const MAX_TOOL: usize = 1024;
+
+/// JSON: not readable at all.
+pub(crate) const PARSE_ERROR: i32 = -32700;
+/// Not a message.
+pub(crate) const INVALID_REQUEST: i32 = -32600;
+/// Parameters of a known method do not fit.
+pub(crate) const INVALID_PARAMS: i32 = -32602;
+/// Something between here and the tool failed.
+pub(crate) const INTERNAL_ERROR: i32 = -32603;
+/// Refused by policy, where the answer cannot be a tool result.
+pub(crate) const REFUSED: i32 = -32010;
+/// A person has to decide first.
+pub(crate) const NEEDS_APPROVAL: i32 = -32011;
+/// The protocol revision is not spoken here (the code that the 2026-07-28 revision gives to it).
+pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
+/// Too much at once.
+pub(crate) const BUSY: i32 = -32012;
+
+/// Why bytes are not one message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FrameError {
+    /// Not JSON, or JSON with a duplicate member, too deep, too large.
+    #[error("the message is not acceptable JSON: {0}")]
+    Document(#[from] DocumentError),
+    /// An array.
+    #[error("batches are not accepted: send one JSON-RPC message per request")]
+    Batch,
+    /// A member missing, of a wrong kind, or a twin of a reserved one.
+    #[error("not a JSON-RPC 2.0 message: {0}")]
+    Shape(&'static str),
+    /// A known method with parameters that do not fit.
+    #[error("invalid parameters: {0}")]
+    Params(&'static str),
+}
+
+impl FrameError {
+    /// The JSON-RPC error code.
+    pub(crate) fn code(&self) -> i32 {
+        match self {
+            Self::Document(DocumentError { fault: DocumentFault::Syntax(_) | DocumentFault::Utf8, .. }) => PARSE_ERROR,
+            Self::Document(_) | Self::Batch | Self::Shape(_) => INVALID_REQUEST,
+            Self::Params(_) => INVALID_PARAMS,
+        }
+    }
+}
+
+/// Bytes that are not one message, and the id under which to say so, if one could be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Rejected {
+    pub(crate) error: FrameError,
+    pub(crate) id: Option<Id>,
+}
+
+/// The id of a request: a string by its content, a number as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Id {
+    Text(Arc<str>),
+    Number(Arc<str>),
+}
+
+impl Id {
+    fn read(value: Value<'_>) -> Option<Self> {
+        if value.raw().len() > MAX_ID {
+            return None;
+        }
+        match value.kind() {
+            Kind::String => value.as_str().map(|text| Self::Text(text.into())),
+            Kind::Number => Some(Self::Number(value.raw().into())),
+            _ => None,
+        }
+    }
+}
+
+/// Prints the id as JSON.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => fmt::Display::fmt(&serde_json::Value::from(&**text), f),
+            Self::Number(raw) => f.write_str(raw),
+        }
+    }
+}
+
+/// What a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Request {
+        id: Id,
+        method: Arc<str>,
+    },
+    Notification {
+        method: Arc<str>,
+    },
+    /// `id` is absent only in an error that answers something unreadable (`"id": null`).
+    Response {
+        id: Option<Id>,
+        failed: bool,
+    },
+}
+
+/// One message, parsed once. What goes on is [`Frame::raw`] or a splice of it.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    document: Document,
+    shape: Shape,
+}
+
+/// What a `tools/call` request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToolCall<'a> {
+    pub(crate) name: &'a str,
+    /// An object, if there.
+    pub(crate) arguments: Option<Value<'a>>,
+}
+
+impl Frame {
+    /// Reads one message.
+    pub(crate) fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, Rejected> {
+        let document = Document::parse(bytes).map_err(|error| Rejected { error: error.into(), id: None })?;
+        match shape(document.root()) {
+            Ok(shape) => Ok(Self { document, shape }),
+            Err(error) => {
+                let root = document.root();
+                let id = root.get("method").and(root.get("id")).and_then(Id::read);
+                Err(Rejected { error, id })
+            }
+        }
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The bytes as received.
+    pub(crate) fn raw(&self) -> &str {
+        self.document.raw()
+    }
+
+    pub(crate) fn params(&self) -> Option<Value<'_>> {
+        self.document.root().get("params")
+    }
+
+    /// The body of a response: `result`, or `error`.
+    pub(crate) fn body(&self) -> Option<Value<'_>> {
+        let root = self.document.root();
+        root.get("result").or_else(|| root.get("error"))
+    }
+
+    /// The parameters of `tools/call`.
+    pub(crate) fn tool_call(&self) -> Result<ToolCall<'_>, FrameError> {
+        let params = self.params().ok_or(FrameError::Params("tools/call needs params"))?;
+        let name = params.get("name").and_then(Value::as_str).ok_or(FrameError::Params("name must be a string"))?;
+        if name.is_empty() || name.len() > MAX_TOOL {
+            return Err(FrameError::Params("name must have 1 to 1024 bytes"));
+        }
+        let arguments = params.get("arguments");
+        if arguments.is_some_and(|value| value.kind() != Kind::Object) {
+            return Err(FrameError::Params("arguments must be an object"));
+        }
+        Ok(ToolCall { name, arguments })
+    }
+
+    /// The progress token that a request offers for notifications about itself.
+    pub(crate) fn offered_token(&self) -> Option<Id> {
+        Id::read(self.params()?.get("_meta")?.get("progressToken")?)
+    }
+
+    /// The progress token that a progress notification names.
+    pub(crate) fn progress_token(&self) -> Option<Id> {
+        Id::read(self.params()?.get("progressToken")?)
+    }
+
+    /// The request that `notifications/cancelled` is about.
+    pub(crate) fn cancelled(&self) -> Option<Id> {
+        Id::read(self.params()?.get("requestId")?)
+    }
+
+    /// The id, if this is a request.
+    pub(crate) fn request_id(&self) -> Option<&Id> {
+        if let Shape::Request { id, .. } = &self.shape { Some(id) } else { None }
+    }
+
+    /// Whether this is a request for this method.
+    pub(crate) fn asks(&self, wanted: &str) -> bool {
+        matches!(&self.shape, Shape::Request { method, .. } if &**method == wanted)
+    }
+
+    /// The protocol revision that a request of the stateless era carries in its body.
+    pub(crate) fn stated_version(&self) -> Option<&str> {
+        self.params()?.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
+    }
+
+    /// The message with one of its values written anew; every other byte stays.
+    pub(crate) fn splice(&self, old: Value<'_>, new: &str) -> String {
+        let (raw, range) = (self.raw(), old.range());
+        let before = raw.get(..range.start).unwrap_or_default();
+        let after = raw.get(range.end..).unwrap_or_default();
+        [before, new, after].concat()
+    }
+}
+
+fn shape(root: Value<'_>) -> Result<Shape, FrameError> {
+    match root.kind() {
+        Kind::Object => {}
+        Kind::Array => return Err(FrameError::Batch),
+        _ => return Err(FrameError::Shape("an object is expected")),
+    }
+    if has_twin(root, RESERVED) {
+        return Err(FrameError::Shape("a member differs from a reserved one only in case"));
+    }
+    if root.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return Err(FrameError::Shape("jsonrpc must be \"2.0\""));
+    }
+    let id = root.get("id");
+    let read_id = |id| Id::read(id).ok_or(FrameError::Shape("id must be a string or a number of at most 1024 bytes"));
+    if let Some(method) = root.get("method") {
+        let method = method.as_str().filter(|text| !text.is_empty() && text.len() <= MAX_METHOD);
+        let method: Arc<str> = method.ok_or(FrameError::Shape("method must be a string of 1 to 256 bytes"))?.into();
+        if root.get("result").is_some() || root.get("error").is_some() {
+            return Err(FrameError::Shape("method together with result or error"));
+        }
+        if let Some(params) = root.get("params") {
+            if params.kind() != Kind::Object {
+                return Err(FrameError::Shape("params must be an object"));
+            }
+            let meta = params.get("_meta").is_some_and(|meta| has_twin(meta, RESERVED_META));
+            if meta || has_twin(params, RESERVED_PARAMS) {
+                return Err(FrameError::Shape("a parameter differs from a reserved one only in case"));
+            }
+        }
+        return Ok(match id {
+            Some(id) => Shape::Request { id: read_id(id)?, method },
+            None => Shape::Notification { method },
+        });
+    }
+    let id = id.ok_or(FrameError::Shape("neither method nor id"))?;
+    match (root.get("result"), root.get("error")) {
+        (Some(result), None) => {
+            if has_twin(result, RESERVED_RESULT) {
+                return Err(FrameError::Shape("a member of the result differs from a reserved one only in case"));
+            }
+            Ok(Shape::Response { id: Some(read_id(id)?), failed: false })
+        }
+        (None, Some(error)) => {
+            let readable = error.get("code").is_some_and(|code| code.kind() == Kind::Number)
+                && error.get("message").is_some_and(|message| message.kind() == Kind::String);
+            if !readable || has_twin(error, RESERVED_ERROR) {
+                return Err(FrameError::Shape("error needs a number code and a string message"));
+            }
+            let id = if id.kind() == Kind::Null { None } else { Some(read_id(id)?) };
+            Ok(Shape::Response { id, failed: true })
+        }
+        _ => Err(FrameError::Shape("a response needs either result or error")),
+    }
+}
+
+/// Whether the object has a member that a case-insensitive decoder would take for a reserved one.
+fn has_twin(object: Value<'_>, reserved: &[&str]) -> bool {
+    object
+        .members()
+        .filter_map(Value::name)
+        .any(|name| !reserved.contains(&name) && reserved.iter().any(|known| folded(known).eq(folded(name))))
+}
+
+/// Simple case folding as Go's decoder does it: besides A to Z, two letters beyond ASCII fold into ASCII.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().map(|letter| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

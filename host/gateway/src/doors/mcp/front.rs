@@ -1,0 +1,567 @@
+//! The HTTP side of the door: what a client may send, and to which session it belongs.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame as BodyFrame, Incoming};
+use hyper::header::{
+    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use portcullis_model::Outcome;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::answers;
+use super::bridge::{Bridge, Routed};
+use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, UNSUPPORTED_VERSION};
+use super::inspector::{FromClient, Inspector};
+use super::relay;
+use super::sessions::{InUse, Remote, Session};
+use super::sse::{COMMENT, Event};
+use super::{Inner, Origin, PREFIX};
+use crate::http::{ApiError, Body, Reply, StreamBody, read_body};
+use crate::ports::AgentIdentity;
+use crate::upstream::{StdioTarget, Target, Upstream};
+
+/// The revisions that this door speaks.
+const VERSIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+/// Pieces under way to one client: more than that and the upstream has to wait.
+pub(super) const UNDER_WAY: usize = 8;
+/// Longest name of an agent's run in bytes.
+const MAX_RUN: usize = 256;
+
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const RUN: HeaderName = HeaderName::from_static("portcullis-session");
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Answers one request to the door.
+pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>) -> Reply {
+    match route(inner, request).await {
+        Ok(reply) | Err(reply) => reply,
+    }
+}
+
+async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Result<Reply, Reply> {
+    let agent = authenticate(inner, request.headers())?;
+    let upstream = upstream(inner, request.uri().path())?;
+    let Ok(place) = Arc::clone(&inner.places).try_acquire_owned() else {
+        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open"));
+    };
+    let visit = Visit { inner: Arc::clone(inner), agent, upstream, _place: place };
+    match *request.method() {
+        Method::POST => visit.post(request).await,
+        Method::GET => visit.get(request.headers()).await,
+        Method::DELETE => visit.delete(request.headers()).await,
+        _ => {
+            let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, None, INVALID_REQUEST, "method not allowed");
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+            Err(reply)
+        }
+    }
+}
+
+fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<AgentIdentity, Reply> {
+    let token = match headers.get(AUTHORIZATION) {
+        None => None,
+        Some(value) => {
+            let value = value.to_str().ok().and_then(|value| value.split_once(' '));
+            let token =
+                value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+            Some(token.ok_or_else(|| ApiError::unauthorized().reply(None))?)
+        }
+    };
+    let caller = inner.gate.authenticate(token).ok_or_else(|| ApiError::unauthorized().reply(None))?;
+    caller.agent.ok_or_else(|| ApiError::forbidden("only agents make calls", "send the token of an agent").reply(None))
+}
+
+fn upstream(inner: &Inner, path: &str) -> Result<Arc<Upstream>, Reply> {
+    let rest = path.strip_prefix(PREFIX).unwrap_or_default();
+    let found = match rest.strip_prefix('/').unwrap_or_default() {
+        "" => inner.upstreams.only(),
+        name => inner.upstreams.get(name),
+    };
+    found.cloned().ok_or_else(|| {
+        ApiError::not_found("there is no such upstream: the path is /mcp/NAME, or /mcp if there is only one")
+            .reply(None)
+    })
+}
+
+/// One request of an authenticated agent to one upstream.
+pub(super) struct Visit {
+    pub(super) inner: Arc<Inner>,
+    pub(super) agent: AgentIdentity,
+    pub(super) upstream: Arc<Upstream>,
+    /// Given back at the end of the exchange, not of the answer's head.
+    _place: OwnedSemaphorePermit,
+}
+
+/// Where the answer's head goes. Its closing means that the client went away.
+pub(super) type ReplyTo = oneshot::Sender<Reply>;
+
+impl Visit {
+    async fn post(self, request: Request<Incoming>) -> Result<Reply, Reply> {
+        let (head, body) = request.into_parts();
+        let headers = head.headers;
+        if !is_json(&headers) {
+            let text = "send one JSON-RPC message with Content-Type: application/json";
+            return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
+        }
+        if headers.contains_key(CONTENT_ENCODING) {
+            let text = "content encodings are not accepted";
+            return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
+        }
+        if !accepts(&headers, "application/json") || !accepts(&headers, "text/event-stream") {
+            let text = "the Accept header must allow application/json and text/event-stream";
+            return Err(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
+        }
+        let limits = &self.inner.limits;
+        let bytes = read_body(body, limits.message, limits.body_wait).await;
+        let bytes = bytes.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
+        let frame = Frame::parse(bytes).map_err(|rejected| {
+            let id = rejected.id.as_ref();
+            refusal(StatusCode::BAD_REQUEST, id, rejected.error.code(), &rejected.to_string())
+        })?;
+        check_version(&headers, Some(&frame))?;
+        let run = run(&headers)?;
+        let session = self.session(&headers, Some(&frame))?;
+        // A task of its own: the end of a call is recorded even if the client goes away.
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let in_use = session;
+            let session = in_use.as_ref().map(|in_use| &in_use.0);
+            match &self.upstream.target {
+                Target::Http(target) => relay::post(&self, target, session, run, &headers, frame, reply).await,
+                Target::Stdio(target) => self.post_stdio(target, session, run, frame, reply).await,
+            }
+        });
+        Ok(answer.await.unwrap_or_else(|_| lost()))
+    }
+
+    async fn get(self, headers: &HeaderMap) -> Result<Reply, Reply> {
+        if !accepts(headers, "text/event-stream") {
+            let text = "the Accept header must allow text/event-stream";
+            return Err(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
+        }
+        check_version(headers, None)?;
+        let run = run(headers)?;
+        let session = self.session(headers, None)?;
+        let (reply, answer) = oneshot::channel();
+        let headers = headers.clone();
+        tokio::spawn(async move {
+            let in_use = session;
+            let session = in_use.as_ref().map(|in_use| &in_use.0);
+            match (&self.upstream.target, session.map(|session| &session.remote)) {
+                (Target::Http(target), _) => relay::get(&self, target, session, run, &headers, reply).await,
+                (Target::Stdio(_), Some(Remote::Stdio(bridge))) => self.get_stdio(bridge, reply).await,
+                _ => answer_with(reply, no_session()),
+            }
+        });
+        Ok(answer.await.unwrap_or_else(|_| lost()))
+    }
+
+    async fn delete(self, headers: &HeaderMap) -> Result<Reply, Reply> {
+        check_version(headers, None)?;
+        let in_use = self.session(headers, None)?.ok_or_else(missing_session)?;
+        let headers = headers.clone();
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let session = &in_use.0;
+            if let (Remote::Http(remote), Target::Http(target)) = (&session.remote, &self.upstream.target) {
+                let status = relay::delete(&self.inner, target, remote, &headers).await;
+                if status == StatusCode::METHOD_NOT_ALLOWED {
+                    let text = "the upstream does not let clients end sessions";
+                    return answer_with(reply, refusal(status, None, INVALID_REQUEST, text));
+                }
+            }
+            self.inner.sessions.remove(&session.id);
+            session.end(Outcome::Cancelled).await;
+            answer_with(reply, plain(StatusCode::OK));
+        });
+        Ok(answer.await.unwrap_or_else(|_| lost()))
+    }
+
+    /// The session that a request names, by the rules of the protocol: unknown, somebody else's or ended is 404, missing
+    /// is 400 where the upstream uses sessions.
+    fn session(&self, headers: &HeaderMap, frame: Option<&Frame>) -> Result<Option<InUse>, Reply> {
+        let opens = frame.is_some_and(|frame| frame.asks("initialize"));
+        let name = &self.upstream.name;
+        let mut given = headers.get_all(SESSION).iter();
+        match (given.next(), given.next()) {
+            (Some(_), _) if opens => {
+                let id = frame.and_then(Frame::request_id);
+                let text = "initialize opens a session: send it without Mcp-Session-Id";
+                Err(refusal(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, text))
+            }
+            (Some(id), None) => {
+                let found = id.to_str().ok().and_then(|id| self.inner.sessions.find(id, &self.agent, name));
+                found.map(Some).ok_or_else(no_session)
+            }
+            (Some(_), Some(_)) => {
+                Err(refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, "more than one Mcp-Session-Id"))
+            }
+            (None, _) => {
+                let needed = matches!(self.upstream.target, Target::Stdio(_)) || self.inner.gives_sessions(name);
+                if needed && !opens { Err(missing_session()) } else { Ok(None) }
+            }
+        }
+    }
+
+    pub(super) fn inspector(&self, run: Option<Arc<str>>) -> Arc<Inspector> {
+        let origin = Origin { agent: self.agent.clone(), session: run, upstream: Arc::clone(&self.upstream.name) };
+        let Inner { gate, counters, limits, .. } = &*self.inner;
+        Arc::new(Inspector::new(Arc::clone(gate), origin, Arc::clone(counters), limits.in_flight))
+    }
+
+    /// A child of its own for a new session.
+    fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, String> {
+        let Inner { limits, counters, children, sessions, .. } = &*self.inner;
+        let place = Arc::clone(children).try_acquire_owned();
+        let place = place.map_err(|_| "too many child processes are running; try again later".to_owned())?;
+        let inspector = self.inspector(run);
+        let bridge = Bridge::start(&self.upstream, target, limits, Arc::clone(&inspector), Arc::clone(counters), place);
+        let bridge = bridge.map_err(|error| {
+            tracing::error!(upstream = %self.upstream.name, %error, "an upstream could not be started");
+            "the upstream could not be started".to_owned()
+        })?;
+        let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(Arc::clone(&bridge)));
+        sessions.open(session).map_err(|full| {
+            tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
+            full.to_string()
+        })
+    }
+
+    async fn post_stdio(
+        &self,
+        target: &StdioTarget,
+        session: Option<&Arc<Session>>,
+        run: Option<Arc<str>>,
+        frame: Frame,
+        reply: ReplyTo,
+    ) {
+        let id = frame.request_id().cloned();
+        let opened;
+        let (session, fresh) = match session {
+            Some(session) => (session, false),
+            None => match self.start(target, run) {
+                Ok(in_use) => {
+                    opened = in_use;
+                    (&opened.0, true)
+                }
+                Err(text) => {
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    return answer_with(reply, refusal(status, id.as_ref(), INTERNAL_ERROR, &text));
+                }
+            },
+        };
+        let Remote::Stdio(bridge) = &session.remote else { return answer_with(reply, no_session()) };
+        let mark = |mut answer: Reply| {
+            if fresh && let Ok(value) = HeaderValue::from_str(&session.id) {
+                answer.headers_mut().insert(SESSION, value);
+            }
+            answer
+        };
+        let bytes = match session.inspector.from_client(&frame).await {
+            FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(StatusCode::OK, bytes))),
+            FromClient::Forward { bytes, cancels } => {
+                if let Some(cancelled) = &cancels {
+                    bridge.forget(cancelled);
+                }
+                bytes
+            }
+        };
+        let limits = &self.inner.limits;
+        let Some(id) = id else {
+            let status = if bridge.send(bytes, limits).await { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND };
+            return answer_with(reply, plain(status));
+        };
+        let messages = bridge.expect(&id);
+        if !bridge.send(bytes, limits).await {
+            bridge.forget(&id);
+            let text = "the upstream ended or does not read";
+            session.inspector.end(&id, Outcome::Failed, text).await;
+            return answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text))));
+        }
+        let exchange = StdioExchange { id: &id, bridge, inspector: &session.inspector, visit: self };
+        exchange.run(messages, reply, mark, frame.asks("initialize")).await;
+    }
+
+    /// The stream for what belongs to no request.
+    async fn get_stdio(&self, bridge: &Bridge, reply: ReplyTo) {
+        let mut messages = match bridge.open_stream() {
+            Ok(messages) => messages,
+            Err(error) => {
+                let answer = refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, &error.to_string());
+                return answer_with(reply, answer);
+            }
+        };
+        let (client, body) = Client::new(&self.inner);
+        answer_with(reply, stream_reply(body));
+        let mut keep_alive = client.keep_alive();
+        loop {
+            let piece = tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => Event::message(&message).encode(),
+                    None => return,
+                },
+                _ = keep_alive.tick() => COMMENT,
+                () = client.gone() => return,
+            };
+            if !client.send(piece).await {
+                return;
+            }
+        }
+    }
+}
+
+/// One request to a child process, from the moment it was sent.
+struct StdioExchange<'a> {
+    id: &'a Id,
+    bridge: &'a Bridge,
+    inspector: &'a Inspector,
+    visit: &'a Visit,
+}
+
+impl StdioExchange<'_> {
+    /// Answers with JSON if the answer is the first thing that comes, else with a stream.
+    async fn run(
+        &self,
+        mut messages: mpsc::Receiver<Routed>,
+        mut reply: ReplyTo,
+        mark: impl FnOnce(Reply) -> Reply,
+        opening: bool,
+    ) {
+        let first = tokio::select! {
+            first = messages.recv() => first,
+            () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait) => {
+                let text = "the upstream did not answer in time";
+                let error = self.give_up(Outcome::Uncertain, text, opening).await;
+                return answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+            }
+            () = reply.closed() => {
+                self.give_up(Outcome::Disconnected, GONE, opening).await;
+                return;
+            }
+        };
+        let first = match first {
+            Some(Routed::Message(bytes)) => bytes,
+            Some(Routed::Answer(bytes)) => return answer_with(reply, mark(json_reply(StatusCode::OK, bytes))),
+            None => {
+                let error = self.give_up(Outcome::Uncertain, CANCELLED, true).await;
+                return answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+            }
+        };
+        let (client, body) = Client::new(&self.visit.inner);
+        answer_with(reply, mark(stream_reply(body)));
+        let mut present = client.send(Event::message(&first).encode()).await;
+        let mut keep_alive = client.keep_alive();
+        while present {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                _ = keep_alive.tick() => {
+                    present = client.send(COMMENT).await;
+                    continue;
+                }
+                () = client.gone() => break,
+            };
+            let (bytes, last) = match message {
+                Some(Routed::Message(bytes)) => (bytes, false),
+                Some(Routed::Answer(bytes)) => (bytes, true),
+                None => (self.give_up(Outcome::Uncertain, CANCELLED, true).await, true),
+            };
+            present = client.send(Event::message(&bytes).encode()).await;
+            if last {
+                return;
+            }
+        }
+        self.give_up(Outcome::Disconnected, GONE, opening).await;
+    }
+
+    /// Stops waiting and tells the child so. The error for the client.
+    async fn give_up(&self, outcome: Outcome, text: &'static str, quietly: bool) -> Bytes {
+        self.bridge.forget(self.id);
+        if self.inspector.end(self.id, outcome, text).await && !quietly {
+            let params = json!({ "reason": text }).to_string();
+            // By hand: the id goes out as it came in, whatever number it is.
+            let params = params.replacen('{', &format!("{{\"requestId\":{},", self.id), 1);
+            let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
+            self.bridge.send(message.into(), &self.visit.inner.limits).await;
+        }
+        answers::upstream_error(self.id, text)
+    }
+}
+
+pub(super) const GONE: &str = "the caller went away";
+const CANCELLED: &str = "the request was cancelled";
+
+impl Session {
+    /// Ends what is in flight and the child process, if it has one.
+    async fn end(&self, outcome: Outcome) {
+        self.inspector.fail_all(outcome, "the session was ended").await;
+        if let Remote::Stdio(bridge) = &self.remote {
+            bridge.stop(outcome).await;
+        }
+    }
+}
+
+/// Ends a session that nobody used for a long time.
+pub(super) async fn expire(inner: Arc<Inner>, session: Arc<Session>) {
+    tracing::info!(upstream = %session.upstream.name, "an idle MCP session was ended");
+    end_both_sides(&inner, &session, Outcome::Disconnected).await;
+}
+
+/// Ends a session because the door closes.
+pub(super) async fn shut_down(inner: Arc<Inner>, session: Arc<Session>) {
+    end_both_sides(&inner, &session, Outcome::Uncertain).await;
+}
+
+async fn end_both_sides(inner: &Inner, session: &Session, outcome: Outcome) {
+    session.end(outcome).await;
+    if let (Remote::Http(remote), Target::Http(target)) = (&session.remote, &session.upstream.target) {
+        relay::delete(inner, target, remote, &HeaderMap::new()).await;
+    }
+}
+
+/// The client's end of an event stream.
+pub(super) struct Client {
+    sender: mpsc::Sender<Bytes>,
+    inner: Arc<Inner>,
+}
+
+impl Client {
+    pub(super) fn new(inner: &Arc<Inner>) -> (Self, Channel) {
+        let (sender, receiver) = mpsc::channel(UNDER_WAY);
+        (Self { sender, inner: Arc::clone(inner) }, Channel(receiver))
+    }
+
+    /// `false` if the client is gone, or does not read for too long.
+    pub(super) async fn send(&self, piece: Bytes) -> bool {
+        self.sender.send_timeout(piece, self.inner.limits.idle_wait).await.is_ok()
+    }
+
+    pub(super) async fn gone(&self) {
+        self.sender.closed().await;
+    }
+
+    /// Ticks when a sign of life is due.
+    pub(super) fn keep_alive(&self) -> tokio::time::Interval {
+        let every = self.inner.limits.keep_alive;
+        let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        interval
+    }
+}
+
+/// A body that sends what comes through a channel.
+pub(super) struct Channel(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Channel {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
+        self.get_mut().0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(BodyFrame::data(bytes))))
+    }
+}
+
+pub(super) fn answer_with(reply: ReplyTo, answer: Reply) {
+    // A client that went away needs no answer; what it means for the ledger was decided before.
+    let _gone = reply.send(answer);
+}
+
+pub(super) fn json_reply(status: StatusCode, bytes: Bytes) -> Reply {
+    let mut reply = Response::new(Body::Whole(bytes));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+pub(super) fn stream_reply(body: Channel) -> Reply {
+    let mut reply = Response::new(Body::Stream(StreamBody::new(body)));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(BUFFERING, HeaderValue::from_static("no"));
+    reply
+}
+
+pub(super) fn plain(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::empty());
+    *reply.status_mut() = status;
+    reply
+}
+
+/// An HTTP error with a JSON-RPC error as its body.
+pub(super) fn refusal(status: StatusCode, id: Option<&Id>, code: i32, text: &str) -> Reply {
+    json_reply(status, answers::error(id, code, text, None))
+}
+
+pub(super) fn no_session() -> Reply {
+    refusal(StatusCode::NOT_FOUND, None, INVALID_REQUEST, "there is no such session: initialize again")
+}
+
+fn missing_session() -> Reply {
+    refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, "Mcp-Session-Id is missing: initialize first")
+}
+
+fn lost() -> Reply {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, None, INTERNAL_ERROR, "the exchange was lost")
+}
+
+/// The header and, where a body says it, the body must name a revision that this door speaks.
+fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Result<(), Reply> {
+    let in_header = headers.get_all(VERSION).iter().map(|value| value.to_str().unwrap_or_default());
+    let in_body = frame.and_then(Frame::stated_version);
+    for requested in in_header.chain(in_body) {
+        if !VERSIONS.contains(&requested) {
+            let data = json!({ "supported": VERSIONS, "requested": requested.chars().take(64).collect::<String>() });
+            let id = frame.and_then(Frame::request_id);
+            let text = "this protocol revision is not supported here";
+            let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));
+            return Err(json_reply(StatusCode::BAD_REQUEST, body));
+        }
+    }
+    Ok(())
+}
+
+/// The run of the agent that the client names for its calls.
+fn run(headers: &HeaderMap) -> Result<Option<Arc<str>>, Reply> {
+    let Some(value) = headers.get(RUN) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_RUN);
+    text.map(|text| Some(text.into())).ok_or_else(|| {
+        let text = "Portcullis-Session must be 1 to 256 visible ASCII characters";
+        refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, text)
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let value = values.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = value.split(';').next().unwrap_or_default().trim();
+    values.next().is_none() && media.eq_ignore_ascii_case("application/json")
+}
+
+/// Whether the client takes this media type. Without an Accept header it takes everything.
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let family = wanted.split('/').next().unwrap_or_default();
+    let mut none = true;
+    for value in headers.get_all(ACCEPT) {
+        none = false;
+        for part in value.to_str().unwrap_or_default().split(',') {
+            let media = part.split(';').next().unwrap_or_default().trim();
+            let range = media.strip_suffix("/*").is_some_and(|own| own == "*" || own.eq_ignore_ascii_case(family));
+            if range || media.eq_ignore_ascii_case(wanted) {
+                return true;
+            }
+        }
+    }
+    none
+}

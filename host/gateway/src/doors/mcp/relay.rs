@@ -1,0 +1,375 @@
+//! HTTP on both sides: one exchange with an upstream, its answer streamed through the inspector.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+use portcullis_model::Outcome;
+
+use super::Inner;
+use super::answers;
+use super::envelope::{Frame, INTERNAL_ERROR, INVALID_REQUEST, Id};
+use super::front::{
+    Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, no_session, plain, refusal,
+    stream_reply,
+};
+use super::inspector::{FromClient, FromServer, Inspector};
+use super::sessions::{InUse, Remote, Session};
+use super::sse::{COMMENT, Event, Item, Parser};
+use crate::upstream::HttpTarget;
+use crate::upstream::http::{BodyError, HttpError, Kind, kind};
+
+/// Largest body of an HTTP error that is looked at.
+const ERROR_BODY: usize = 64 * 1024;
+/// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
+const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
+
+/// What an exchange knows of its surroundings.
+struct Exchange<'a> {
+    visit: &'a Visit,
+    session: Option<&'a Arc<Session>>,
+    inspector: Arc<Inspector>,
+    /// The request that the exchange is about; `None` for notifications, answers and streams opened by GET.
+    id: Option<Id>,
+}
+
+/// Passes one message of the client on, and the answer back.
+pub(super) async fn post(
+    visit: &Visit,
+    target: &HttpTarget,
+    session: Option<&Arc<Session>>,
+    run: Option<Arc<str>>,
+    headers: &HeaderMap,
+    frame: Frame,
+    mut reply: ReplyTo,
+) {
+    let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
+    let bytes = match inspector.from_client(&frame).await {
+        FromClient::Answer(bytes) => return answer_with(reply, json_reply(StatusCode::OK, bytes)),
+        FromClient::Forward { bytes, .. } => bytes,
+    };
+    let id = frame.request_id().cloned();
+    let opens = frame.asks("initialize");
+    let exchange = Exchange { visit, session, inspector, id };
+    let request = visit.inner.client.send(target, Method::POST, upstream_headers(headers, session), Some(bytes));
+    let response = tokio::select! {
+        response = request => response,
+        () = reply.closed() => return exchange.end(Outcome::Disconnected, GONE).await,
+    };
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => return exchange.unreachable(error, reply).await,
+    };
+    if opens { exchange.open(response, reply).await } else { exchange.answer(response, None, reply).await }
+}
+
+/// Opens the upstream's stream for what belongs to no request, or takes one up again.
+pub(super) async fn get(
+    visit: &Visit,
+    target: &HttpTarget,
+    session: Option<&Arc<Session>>,
+    run: Option<Arc<str>>,
+    headers: &HeaderMap,
+    mut reply: ReplyTo,
+) {
+    let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
+    let exchange = Exchange { visit, session, inspector, id: None };
+    let mut upstream = upstream_headers(headers, session);
+    if let Some(last) = headers.get(LAST_EVENT) {
+        upstream.insert(LAST_EVENT, last.clone());
+    }
+    let response = tokio::select! {
+        response = visit.inner.client.send(target, Method::GET, upstream, None) => response,
+        () = reply.closed() => return,
+    };
+    match response {
+        Ok(response) if response.status().is_success() && kind(response.headers()) == Kind::EventStream => {
+            exchange.stream(response.into_body(), None, reply).await;
+        }
+        Ok(response) if response.status() == StatusCode::NOT_FOUND && session.is_some() => exchange.over(reply).await,
+        Ok(response) if response.status().is_client_error() => {
+            let text = "the upstream offers no stream for this request";
+            answer_with(reply, refusal(response.status(), None, INVALID_REQUEST, text));
+        }
+        Ok(_) => {
+            let text = "the upstream answered with neither an event stream nor a refusal";
+            answer_with(reply, refusal(StatusCode::BAD_GATEWAY, None, INTERNAL_ERROR, text));
+        }
+        Err(error) => exchange.unreachable(error, reply).await,
+    }
+}
+
+/// Ends a session at the upstream. Its answer, or 502.
+pub(super) async fn delete(
+    inner: &Inner,
+    target: &HttpTarget,
+    remote: &HeaderValue,
+    headers: &HeaderMap,
+) -> StatusCode {
+    let mut upstream = upstream_headers(headers, None);
+    upstream.insert(SESSION, remote.clone());
+    let answer = inner.client.send(target, Method::DELETE, upstream, None);
+    match tokio::time::timeout(inner.limits.connect_wait, answer).await {
+        Ok(Ok(response)) => response.status(),
+        Ok(Err(_)) | Err(_) => StatusCode::BAD_GATEWAY,
+    }
+}
+
+fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> HeaderMap {
+    let mut upstream = HeaderMap::new();
+    if let Some(version) = headers.get(VERSION) {
+        upstream.insert(VERSION, version.clone());
+    }
+    for name in PASSED_ON {
+        for value in headers.get_all(*name) {
+            upstream.append(*name, value.clone());
+        }
+    }
+    if let Some(Remote::Http(id)) = session.map(|session| &session.remote) {
+        upstream.insert(SESSION, id.clone());
+    }
+    upstream
+}
+
+impl Exchange<'_> {
+    async fn end(&self, outcome: Outcome, text: &'static str) {
+        if let Some(id) = &self.id {
+            self.inspector.end(id, outcome, text).await;
+        }
+    }
+
+    /// Ends the request with an error. One that waits for its answer gets it as JSON-RPC, anything else as HTTP.
+    async fn fail(&self, outcome: Outcome, text: &'static str, reply: ReplyTo) {
+        let answer = match &self.id {
+            Some(id) => {
+                self.inspector.end(id, outcome, text).await;
+                json_reply(StatusCode::OK, answers::upstream_error(id, text))
+            }
+            None => refusal(StatusCode::BAD_GATEWAY, None, INTERNAL_ERROR, text),
+        };
+        answer_with(reply, answer);
+    }
+
+    async fn unreachable(&self, error: HttpError, reply: ReplyTo) {
+        tracing::warn!(upstream = %self.visit.upstream.name, %error, cause = ?std::error::Error::source(&error), "upstream failed");
+        let outcome = if error.nothing_sent() { Outcome::Failed } else { Outcome::Uncertain };
+        let text = match error {
+            HttpError::Connect(_) => "the upstream could not be reached",
+            HttpError::Broken(_) => "the connection to the upstream broke",
+            HttpError::TooSlow => "the upstream did not answer in time",
+            HttpError::Encoding => "the upstream answered in an encoding that was not asked for",
+            HttpError::Request(_) => "the request to the upstream could not be built",
+        };
+        self.fail(outcome, text, reply).await;
+    }
+
+    /// The upstream does not know the session any more: neither do we.
+    async fn over(&self, reply: ReplyTo) {
+        if let Some(session) = self.session {
+            self.visit.inner.sessions.remove(&session.id);
+            self.inspector.fail_all(Outcome::Failed, "the session is over at the upstream").await;
+        }
+        answer_with(reply, no_session());
+    }
+
+    /// The answer to `initialize`: it may bring a session.
+    async fn open(&self, response: Response<Incoming>, reply: ReplyTo) {
+        let remote = response.headers().get(SESSION).filter(|_| response.status().is_success()).cloned();
+        let Some(remote) = remote else { return self.answer(response, None, reply).await };
+        let Visit { inner, agent, upstream, .. } = self.visit;
+        inner.learn_sessions(&upstream.name);
+        let session = Session::new(agent, upstream, Arc::clone(&self.inspector), Remote::Http(remote.clone()));
+        match inner.sessions.open(session) {
+            Ok(in_use) => self.answer(response, Some(&in_use), reply).await,
+            Err(full) => {
+                self.end(Outcome::Failed, "no place for a session").await;
+                let text = full.to_string();
+                answer_with(reply, refusal(StatusCode::SERVICE_UNAVAILABLE, self.id.as_ref(), INTERNAL_ERROR, &text));
+                if let crate::upstream::Target::Http(target) = &upstream.target {
+                    delete(inner, target, &remote, &HeaderMap::new()).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, response: Response<Incoming>, opened: Option<&InUse>, reply: ReplyTo) {
+        let status = response.status();
+        if status == StatusCode::NOT_FOUND && self.session.is_some() {
+            return self.over(reply).await;
+        }
+        if self.id.is_none() {
+            return match status {
+                status if status.is_success() => answer_with(reply, plain(StatusCode::ACCEPTED)),
+                status if status.is_client_error() => {
+                    answer_with(reply, refusal(status, None, INVALID_REQUEST, "the upstream refused the message"));
+                }
+                _ => self.fail(Outcome::Failed, "the upstream failed", reply).await,
+            };
+        }
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                self.fail(Outcome::Failed, "the upstream refused Portcullis' own credential", reply).await;
+            }
+            status if status.is_success() => match kind(response.headers()) {
+                Kind::Json => self.whole(response, StatusCode::OK, opened, reply).await,
+                Kind::EventStream => self.stream(response.into_body(), opened, reply).await,
+                Kind::Other => {
+                    self.fail(Outcome::Uncertain, "the upstream answered neither JSON nor an event stream", reply)
+                        .await;
+                }
+            },
+            status if status.is_redirection() => {
+                self.fail(Outcome::Failed, "the upstream answered with a redirect, which is not followed", reply).await;
+            }
+            status if kind(response.headers()) == Kind::Json => self.whole(response, status, opened, reply).await,
+            status if status.is_client_error() => {
+                self.fail(Outcome::Failed, "the upstream refused the request", reply).await;
+            }
+            _ => self.fail(Outcome::Uncertain, "the upstream failed", reply).await,
+        }
+    }
+
+    /// One JSON message as the answer.
+    async fn whole(
+        &self,
+        response: Response<Incoming>,
+        status: StatusCode,
+        opened: Option<&InUse>,
+        mut reply: ReplyTo,
+    ) {
+        let client = &self.visit.inner.client;
+        let limit = if status.is_success() { self.visit.inner.limits.message } else { ERROR_BODY };
+        let bytes = tokio::select! {
+            bytes = client.whole(response.into_body(), limit) => bytes,
+            () = reply.closed() => return self.end(Outcome::Disconnected, GONE).await,
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => return self.fail(Outcome::Uncertain, text_of(error), reply).await,
+        };
+        match self.inspector.from_server(bytes, self.id.as_ref()).await {
+            FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
+            FromServer::Orphan(bytes) => {
+                self.end(Outcome::Failed, "the upstream could not read the request").await;
+                answer_with(reply, mark(json_reply(status, bytes), opened));
+            }
+            FromServer::Message { .. } | FromServer::Unmatched | FromServer::Malformed => {
+                self.fail(Outcome::Failed, "the upstream's answer does not fit the request", reply).await;
+            }
+        }
+    }
+
+    /// An event stream, event by event: the next one is read when the client has taken the one before.
+    async fn stream(&self, mut body: Incoming, opened: Option<&InUse>, reply: ReplyTo) {
+        let inner = &self.visit.inner;
+        let (client, channel) = Client::new(inner);
+        answer_with(reply, mark(stream_reply(channel), opened));
+        let mut parser = Parser::new(inner.limits.message);
+        let mut keep_alive = client.keep_alive();
+        let mut items = Vec::new();
+        // Set by an event with an id: the client can take the stream up again, so its clean end is not the call's end.
+        let mut resumable = false;
+        let mut patience = self.patience();
+        let end = loop {
+            let chunk = tokio::select! {
+                chunk = inner.client.chunk(&mut body, patience) => chunk,
+                _ = keep_alive.tick() => {
+                    if !client.send(COMMENT).await { break End::ClientGone }
+                    continue;
+                }
+                () = client.gone() => break End::ClientGone,
+            };
+            let complete = match chunk {
+                Ok(Some(chunk)) => parser.push(&chunk, &mut items).is_ok(),
+                Ok(None) => break End::Clean,
+                Err(error) => break End::Broken(text_of(error)),
+            };
+            for item in items.drain(..) {
+                let piece = match item {
+                    Item::Comment => Ok(Some(COMMENT)),
+                    Item::Event(event) => {
+                        resumable |= event.id.is_some();
+                        self.event(event).await
+                    }
+                };
+                let (piece, last) = match piece {
+                    Ok(Some(piece)) => (piece, false),
+                    Ok(None) => continue,
+                    Err(piece) => (piece, true),
+                };
+                if !client.send(piece).await || last {
+                    return self.end(Outcome::Disconnected, GONE).await;
+                }
+            }
+            patience = self.patience();
+            if !complete {
+                break End::Broken("the upstream's answer is too large");
+            }
+        };
+        match end {
+            End::ClientGone if resumable && self.session.is_some() => {}
+            End::ClientGone => self.end(Outcome::Disconnected, GONE).await,
+            End::Clean if resumable && self.session.is_some() => {}
+            End::Clean => self.last_words(&client, "the upstream ended its answer too early").await,
+            End::Broken(text) => self.last_words(&client, text).await,
+        }
+    }
+
+    /// Until when the upstream must go on, where somebody waits for an answer.
+    fn patience(&self) -> Option<tokio::time::Instant> {
+        self.id.as_ref().map(|_| self.visit.inner.client.patience())
+    }
+
+    /// What goes to the client for an event; `Err` for the last thing that goes.
+    async fn event(&self, event: Event) -> Result<Option<Bytes>, Bytes> {
+        let Some(data) = event.data.as_deref().filter(|data| !data.is_empty()) else { return Ok(Some(event.encode())) };
+        if !event.is_message() {
+            return Ok(None);
+        }
+        match self.inspector.from_server(data, self.id.as_ref()).await {
+            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } | FromServer::Orphan(bytes) => {
+                Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
+            }
+            FromServer::Unmatched => Ok(None),
+            FromServer::Malformed => {
+                let Some(id) = &self.id else { return Ok(None) };
+                match self.inspector.fail(id, Outcome::Failed, "the upstream sent a malformed message").await {
+                    Some(bytes) => Err(Event::message(&bytes).encode()),
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// An error in place of the answer that will not come.
+    async fn last_words(&self, client: &Client, text: &'static str) {
+        let Some(id) = &self.id else { return };
+        if let Some(bytes) = self.inspector.fail(id, Outcome::Uncertain, text).await {
+            client.send(Event::message(&bytes).encode()).await;
+        }
+    }
+}
+
+/// How a stream ended.
+enum End {
+    Clean,
+    Broken(&'static str),
+    ClientGone,
+}
+
+fn mark(mut reply: crate::http::Reply, opened: Option<&InUse>) -> crate::http::Reply {
+    if let Some(value) = opened.and_then(|in_use| HeaderValue::from_str(&in_use.0.id).ok()) {
+        reply.headers_mut().insert(SESSION, value);
+    }
+    reply
+}
+
+fn text_of(error: BodyError) -> &'static str {
+    match error {
+        BodyError::Broken => "the upstream's answer broke off",
+        BodyError::TooSlow => "the upstream's answer stalled",
+        BodyError::TooLarge => "the upstream's answer is too large",
+    }
+}

@@ -1,0 +1,152 @@
+//! Sessions: ids of our own, bound to who opened them and to one upstream.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+use uuid::Uuid;
+
+use super::bridge::Bridge;
+use super::inspector::Inspector;
+use crate::ports::AgentIdentity;
+use crate::upstream::Upstream;
+
+/// One session of one agent with one upstream.
+pub(crate) struct Session {
+    pub(crate) id: String,
+    tenant: Arc<str>,
+    agent: Arc<str>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) inspector: Arc<Inspector>,
+    pub(crate) remote: Remote,
+    used: Mutex<Instant>,
+    /// Exchanges that use it now.
+    busy: AtomicUsize,
+}
+
+/// The upstream's side of a session.
+pub(crate) enum Remote {
+    /// The id that the upstream gave out.
+    Http(HeaderValue),
+    /// A child process of this session's own.
+    Stdio(Arc<Bridge>),
+}
+
+/// A session in use: it is not idle while this lives.
+pub(crate) struct InUse(pub(crate) Arc<Session>);
+
+/// All places are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many MCP sessions are open; end one, or try again later")]
+pub(crate) struct Full;
+
+/// The sessions of the door.
+pub(crate) struct Sessions {
+    total: usize,
+    per_agent: usize,
+    map: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        agent: &AgentIdentity,
+        upstream: &Arc<Upstream>,
+        inspector: Arc<Inspector>,
+        remote: Remote,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: Uuid::new_v4().simple().to_string(),
+            tenant: Arc::clone(&agent.tenant),
+            agent: Arc::clone(&agent.name),
+            upstream: Arc::clone(upstream),
+            inspector,
+            remote,
+            used: Mutex::new(Instant::now()),
+            busy: AtomicUsize::new(0),
+        })
+    }
+
+    fn over(&self) -> bool {
+        matches!(&self.remote, Remote::Stdio(bridge) if bridge.over())
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.busy.load(Ordering::Acquire) == 0).then_some(used)
+    }
+}
+
+impl InUse {
+    fn new(session: Arc<Session>) -> Self {
+        session.busy.fetch_add(1, Ordering::AcqRel);
+        Self(session)
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(total: usize, per_agent: usize) -> Self {
+        Self { total, per_agent, map: Mutex::default() }
+    }
+
+    /// Keeps a session, if there is a place for it.
+    pub(crate) fn open(&self, session: Arc<Session>) -> Result<InUse, Full> {
+        let mut map = self.map();
+        map.retain(|_, session| !session.over());
+        let own = map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent).count();
+        if map.len() >= self.total || own >= self.per_agent {
+            return Err(Full);
+        }
+        map.insert(session.id.clone(), Arc::clone(&session));
+        Ok(InUse::new(session))
+    }
+
+    /// The session with this id, if this agent opened it with this upstream and it is not over.
+    pub(crate) fn find(&self, id: &str, agent: &AgentIdentity, upstream: &str) -> Option<InUse> {
+        let mut map = self.map();
+        let session = map.get(id)?;
+        if session.tenant != agent.tenant || session.agent != agent.name || &*session.upstream.name != upstream {
+            return None;
+        }
+        if session.over() {
+            map.remove(id);
+            return None;
+        }
+        Some(InUse::new(Arc::clone(session)))
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> Option<Arc<Session>> {
+        self.map().remove(id)
+    }
+
+    /// Takes out the sessions that nobody used for this long.
+    pub(crate) fn take_idle(&self, longer_than: Duration) -> Vec<Arc<Session>> {
+        let mut map = self.map();
+        let now = Instant::now();
+        let idle = |session: &Session| {
+            session.over() || session.idle_since().is_some_and(|since| now.duration_since(since) > longer_than)
+        };
+        let ids: Vec<String> = map.values().filter(|session| idle(session)).map(|session| session.id.clone()).collect();
+        ids.iter().filter_map(|id| map.remove(id)).collect()
+    }
+
+    pub(crate) fn take_all(&self) -> Vec<Arc<Session>> {
+        self.map().drain().map(|(_, session)| session).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map().len()
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

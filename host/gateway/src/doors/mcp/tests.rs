@@ -1,0 +1,6 @@
+//! The door against real sockets and real child processes.
+
+mod http;
+mod stdio;
+mod support;
+mod wrap;

@@ -1,0 +1,840 @@
+//! HTTP on both sides.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use portcullis_model::{Decision, Door, EntryKind, Outcome, Phase};
+
+use super::support::*;
+use crate::doors::mcp::McpLimits;
+
+/// An upstream with sessions whose tools answer with `result`, given as the raw JSON of the result.
+async fn with_sessions(result: &'static str) -> (Mock, Served) {
+    with_script(move |request| json(&answer_to(&request.body, result))).await
+}
+
+fn answer_to(body: &str, result: &str) -> String {
+    let request: serde_json::Value = serde_json::from_str(body).unwrap();
+    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, request["id"])
+}
+
+/// An upstream with sessions and this answer to everything that needs one.
+async fn with_script(script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> (Mock, Served) {
+    with_limits(quick(), script).await
+}
+
+async fn with_limits(
+    limits: McpLimits,
+    script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static,
+) -> (Mock, Served) {
+    let mock = Mock::new(move |request| match (request.method(), &*method_of(&request.body)) {
+        ("POST", "initialize") => {
+            reply(200, &[("content-type", "application/json"), ("mcp-session-id", "theirs")], INITIALIZED)
+        }
+        ("POST", method) if method.starts_with("notifications/") => reply(202, &[], ""),
+        ("DELETE", _) => reply(200, &[], ""),
+        _ => script(request),
+    })
+    .await;
+    let served = Served::new([mock.upstream()], limits).await;
+    (mock, served)
+}
+
+#[tokio::test]
+async fn an_ordinary_conversation() {
+    let (mock, served) = with_sessions(r#"{"content":[{"type":"text","text":"fine"}]}"#).await;
+    let session = served.initialize().await.expect("a session");
+    assert_ne!(session, "theirs", "the upstream's own id stays behind");
+    let post = served.post().session(&session).with("mcp-protocol-version", "2025-06-18");
+    let noted = post.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    assert_eq!((noted.status, noted.text()), (202, ""));
+    let got = post.send(call("1", "echo", r#"{"text":"hello"}"#)).await;
+    assert_eq!(got.status, 200);
+    assert_eq!(got.header("content-type"), Some("application/json"));
+    assert_eq!(got.text(), r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"fine"}]}}"#);
+
+    let received = mock.received();
+    assert_eq!(received.len(), 3);
+    for request in &received[1..] {
+        assert_eq!(request.header("mcp-session-id"), Some("theirs"));
+        assert_eq!(request.header("mcp-protocol-version"), Some("2025-06-18"));
+    }
+    assert_eq!(served.journal.lines(), ["decision call allow -", "outcome result allow answered"]);
+    let entries = served.journal.all();
+    assert_eq!(entries[0].id, entries[1].id, "both entries are about one call");
+    assert_eq!(entries[0].door, Door::Mcp);
+    assert_eq!(entries[0].tool.as_deref(), Some("echo"));
+    assert_eq!(entries[0].upstream.as_deref(), Some("mock"));
+    assert_eq!((&*entries[0].tenant, &*entries[0].agent), ("default", "agent"));
+    assert!(entries[1].duration_ms.is_some());
+
+    let ended = served.request("DELETE", "/mcp").session(&session).send("").await;
+    assert_eq!(ended.status, 200);
+    assert_eq!(mock.received().last().unwrap().header("mcp-session-id"), Some("theirs"));
+    assert_eq!(post.send(call("2", "echo", "{}")).await.status, 404);
+    assert_eq!(served.door.sessions(), 0);
+}
+
+#[tokio::test]
+async fn what_no_policy_changes_is_the_same_bytes_both_ways() {
+    // Key order, white space, numbers no double can hold, escapes, unknown members on every level.
+    let request = "{ \"x-vendor\":{\"b\":[1,  2],\"a\":1e400}, \"params\" : {\"name\":\"t\\u006f\", \"future\":null,\n \"arguments\":{\"n\":12345678901234567890123456789.10,\"m\":-0.0,\"e\":1E+2,\"s\":\"\\u00e9\\/é\"},\"_meta\":{\"traceparent\":\"00\"}},\t\"method\":\"tools\\/call\",\"id\":\"\\u0031\",\"jsonrpc\":\"2.0\" }";
+    let answer = "{\"result\": {\"structuredContent\":{\"z\":1.00,\"big\":98765432109876543210},  \"content\":[ {\"text\":\"\\ud83d\\ude00 ok\",\"type\":\"text\",\"annotations\":{\"odd\":1e-9}} ],\"x\":[]},\n\"id\":\"1\" ,\"jsonrpc\":\"2.0\", \"later\":0}";
+    let (mock, served) = with_script(move |_| json(answer)).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(request).await;
+    assert_eq!(got.text(), answer);
+    assert_eq!(mock.received()[1].body, request);
+    // The same through an event stream.
+    let (mock, served) = with_script(move |_| {
+        let lines: String = answer.split('\n').map(|line| format!("data: {line}\n")).collect();
+        sse(&[&format!("id: e-1\n{lines}\n")])
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(request).await;
+    assert_eq!(got.messages(), [answer]);
+    assert!(got.text().contains("id: e-1\n"), "{}", got.text());
+    assert_eq!(mock.received()[1].body, request);
+}
+
+#[tokio::test]
+async fn other_methods_and_answers_pass_as_they_are() {
+    let (mock, served) = with_script(|request| match &*method_of(&request.body) {
+        "" => reply(202, &[], ""),
+        _ => json(r#"{"jsonrpc":"2.0","id":5,"result":{"contents":[{"uri":"x","text":"DENY SECRET"}]}}"#),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let read = r#"{"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"file:///DENY"}}"#;
+    assert!(post.send(read).await.text().contains("DENY SECRET"));
+    let answer = r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept" }}"#;
+    assert_eq!(post.send(answer).await.status, 202);
+    let bodies: Vec<String> = mock.received().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies[1..], [read, answer]);
+}
+
+#[tokio::test]
+async fn a_denied_call_never_leaves() {
+    let (mock, served) = with_sessions("{}").await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("\"a\"", "sh", r#"{"command":"DENY"}"#)).await;
+    assert_eq!(got.status, 200);
+    let answer = got.json();
+    assert_eq!(answer["id"], "a");
+    assert_eq!(answer["result"]["isError"], true);
+    assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("refused this call"));
+    assert_eq!(answer["result"]["_meta"]["portcullis/decision"], "deny");
+    assert_eq!(answer["result"]["_meta"]["portcullis/codes"][0], "word");
+    assert_eq!(answer["result"]["_meta"]["portcullis/id"], served.journal.all()[0].id.to_string());
+    assert_eq!(mock.received().len(), 1, "only initialize reached the upstream");
+    assert_eq!(served.journal.lines(), ["decision call deny -"]);
+}
+
+#[tokio::test]
+async fn a_redacted_call_leaves_with_other_arguments_only() {
+    let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let session = served.initialize().await.unwrap();
+    let request = "{\"method\":\"tools/call\", \"params\":{\"arguments\": {\"k\":\"a SECRET b\",\"n\":1.0} ,\"name\":\"t\"},\"id\":9.0,\"jsonrpc\":\"2.0\"}";
+    served.post().session(&session).send(request).await;
+    assert_eq!(mock.received()[1].body, request.replace("SECRET", "[redacted]"));
+    assert_eq!(served.journal.lines()[0], "decision call redact -");
+}
+
+#[tokio::test]
+async fn results_are_redacted_in_both_forms() {
+    let result =
+        r#"{ "content":[{"type":"text","text":"the SECRET \u0041"}],"structuredContent":{"k":"SECRET","n":1.50} }"#;
+    let (_mock, served) = with_sessions(result).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    // A string that changes is written anew; everything around it stays.
+    let expected = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#)
+        .replace("SECRET \\u0041", "[redacted] A")
+        .replace("SECRET", "[redacted]");
+    assert_eq!(got.text(), expected);
+    assert_eq!(served.journal.lines()[1], "outcome result redact answered");
+
+    let (_mock, served) = with_script(move |request| {
+        let answer = answer_to(&request.body, result);
+        sse(&["id: 1\nretry: 10\ndata:\n\n", ": ping\n\n", &format!("event: message\nid: 2\ndata: {answer}\n\n")])
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.header("content-type"), Some("text/event-stream"));
+    assert_eq!(got.header("x-accel-buffering"), Some("no"));
+    assert_eq!(got.messages(), [expected]);
+    assert!(got.text().starts_with("id: 1\nretry: 10\ndata: \n\n:\n\nevent: message\nid: 2\n"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn a_denied_result_is_withheld_and_so_is_an_error() {
+    for body in [r#""result":{"content":[{"type":"text","text":"DENY"}]}"#, r#""error":{"code":-1,"message":"DENY"}"#] {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":1,{body}}}"#);
+        let (_mock, served) = with_script(move |_| json(&answer)).await;
+        let session = served.initialize().await.unwrap();
+        let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+        assert!(!got.text().contains("DENY"));
+        assert_eq!(got.json()["result"]["isError"], true);
+        assert!(got.json()["result"]["content"][0]["text"].as_str().unwrap().contains("withheld the result"));
+        assert!(served.journal.lines()[1].starts_with("outcome result deny"), "{:?}", served.journal.lines());
+    }
+}
+
+#[tokio::test]
+async fn a_failed_tool_is_recorded_as_failed() {
+    for (body, outcome) in [
+        (r#""result":{"content":[],"isError":true}"#, Outcome::Failed),
+        (r#""error":{"code":-32602,"message":"unknown tool"}"#, Outcome::Failed),
+        (r#""result":{"content":[],"isError":false}"#, Outcome::Answered),
+    ] {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":1,{body}}}"#);
+        let expected = answer.clone();
+        let (_mock, served) = with_script(move |_| json(&answer)).await;
+        let session = served.initialize().await.unwrap();
+        assert_eq!(served.post().session(&session).send(call("1", "t", "{}")).await.text(), expected);
+        assert_eq!(served.journal.outcome().await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn an_approved_call_runs_once() {
+    let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let parked = post.send(call("1", "pay", r#"{"why":"REVIEW"}"#)).await.json();
+    assert_eq!(parked["error"]["code"], -32011);
+    let message = parked["error"]["message"].as_str().unwrap();
+    let approval = &parked["error"]["data"]["approval"];
+    let id = approval["id"].as_str().unwrap();
+    assert!(message.contains("needs approval") && message.contains(id), "{message}");
+    assert_eq!(approval["state"], "pending");
+    assert_eq!(approval["poll"], format!("/v1/approvals/{id}"));
+    assert!(approval["deadline_ms"].as_u64().unwrap() > 0);
+    // Asking again parks nothing new.
+    let again = post.send(call("2", "pay", r#"{"why":"REVIEW"}"#)).await.json();
+    assert_eq!(again["error"]["data"]["approval"]["id"], id);
+    assert_eq!(mock.received().len(), 1);
+    served.parking.approve_all();
+    let other = post.send(call("3", "pay", r#"{"why":"REVIEW this"}"#)).await.json();
+    assert_eq!(other["error"]["code"], -32011, "only the call that was shown is released");
+    let released = post.send(call("4", "pay", r#"{ "why" : "REVIEW" }"#)).await.json();
+    assert_eq!(released["result"]["content"], serde_json::json!([]));
+    assert_eq!(mock.received().len(), 2);
+    let third = post.send(call("5", "pay", r#"{"why":"REVIEW"}"#)).await.json();
+    assert_eq!(third["error"]["code"], -32011, "an approval counts once");
+    assert_eq!(mock.received().len(), 2);
+}
+
+#[tokio::test]
+async fn lists_of_tools_are_inspected() {
+    for (description, check) in [
+        (
+            "plain",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","description":"plain","x":1.0}],"nextCursor":"n"}}"#,
+        ),
+        (
+            "a SECRET",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","description":"a [redacted]","x":1.0}],"nextCursor":"n"}}"#,
+        ),
+        ("DENY", ""),
+    ] {
+        let result = format!(r#"{{"tools":[{{"name":"a","description":"{description}","x":1.0}}],"nextCursor":"n"}}"#);
+        let (_mock, served) = with_script(move |request| json(&answer_to(&request.body, &result))).await;
+        let session = served.initialize().await.unwrap();
+        let got = served.post().session(&session).send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
+        if check.is_empty() {
+            assert_eq!(got.json()["error"]["code"], -32010);
+            assert_eq!(got.json()["error"]["data"]["portcullis/codes"][0], "word");
+            assert!(!got.text().contains("DENY"));
+        } else {
+            assert_eq!(got.text(), check);
+        }
+        assert_eq!(entry_kinds(&served.journal), [(EntryKind::Decision, Phase::Listing)]);
+    }
+}
+
+#[tokio::test]
+async fn observing_changes_nothing() {
+    let (mock, served) = with_sessions(r#"{"content":[{"type":"text","text":"SECRET DENY"}]}"#).await;
+    let post = served.post().with("authorization", "Bearer observer");
+    let session = post.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+    let got = post.session(&session).send(call("1", "t", r#"{"a":"DENY"}"#)).await;
+    assert!(got.text().contains("SECRET DENY"));
+    assert!(mock.received()[1].body.contains("DENY"));
+    assert_eq!(served.journal.all()[0].decision, Some(Decision::Deny), "the true verdict is recorded");
+}
+
+#[tokio::test]
+async fn without_a_ledger_nothing_goes_out() {
+    let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let session = served.initialize().await.unwrap();
+    served.journal.break_down();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await.json();
+    assert_eq!(got["result"]["isError"], true);
+    assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], "ledger_unavailable");
+    assert_eq!(mock.received().len(), 1);
+}
+
+#[tokio::test]
+async fn halted_and_limited_agents_are_told_so() {
+    let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    for (agent, code) in [("halted", "agent_halted"), ("fast", "rate_limited")] {
+        let post = served.post().with("authorization", &format!("Bearer {agent}"));
+        let session = post.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+        let got = post.session(&session).send(call("1", "t", "{}")).await.json();
+        assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], code);
+    }
+    assert_eq!(mock.received().len(), 2);
+}
+
+#[tokio::test]
+async fn the_callers_credential_stays_here() {
+    let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let post = post
+        .with("authorization", "Bearer agent")
+        .with("cookie", "a=b")
+        .with("proxy-authorization", "Basic x")
+        .with("x-api-key", "the caller's")
+        .with("connection", "keep-alive, x-hop")
+        .with("x-hop", "1")
+        .with("te", "trailers")
+        .with("accept-encoding", "gzip, br")
+        .with("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    post.send(call("1", "t", "{}")).await;
+    for request in mock.received() {
+        for name in ["authorization", "cookie", "proxy-authorization", "x-hop", "te", "origin"] {
+            assert_eq!(request.header(name), None, "{}", request.head);
+        }
+        assert_eq!(request.header("x-api-key"), Some("upstream-key"));
+        assert_eq!(request.header("accept-encoding"), Some("identity"));
+        assert_eq!(request.header("accept"), Some("application/json, text/event-stream"));
+        assert_eq!(request.header("host"), Some(&*mock.address.to_string()));
+    }
+    assert!(mock.received()[1].header("traceparent").is_some());
+}
+
+#[tokio::test]
+async fn the_rules_of_sessions() {
+    let (_mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    // Nobody knows yet whether the upstream uses sessions: it decides.
+    assert_eq!(served.post().send(list).await.status, 200);
+    let session = served.initialize().await.unwrap();
+    for (what, ask, body, status) in [
+        ("its own", served.post().session(&session), list, 200),
+        ("missing", served.post(), list, 400),
+        ("unknown", served.post().session("0123456789abcdef"), list, 404),
+        ("the upstream's id", served.post().session("theirs"), list, 404),
+        ("another agent's", served.post().session(&session).with("authorization", "Bearer agent2"), list, 404),
+        ("another tenant's", served.post().session(&session).with("authorization", "Bearer other-agent"), list, 404),
+        ("initialize in a session", served.post().session(&session), INITIALIZE, 400),
+        ("no credential", served.post().session(&session).with("authorization", ""), list, 401),
+        ("a wrong credential", served.post().session(&session).with("authorization", "Bearer wrong"), list, 401),
+        ("another scheme", served.post().session(&session).with("authorization", "Basic agent"), list, 401),
+        ("DELETE without one", served.request("DELETE", "/mcp"), "", 400),
+        (
+            "DELETE of another's",
+            served.request("DELETE", "/mcp").session(&session).with("authorization", "Bearer b"),
+            "",
+            404,
+        ),
+        ("GET without one", served.request("GET", "/mcp"), "", 400),
+        ("DELETE of its own", served.request("DELETE", "/mcp").session(&session), "", 200),
+        ("ended", served.post().session(&session), list, 404),
+        ("DELETE of an ended one", served.request("DELETE", "/mcp").session(&session), "", 404),
+    ] {
+        let got = ask.send(body).await;
+        assert_eq!(got.status, status, "{what}: {}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn the_rules_of_headers_and_paths() {
+    let (_mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let session = served.initialize().await.unwrap();
+    let post = || served.post().session(&session);
+    let ping = r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#;
+    for (what, ask, body, status) in [
+        ("plain", post(), ping, 200),
+        ("wildcards", post().with("accept", "application/*;q=0.5, */*"), ping, 200),
+        ("no Accept", post().with("accept", ""), ping, 200),
+        ("only JSON", post().with("accept", "application/json"), ping, 406),
+        ("only a stream", post().with("accept", "text/event-stream"), ping, 406),
+        ("GET for JSON", served.request("GET", "/mcp").session(&session).with("accept", "application/json"), "", 406),
+        ("a charset", post().with("content-type", "application/json; charset=utf-8"), ping, 200),
+        ("text", post().with("content-type", "text/plain"), ping, 415),
+        ("no type", post().with("content-type", ""), ping, 415),
+        ("compressed", post().with("content-encoding", "gzip"), ping, 415),
+        ("2024-11-05", post().with("mcp-protocol-version", "2024-11-05"), ping, 200),
+        ("2025-11-25", post().with("mcp-protocol-version", "2025-11-25"), ping, 200),
+        ("no such revision", post().with("mcp-protocol-version", "2099-01-01"), ping, 400),
+        ("a batch", post(), "[]", 400),
+        ("no JSON", post(), "{", 400),
+        ("PUT", served.request("PUT", "/mcp"), ping, 405),
+        ("its name", served.request("POST", "/mcp/mock").session(&session), ping, 200),
+        ("no such upstream", served.request("POST", "/mcp/none").session(&session), ping, 404),
+        ("a deeper path", served.request("POST", "/mcp/mock/x").session(&session), ping, 404),
+    ] {
+        let got = ask.send(body).await;
+        assert_eq!(got.status, status, "{what}: {}", got.text());
+    }
+    let got = post().with("mcp-protocol-version", "2026-07-28").send(ping).await.json();
+    assert_eq!((got["error"]["code"].as_i64(), &got["id"]), (Some(-32022), &"p".into()));
+    assert_eq!(got["error"]["data"]["supported"][3], "2025-11-25");
+    let body = r#"{"jsonrpc":"2.0","id":"p","method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+    assert_eq!(post().send(body).await.json()["error"]["code"], -32022, "the body says it too");
+    let bad = post().send(r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":[]}"#).await;
+    assert_eq!((bad.status, &bad.json()["id"]), (400, &3.into()));
+    let bad =
+        post().send(r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t","arguments":[]}}"#).await;
+    assert_eq!((bad.status, bad.json()["error"]["code"].as_i64()), (200, Some(-32602)));
+}
+
+#[tokio::test]
+async fn two_upstreams_have_a_path_each() {
+    let answering = |text: &'static str| {
+        move |request: &Received| json(&answer_to(&request.body, &format!(r#"{{"from":"{text}"}}"#)))
+    };
+    let (one, two) = (Mock::new(answering("one")).await, Mock::new(answering("two")).await);
+    let url = |name: &str, mock: &Mock| format!("{name}=http://{}/mcp", mock.address).parse().unwrap();
+    let served = Served::new([url("one", &one), url("two", &two)], quick()).await;
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    assert_eq!(served.post().send(ping).await.status, 404);
+    for name in ["one", "two"] {
+        let got = served.request("POST", &format!("/mcp/{name}")).send(ping).await;
+        assert_eq!(got.json()["result"]["from"], name);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_without_sessions_is_served_too() {
+    let mock = Mock::new(|request| json(&answer_to(&request.body, r#"{"content":[]}"#))).await;
+    let served = Served::new([mock.upstream()], quick()).await;
+    assert_eq!(served.initialize().await, None);
+    // The same id at the same time from two clients is no conflict: there is no session it could clash in.
+    let (one, two) = tokio::join!(async { served.post().send(call("1", "t", "{}")).await }, async {
+        served.post().send(call("1", "t", "{}")).await
+    },);
+    assert_eq!((one.status, two.status), (200, 200));
+    assert_eq!(one.json()["result"]["content"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn malformed_answers_never_reach_the_client() {
+    for (what, answer) in [
+        ("no JSON", "oops".to_owned()),
+        ("cut off", r#"{"jsonrpc":"2.0","id":1,"result":{"#.to_owned()),
+        ("an array", r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#.to_owned()),
+        ("another version", r#"{"jsonrpc":"1.0","id":1,"result":{}}"#.to_owned()),
+        ("another id", r#"{"jsonrpc":"2.0","id":2,"result":{"content":[]}}"#.to_owned()),
+        ("the id as a string", r#"{"jsonrpc":"2.0","id":"1","result":{"content":[]}}"#.to_owned()),
+        ("result and error", r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}}"#.to_owned()),
+        ("a duplicate", r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"content":["x"]}}"#.to_owned()),
+        ("a twin", r#"{"jsonrpc":"2.0","id":1,"result":{"Content":[]}}"#.to_owned()),
+        ("a text as result", r#"{"jsonrpc":"2.0","id":1,"result":"SECRET"}"#.to_owned()),
+        ("a request", r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned()),
+        ("too deep", format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"a":{}{}}}}}"#, "[".repeat(99), "]".repeat(99))),
+        ("too large", format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"a":"{}"}}}}"#, "x".repeat(70_000))),
+    ] {
+        for streamed in [false, true] {
+            let body = answer.clone();
+            let limits = McpLimits { message: 60_000, ..quick() };
+            let (_mock, served) = with_limits(limits, move |_| match streamed {
+                false => json(&body),
+                true => sse(&[&format!("data: {body}\n\n")]),
+            })
+            .await;
+            let session = served.initialize().await.unwrap();
+            let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+            let text = if streamed { got.messages().pop().unwrap() } else { got.text().to_owned() };
+            if what == "a request" && streamed {
+                assert_eq!(got.messages()[0], answer, "a request of the server may come on the stream");
+            }
+            let error: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(error["error"]["code"], -32603, "{what}: {text}");
+            assert_eq!(error["id"], 1, "{what}: {text}");
+            assert!(!got.text().contains("SECRET"));
+            assert!(matches!(served.journal.outcome().await, Outcome::Failed | Outcome::Uncertain), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn odd_http_answers_become_errors() {
+    for (what, steps, status, code) in [
+        ("a page", ("text/html", 200, "<html>"), 200, -32603),
+        ("a redirect", ("text/html", 307, ""), 200, -32603),
+        ("unauthorized", ("application/json", 401, "{}"), 200, -32603),
+        ("server error", ("text/plain", 500, "boom"), 200, -32603),
+        ("client error", ("text/plain", 400, "bad"), 200, -32603),
+        (
+            "JSON-RPC in an error",
+            ("application/json", 400, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"m"}}"#),
+            400,
+            -32000,
+        ),
+        (
+            "its id in an error",
+            ("application/json", 400, r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"m"}}"#),
+            400,
+            -32001,
+        ),
+        ("accepted", ("text/plain", 202, ""), 200, -32603),
+    ] {
+        let (_mock, served) = with_script(move |_| {
+            let (media, status, body) = steps;
+            reply(
+                status,
+                &[("content-type", media), ("location", "http://127.0.0.1:1/"), ("www-authenticate", "Bearer")],
+                body,
+            )
+        })
+        .await;
+        let session = served.initialize().await.unwrap();
+        let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+        assert_eq!(got.status, status, "{what}: {}", got.text());
+        assert_eq!(got.json()["error"]["code"], code, "{what}: {}", got.text());
+        assert_eq!(got.header("www-authenticate"), None);
+        assert_ne!(served.journal.outcome().await, Outcome::Answered, "{what}");
+    }
+    let (_mock, served) =
+        with_script(|_| reply(200, &[("content-type", "application/json"), ("content-encoding", "gzip")], "zip")).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.json()["error"]["code"], -32603);
+}
+
+#[tokio::test]
+async fn a_session_that_the_upstream_forgot_is_over_here_too() {
+    let (_mock, served) = with_script(|_| reply(404, &[], "")).await;
+    let session = served.initialize().await.unwrap();
+    assert_eq!(served.post().session(&session).send(call("1", "t", "{}")).await.status, 404);
+    assert_eq!(served.door.sessions(), 0);
+    assert_eq!(served.journal.outcome().await, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there() {
+    let dead = { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap() };
+    let served = Served::new([format!("gone=http://{dead}/mcp").parse().unwrap()], quick()).await;
+    let got = served.post().send(call("1", "t", "{}")).await;
+    assert_eq!(got.json()["error"]["code"], -32603);
+    assert!(got.json()["error"]["message"].as_str().unwrap().contains("could not be reached"));
+    assert_eq!(served.journal.outcome().await, Outcome::Failed, "nothing was sent, so nothing ran");
+    let noted = served.post().send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    assert_eq!(noted.status, 502);
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_before_or_in_the_middle_of_its_answer() {
+    let half = || {
+        Step::Bytes(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"js".to_vec())
+    };
+    let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
+    let event = || chunk(&format!("data: {progress}\n\n"));
+    type Steps = Box<dyn Fn() -> Vec<Step> + Send + Sync>;
+    let scripts: Vec<(&str, Steps)> = vec![
+        ("at once", Box::new(|| vec![Step::Reset])),
+        ("without a word", Box::new(Vec::new)),
+        ("half a JSON", Box::new(move || vec![half()])),
+        ("half a JSON, reset", Box::new(move || vec![half(), Step::Pause(20), Step::Reset])),
+        ("a stream that breaks", Box::new(move || vec![sse_head(), event(), Step::Pause(20), Step::Reset])),
+        ("a stream that ends", Box::new(move || vec![sse_head(), event(), last_chunk()])),
+        ("a stream inside an event", Box::new(move || vec![sse_head(), event(), chunk("data: {\"jso"), last_chunk()])),
+    ];
+    for (what, script) in scripts {
+        let (_mock, served) = with_script(move |_| script()).await;
+        let session = served.initialize().await.unwrap();
+        let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+        let streamed = got.header("content-type") == Some("text/event-stream");
+        let text = if streamed { got.messages().pop().unwrap() } else { got.text().to_owned() };
+        let error: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((error["error"]["code"].as_i64(), &error["id"]), (Some(-32603), &1.into()), "{what}: {text}");
+        if streamed {
+            assert_eq!(got.messages()[0], progress, "{what}");
+        }
+        assert_eq!(served.journal.outcome().await, Outcome::Uncertain, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_stalls() {
+    let limits = McpLimits {
+        first_byte_wait: Duration::from_millis(200),
+        idle_wait: Duration::from_millis(200),
+        keep_alive: Duration::from_millis(50),
+        ..quick()
+    };
+    let event = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n";
+    let scripts: [fn(&str) -> Vec<Step>; 3] = [
+        |_| vec![Step::UntilClosed],
+        |_| {
+            vec![
+                Step::Bytes(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{".to_vec(),
+                ),
+                Step::UntilClosed,
+            ]
+        },
+        |event| vec![sse_head(), chunk(event), Step::UntilClosed],
+    ];
+    for script in scripts {
+        let (_mock, served) = with_limits(limits.clone(), move |_| script(event)).await;
+        let session = served.initialize().await.unwrap();
+        let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+        assert!(got.text().contains("-32603"), "{}", got.text());
+        assert_eq!(served.journal.outcome().await, Outcome::Uncertain);
+    }
+}
+
+#[tokio::test]
+async fn events_arrive_one_by_one() {
+    let event = |text: &str| {
+        chunk(&format!(
+            "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{text}\"}}}}\n\n"
+        ))
+    };
+    let (_mock, served) =
+        with_script(move |_| vec![sse_head(), event("one"), Step::Pause(300), event("two"), Step::UntilClosed]).await;
+    let session = served.initialize().await.unwrap();
+    let started = std::time::Instant::now();
+    let mut body = served.post().session(&session).open(call("1", "t", "{}")).await.into_body();
+    read_messages(&mut body, 1).await;
+    assert!(started.elapsed() < Duration::from_millis(250), "the first event did not wait for the second");
+    read_messages(&mut body, 1).await;
+}
+
+#[tokio::test]
+async fn unmatched_answers_are_dropped_and_counted() {
+    let other = r#"{"jsonrpc":"2.0","id":99,"result":{"content":[]}}"#;
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    let pieces = [
+        format!("data: {other}\n\n"),
+        format!("event: endpoint\ndata: {other}\n\n"),
+        format!("data: {answer}\n\n"),
+        format!("data: {answer}\n\n"),
+    ];
+    let (_mock, served) = with_script(move |_| sse(&pieces.each_ref().map(String::as_str))).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.messages(), [answer]);
+    assert_eq!(served.door.counters().unmatched.load(Ordering::Relaxed), 2);
+    assert_eq!(served.journal.lines().len(), 2, "one decision, one outcome");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away() {
+    for streamed in [false, true] {
+        let (mock, served) = with_script(move |_| match streamed {
+            false => vec![Step::UntilClosed],
+            true => vec![sse_head(), chunk(": here\n\n"), Step::UntilClosed],
+        })
+        .await;
+        let session = served.initialize().await.unwrap();
+        let ask = served.post().session(&session);
+        let request = tokio::spawn(async move {
+            let response = ask.open(call("1", "t", "{}")).await;
+            let _held = response;
+            std::future::pending::<()>().await;
+        });
+        while mock.received().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        request.abort();
+        assert_eq!(served.journal.outcome().await, Outcome::Disconnected);
+        for _ in 0..200 {
+            if *mock.left.lock().unwrap() == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(*mock.left.lock().unwrap(), 1, "the upstream's connection is closed as well");
+        // The id is free again.
+        assert_eq!(
+            served.post().session(&session).send(call("1", "t", r#"{"a":"DENY"}"#)).await.json()["result"]["isError"],
+            true
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_slow_client_slows_the_upstream_down() {
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (_mock, served) = with_script(move |_| {
+        let mut steps = vec![sse_head()];
+        let data = "x".repeat(100_000);
+        for count in 0..300 {
+            steps.push(chunk(&format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{data}\",\"n\":{count}}}}}\n\n")));
+        }
+        sent.store(1, Ordering::SeqCst);
+        steps.push(chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}\n\n"));
+        steps.push(last_chunk());
+        steps
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let response = served.post().session(&session).open(call("1", "t", "{}")).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!served.journal.lines().iter().any(|line| line.starts_with("outcome")), "30 MB are not taken in advance");
+    let mut body = response.into_body();
+    assert_eq!(read_messages(&mut body, 301).await.len(), 301);
+    assert_eq!(served.journal.outcome().await, Outcome::Answered);
+}
+
+#[tokio::test]
+async fn cancelling_is_recorded_and_passed_on() {
+    let (mock, served) = with_script(|_| vec![Step::Pause(500), Step::Reset]).await;
+    let session = served.initialize().await.unwrap();
+    let ask = served.post().session(&session);
+    let calling = tokio::spawn(async move { ask.send(call("\"c\"", "t", "{}")).await });
+    while mock.received().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"c"}}"#;
+    assert_eq!(served.post().session(&session).send(cancel).await.status, 202);
+    assert_eq!(served.journal.outcome().await, Outcome::Cancelled);
+    assert_eq!(mock.received()[2].body, cancel);
+    assert_eq!(calling.await.unwrap().json()["error"]["code"], -32603);
+    assert_eq!(served.journal.lines().len(), 2, "the end is recorded once: {:?}", served.journal.lines());
+}
+
+#[tokio::test]
+async fn an_id_in_flight_cannot_be_used_again() {
+    let (mock, served) = with_limits(McpLimits { in_flight: 2, ..quick() }, |_| vec![Step::UntilClosed]).await;
+    let session = served.initialize().await.unwrap();
+    for id in ["1", "2"] {
+        let ask = served.post().session(&session);
+        let body = call(id, "t", "{}");
+        tokio::spawn(async move { ask.send(body).await });
+    }
+    while mock.received().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let post = served.post().session(&session);
+    assert_eq!(post.send(call("3", "t", "{}")).await.json()["error"]["code"], -32012);
+    served.door.close(Duration::from_secs(5)).await;
+    assert_eq!(served.journal.lines().iter().filter(|line| line.ends_with("uncertain")).count(), 2);
+
+    let (mock, served) = with_script(|_| vec![Step::UntilClosed]).await;
+    let session = served.initialize().await.unwrap();
+    let ask = served.post().session(&session);
+    tokio::spawn(async move { ask.send(call("1", "t", "{}")).await });
+    while mock.received().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let again = served.post().session(&session).send(call("1", "t", "{}")).await.json();
+    assert_eq!(again["error"]["code"], -32600);
+    assert_eq!(mock.received().len(), 2);
+}
+
+#[tokio::test]
+async fn the_stream_opened_by_get() {
+    let asked = r#"{"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{}}"#;
+    let (mock, served) = with_script(move |request| match request.method() {
+        "GET" => vec![
+            sse_head(),
+            chunk(&format!("id: 7\ndata: {asked}\n\n")),
+            chunk("data: not json\n\n"),
+            chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"smuggled\"}]}}\n\n"),
+            chunk(&format!("id: 8\ndata: {asked}\n\n")),
+            last_chunk(),
+        ],
+        _ => reply(202, &[], ""),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let get = served.request("GET", "/mcp").session(&session).with("last-event-id", "6");
+    let got = get.send("").await;
+    assert_eq!((got.status, got.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(got.messages(), [asked, asked]);
+    assert!(got.text().contains("id: 7\n") && got.text().contains("id: 8\n"));
+    let request = mock.received().pop().unwrap();
+    assert_eq!((request.header("last-event-id"), request.header("mcp-session-id")), (Some("6"), Some("theirs")));
+    assert_eq!(request.header("accept"), Some("text/event-stream"));
+    assert_eq!(served.door.counters().malformed.load(Ordering::Relaxed), 1);
+    assert_eq!(served.door.counters().unmatched.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_upstream_without_that_stream() {
+    let (_mock, served) = with_script(|_| reply(405, &[], "")).await;
+    let session = served.initialize().await.unwrap();
+    assert_eq!(served.request("GET", "/mcp").session(&session).send("").await.status, 405);
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_up_again_on_another_stream() {
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"SECRET"}]}}"#;
+    let (_mock, served) = with_script(move |request| match request.method() {
+        // The server closes its stream on purpose and lets the client come back.
+        "POST" => sse(&["id: 1\nretry: 20\ndata:\n\n"]),
+        _ => sse(&[&format!("id: 2\ndata: {answer}\n\n")]),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.messages(), [""; 0]);
+    let got = served.request("GET", "/mcp").session(&session).with("last-event-id", "1").send("").await;
+    assert_eq!(got.messages(), [answer.replace("SECRET", "[redacted]")]);
+    assert_eq!(served.journal.outcome().await, Outcome::Answered);
+}
+
+#[tokio::test]
+async fn sessions_are_bounded_and_end_when_idle() {
+    let limits = McpLimits { sessions: 3, sessions_per_agent: 2, session_idle: Duration::from_millis(150), ..quick() };
+    let (mock, served) = with_limits(limits, |request| json(&answer_to(&request.body, "{}"))).await;
+    let open = |agent: &'static str| served.post().with("authorization", &format!("Bearer {agent}"));
+    assert_eq!(open("a").send(INITIALIZE).await.status, 200);
+    assert_eq!(open("a").send(INITIALIZE).await.status, 200);
+    assert_eq!(open("a").send(INITIALIZE).await.status, 503, "this agent has its share");
+    assert_eq!(open("b").send(INITIALIZE).await.status, 200);
+    assert_eq!(open("c").send(INITIALIZE).await.status, 503, "all places are taken");
+    for _ in 0..200 {
+        if served.door.sessions() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(served.door.sessions(), 0);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let ended = mock.received().iter().filter(|request| request.method() == "DELETE").count();
+    assert_eq!(ended, 5, "the upstream is told about refused and idle sessions");
+    assert_eq!(open("c").send(INITIALIZE).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_bounded() {
+    let limits = McpLimits { message: 1000, body_wait: Duration::from_millis(200), ..quick() };
+    let (mock, served) = with_limits(limits, |request| json(&answer_to(&request.body, "{}"))).await;
+    let session = served.initialize().await.unwrap();
+    let long = call("1", "t", &format!(r#"{{"a":"{}"}}"#, "x".repeat(1000)));
+    assert_eq!(served.post().session(&session).send(long).await.status, 413);
+    // A body that never comes.
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(served.address).await.unwrap();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: x\r\nauthorization: Bearer agent\r\nmcp-session-id: {session}\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert_eq!(mock.received().len(), 1);
+}
+
+#[tokio::test]
+async fn the_run_of_the_agent_is_named_by_a_header() {
+    let (_mock, served) = with_sessions(r#"{"content":[]}"#).await;
+    let session = served.post().with("portcullis-session", "run-1").send(INITIALIZE).await;
+    let session = session.header("mcp-session-id").unwrap().to_owned();
+    served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(served.journal.all()[0].session.as_deref(), Some("run-1"));
+    let long = "r".repeat(257);
+    assert_eq!(served.post().with("portcullis-session", &long).send(INITIALIZE).await.status, 400);
+}

@@ -1,0 +1,278 @@
+//! Child processes behind HTTP.
+
+use std::time::Duration;
+
+use portcullis_model::Outcome;
+
+use super::support::*;
+use crate::doors::mcp::McpLimits;
+use crate::upstream::Upstream;
+
+fn python(environment: &[(&str, &str)]) -> Upstream {
+    let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Upstream::stdio("python", "python3", [python_server().display().to_string()], environment).unwrap()
+}
+
+async fn serve(limits: McpLimits) -> (Served, String) {
+    let served = Served::new([python(&[])], limits).await;
+    let session = served.initialize().await.expect("every stdio session has an id");
+    (served, session)
+}
+
+fn text(got: &Got) -> String {
+    let answer = got.json();
+    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[tokio::test]
+async fn an_ordinary_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record");
+    let served = Served::new([python(&[("RECORD", record.to_str().unwrap())])], quick()).await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    assert_eq!(post.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await.status, 202);
+    let request = "{\"id\":1.0,\n  \"jsonrpc\":\"2.0\",\"params\":{\"arguments\":{\"text\":\"\\u0041\",\"n\":1e400},\"name\":\"echo\", \"x\":{}},\r\n\"method\":\"tools/call\"}";
+    let got = post.send(request).await;
+    assert_eq!((got.status, got.header("content-type")), (200, Some("application/json")));
+    assert_eq!(text(&got), "A");
+    assert_eq!(served.journal.lines(), ["decision call allow -", "outcome result allow answered"]);
+    let recorded = std::fs::read_to_string(&record).unwrap();
+    let line = recorded.lines().nth(2).unwrap();
+    assert_eq!(line, request.replace(['\r', '\n'], " "), "the same bytes on one line");
+    assert_eq!(served.post().send(call("1", "echo", "{}")).await.status, 400, "a session is needed");
+}
+
+#[tokio::test]
+async fn answers_are_the_same_bytes() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    let line =
+        r#"{ "result":{"content":[],"big":123456789012345678901234567890,"f":1.0}, "id":ID,"x":"é", "jsonrpc":"2.0"}"#;
+    let arguments = serde_json::json!({ "line": line }).to_string();
+    let got = post.send(call("\"i\"", "raw", &arguments)).await;
+    assert_eq!(got.text(), line.replace("ID", "\"i\""));
+}
+
+#[tokio::test]
+async fn verdicts_take_effect() {
+    let served = Served::new([python(&[("DESCRIPTION", "a SECRET tool")])], quick()).await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let denied = post.send(call("1", "echo", r#"{"text":"DENY"}"#)).await;
+    assert_eq!(denied.json()["result"]["isError"], true);
+    let parked = post.send(call("2", "echo", r#"{"text":"REVIEW"}"#)).await;
+    assert_eq!(parked.json()["error"]["code"], -32011);
+    let redacted = post.send(call("3", "echo", r#"{"text":"a SECRET"}"#)).await;
+    assert_eq!(text(&redacted), "a [redacted]");
+    let list = post.send(r#"{"jsonrpc":"2.0","id":4,"method":"tools/list"}"#).await;
+    assert_eq!(list.json()["result"]["tools"][0]["description"], "a [redacted] tool");
+}
+
+#[tokio::test]
+async fn each_session_has_a_process_of_its_own() {
+    let (served, one) = serve(quick()).await;
+    let two = served.initialize().await.unwrap();
+    let pid = async |session: &str| text(&served.post().session(session).send(call("1", "pid", "{}")).await);
+    assert_ne!(pid(&one).await, pid(&two).await);
+    assert_eq!(pid(&one).await, pid(&one).await);
+    let foreign = served.post().session(&one).with("authorization", "Bearer somebody");
+    assert_eq!(foreign.send(call("1", "pid", "{}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_environment_comes_from_the_configuration() {
+    let served = Served::new([python(&[("TOKEN", "given")])], quick()).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "environment", "{}")).await;
+    let environment: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text(&got)).unwrap();
+    assert_eq!(environment["TOKEN"], "given");
+    for name in environment.keys() {
+        let known = crate::upstream::StdioTarget::INHERITED.contains(&name.as_str());
+        assert!(known || name == "TOKEN" || name == "LC_CTYPE" || name == "__CF_USER_TEXT_ENCODING", "{name} leaked");
+    }
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there was something to leak");
+}
+
+#[tokio::test]
+async fn progress_and_questions_come_on_the_calls_own_stream() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"progress","_meta":{"progressToken":"tok"}}}"#;
+    let got = post.send(request).await;
+    assert_eq!(got.header("content-type"), Some("text/event-stream"));
+    let methods: Vec<String> = got.messages().iter().map(|message| method_of(message)).collect();
+    assert_eq!(methods, ["notifications/progress", "notifications/progress", ""]);
+
+    let mut body = post.open(call("2", "ask", "{}")).await.into_body();
+    let asked = read_messages(&mut body, 1).await;
+    assert!(asked[0].contains("elicitation/create"), "{}", asked[0]);
+    let answer = r#"{"jsonrpc":"2.0","id":"question","result":{"action":"accept"}}"#;
+    assert_eq!(post.send(answer).await.status, 202);
+    let end = read_messages(&mut body, 1).await;
+    assert!(end[0].contains("accept"), "{}", end[0]);
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_request_comes_on_the_stream_or_waits_for_it() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    assert_eq!(text(&post.send(call("1", "later", "{}")).await), "done");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let get = served.request("GET", "/mcp").session(&session);
+    let mut body = get.open("").await.into_body();
+    let waited = read_messages(&mut body, 2).await;
+    assert!(waited[0].contains("\"data\": 1") && waited[1].contains("\"data\": 2"), "{waited:?}");
+    assert_eq!(get.send("").await.status, 409, "one stream per session");
+    assert_eq!(text(&post.send(call("2", "later", "{}")).await), "done");
+    assert_eq!(read_messages(&mut body, 2).await.len(), 2);
+    drop(body);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(get.open("").await);
+}
+
+#[tokio::test]
+async fn a_child_that_dies() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    let got = post.send(call("1", "die", "{}")).await;
+    assert_eq!((got.json()["error"]["code"].as_i64(), &got.json()["id"]), (Some(-32603), &1.into()));
+    assert_eq!(served.journal.outcome().await, Outcome::Uncertain);
+    assert_eq!(post.send(call("2", "pid", "{}")).await.status, 404, "the session ended with it");
+    assert!(served.initialize().await.is_some());
+}
+
+#[tokio::test]
+async fn a_child_that_cannot_start() {
+    let upstream = Upstream::stdio("none", "/no/such/program", [], []).unwrap();
+    let served = Served::new([upstream], quick()).await;
+    let got = served.post().send(INITIALIZE).await;
+    assert_eq!(got.status, 503);
+    assert!(!got.text().contains("/no/such"), "paths are not the client's business: {}", got.text());
+    assert_eq!(served.door.sessions(), 0);
+}
+
+#[tokio::test]
+async fn odd_lines_never_reach_the_client() {
+    let (served, session) = serve(McpLimits { message: 100_000, ..quick() }).await;
+    let post = served.post().session(&session);
+    assert_eq!(text(&post.send(call("1", "junk", "{}")).await), "done");
+    assert_eq!(text(&post.send(call("2", "other", "{}")).await), "done");
+    assert_eq!(text(&post.send(call("3", "twice", "{}")).await), "one");
+    for (tool, arguments) in [("malformed", "{}"), ("huge", r#"{"size":1000000}"#)] {
+        let got = post.send(call("4", tool, arguments)).await;
+        assert_eq!(got.json()["error"]["code"], -32603, "{tool}: {}", got.text());
+    }
+    assert_eq!(text(&post.send(call("5", "echo", r#"{"text":"still here"}"#)).await), "still here");
+    let failed = served.journal.lines().iter().filter(|line| line.ends_with("failed")).count();
+    assert_eq!(failed, 2, "{:?}", served.journal.lines());
+}
+
+#[tokio::test]
+async fn an_unreadable_answer_is_matched_by_its_beginning() {
+    let (served, session) = serve(McpLimits { message: 100_000, ..quick() }).await;
+    let post = served.post().session(&session);
+    let waiting = post.clone();
+    let waiting = tokio::spawn(async move { waiting.send(call("10", "silence", "{}")).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let got = post.send(call("1", "huge", r#"{"size":1000000}"#)).await;
+    assert_eq!((got.json()["error"]["code"].as_i64(), &got.json()["id"]), (Some(-32603), &1.into()));
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn much_standard_error_blocks_nothing() {
+    let (served, session) = serve(quick()).await;
+    assert_eq!(text(&served.post().session(&session).send(call("1", "shout", "{}")).await), "done");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_cancels() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record");
+    let served = Served::new([python(&[("RECORD", record.to_str().unwrap())])], quick()).await;
+    let session = served.initialize().await.unwrap();
+    let ask = served.post().session(&session);
+    let calling = tokio::spawn(async move { ask.send(call("\"gone\"", "silence", "{}")).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    calling.abort();
+    assert_eq!(served.journal.outcome().await, Outcome::Disconnected);
+    for _ in 0..100 {
+        let recorded = std::fs::read_to_string(&record).unwrap();
+        if recorded.contains("notifications/cancelled") {
+            assert!(recorded.contains(r#""requestId":"gone""#), "{recorded}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the child was not told");
+}
+
+#[tokio::test]
+async fn cancelling_ends_the_exchange() {
+    let (served, session) = serve(quick()).await;
+    let ask = served.post().session(&session);
+    let calling = tokio::spawn(async move { ask.send(call("1", "silence", "{}")).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(served.post().session(&session).send(cancel).await.status, 202);
+    assert_eq!(calling.await.unwrap().json()["error"]["message"], "the request was cancelled");
+    assert_eq!(served.journal.outcome().await, Outcome::Cancelled);
+}
+
+async fn gone(pid: &str) {
+    for _ in 0..200 {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if state.is_empty() || state.contains(") Z ") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("process {pid} still runs");
+}
+
+#[tokio::test]
+async fn ending_a_session_ends_its_processes() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    let own = text(&post.send(call("1", "pid", "{}")).await);
+    let grandchild = text(&post.send(call("2", "spawn", "{}")).await);
+    let waiting = post.clone();
+    let waiting = tokio::spawn(async move { waiting.send(call("3", "sleep", r#"{"seconds":600}"#)).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(served.request("DELETE", "/mcp").session(&session).send("").await.status, 200);
+    assert_eq!(waiting.await.unwrap().json()["error"]["code"], -32603);
+    gone(&own).await;
+    gone(&grandchild).await;
+    assert_eq!(post.send(call("4", "pid", "{}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn idle_sessions_and_a_closing_door_end_processes_too() {
+    let (served, session) = serve(McpLimits { session_idle: Duration::from_millis(200), ..quick() }).await;
+    let own = text(&served.post().session(&session).send(call("1", "pid", "{}")).await);
+    gone(&own).await;
+
+    let (served, session) = serve(quick()).await;
+    let own = text(&served.post().session(&session).send(call("1", "pid", "{}")).await);
+    served.door.close(Duration::from_secs(5)).await;
+    gone(&own).await;
+    assert_eq!(served.post().send(INITIALIZE).await.status, 503, "the door is closed");
+}
+
+#[tokio::test]
+async fn processes_are_bounded() {
+    let served = Served::new([python(&[])], McpLimits { children: 2, ..quick() }).await;
+    let one = served.initialize().await.unwrap();
+    served.initialize().await.unwrap();
+    assert_eq!(served.post().send(INITIALIZE).await.status, 503);
+    served.request("DELETE", "/mcp").session(&one).send("").await;
+    for _ in 0..100 {
+        if served.post().send(INITIALIZE).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the place was not given back");
+}

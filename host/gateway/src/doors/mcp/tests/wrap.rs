@@ -1,0 +1,195 @@
+//! A child process between a client and Portcullis, stdio on both sides.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_model::Outcome;
+use tokio::io::{AsyncWriteExt as _, ReadHalf, SimplexStream, WriteHalf};
+use tokio::sync::oneshot;
+
+use super::support::*;
+use crate::doors::mcp::{McpLimits, WrapError, Wrapping, wrap};
+use crate::upstream::Upstream;
+use crate::upstream::stdio::{Line, LineReader};
+
+/// A wrapped server and the client's ends.
+struct Wrapped {
+    stdin: Option<WriteHalf<SimplexStream>>,
+    stdout: LineReader<ReadHalf<SimplexStream>>,
+    bench: Bench,
+    stop: Option<oneshot::Sender<()>>,
+    status: tokio::task::JoinHandle<Result<i32, WrapError>>,
+}
+
+impl Wrapped {
+    fn new(limits: McpLimits) -> Self {
+        Self::with(limits, Upstream::stdio("wrapped", "python3", [python_server().display().to_string()], []).unwrap())
+    }
+
+    fn with(limits: McpLimits, upstream: Upstream) -> Self {
+        let bench = Bench::new();
+        let (their_stdin, stdin) = tokio::io::simplex(64 * 1024);
+        let (stdout, their_stdout) = tokio::io::simplex(64 * 1024);
+        let (stop, stopped) = oneshot::channel();
+        let wrapping = Wrapping {
+            gate: Arc::clone(&bench.gate),
+            agent: identity("default", "agent"),
+            session: Some("run".into()),
+            upstream: Arc::new(upstream),
+            limits,
+        };
+        let shutdown = async move {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let status = tokio::spawn(wrap(wrapping, their_stdin, their_stdout, shutdown));
+        Self { stdin: Some(stdin), stdout: LineReader::new(stdout, usize::MAX), bench, stop: Some(stop), status }
+    }
+
+    async fn send(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(line.as_bytes()).await.unwrap();
+        stdin.write_all(b"\n").await.unwrap();
+    }
+
+    async fn line(&mut self) -> String {
+        let line = tokio::time::timeout(Duration::from_secs(10), self.stdout.next()).await.expect("a line in time");
+        let Some(Line::Whole(line)) = line.unwrap() else { panic!("a line") };
+        String::from_utf8(line).unwrap()
+    }
+
+    async fn ask(&mut self, line: &str) -> serde_json::Value {
+        self.send(line).await;
+        serde_json::from_str(&self.line().await).unwrap()
+    }
+
+    async fn status(&mut self) -> i32 {
+        tokio::time::timeout(Duration::from_secs(10), &mut self.status).await.expect("it ends").unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_ordinary_conversation() {
+    let mut wrapped = Wrapped::new(quick());
+    assert_eq!(wrapped.ask(INITIALIZE).await["result"]["serverInfo"]["name"], "stdio-test");
+    wrapped.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    let answer = wrapped.ask(&call("1", "echo", r#"{"text":"a SECRET"}"#)).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "a [redacted]");
+    let denied = wrapped.ask(&call("2", "echo", r#"{"text":"DENY"}"#)).await;
+    assert_eq!(denied["result"]["isError"], true);
+    let parked = wrapped.ask(&call("3", "echo", r#"{"text":"REVIEW"}"#)).await;
+    assert_eq!(parked["error"]["code"], -32011);
+    let list = wrapped.ask(r#"{"jsonrpc":"2.0","id":4,"method":"tools/list"}"#).await;
+    assert_eq!(list["result"]["tools"][0]["name"], "echo");
+    wrapped.stdin = None;
+    assert_eq!(wrapped.status().await, 0);
+    assert_eq!(
+        wrapped.bench.journal.lines(),
+        [
+            "decision call redact -",
+            "outcome result allow answered",
+            "decision call deny -",
+            "decision call review -",
+            "decision listing allow -"
+        ]
+    );
+    assert_eq!(wrapped.bench.journal.all()[0].session.as_deref(), Some("run"));
+}
+
+#[tokio::test]
+async fn the_same_bytes_both_ways() {
+    let mut wrapped = Wrapped::new(quick());
+    let line =
+        r#"{ "result":{"content":[],"f":1.0E5 ,"n":98765432109876543210}, "id":ID,"x":"\u00e9", "jsonrpc":"2.0"}"#;
+    let arguments = serde_json::json!({ "line": line }).to_string();
+    wrapped.send(&call("\"i\"", "raw", &arguments)).await;
+    assert_eq!(wrapped.line().await, line.replace("ID", "\"i\""));
+}
+
+#[tokio::test]
+async fn the_environment_is_the_users() {
+    let mut wrapped = Wrapped::new(quick());
+    let answer = wrapped.ask(&call("1", "environment", "{}")).await;
+    assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("CARGO_MANIFEST_DIR"));
+}
+
+#[tokio::test]
+async fn malformed_lines_of_the_client_are_answered_and_those_of_the_server_are_not() {
+    let mut wrapped = Wrapped::new(McpLimits { message: 100_000, ..quick() });
+    let answer = wrapped.ask("this is no JSON").await;
+    assert_eq!((answer["error"]["code"].as_i64(), &answer["id"]), (Some(-32700), &serde_json::Value::Null));
+    assert_eq!(wrapped.ask("[]").await["error"]["code"], -32600);
+    let long = "x".repeat(200_000);
+    assert_eq!(wrapped.ask(&long).await["error"]["code"], -32600);
+    let answer = wrapped.ask(r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","Method":"x"}"#).await;
+    assert_eq!((answer["error"]["code"].as_i64(), &answer["id"]), (Some(-32600), &"a".into()));
+    wrapped.send("").await;
+    // The server's junk is dropped; had it been answered, the server would have died of it.
+    let answer = wrapped.ask(&call("1", "junk", "{}")).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "done");
+    let answer = wrapped.ask(&call("2", "malformed", "{}")).await;
+    assert_eq!(answer["error"]["code"], -32603);
+    let answer = wrapped.ask(&call("3", "huge", r#"{"size":1000000}"#)).await;
+    assert_eq!(answer["error"]["code"], -32603);
+    assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#).await["id"], 9);
+}
+
+#[tokio::test]
+async fn questions_of_the_server_are_passed_on() {
+    let mut wrapped = Wrapped::new(quick());
+    let asked = wrapped.ask(&call("1", "ask", "{}")).await;
+    assert_eq!(asked["method"], "elicitation/create");
+    let answer = wrapped.ask(r#"{"jsonrpc":"2.0","id":"question","result":{"action":"decline"}}"#).await;
+    assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("decline"));
+}
+
+#[tokio::test]
+async fn a_server_that_dies() {
+    let mut wrapped = Wrapped::new(quick());
+    let answer = wrapped.ask(&call("1", "die", "{}")).await;
+    assert_eq!((answer["error"]["code"].as_i64(), &answer["id"]), (Some(-32603), &1.into()));
+    assert_eq!(wrapped.status().await, 3, "its status is ours");
+    assert_eq!(wrapped.bench.journal.outcome().await, Outcome::Uncertain);
+}
+
+#[tokio::test]
+async fn the_last_answers_come_after_the_clients_end() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.send(&call("1", "sleep", r#"{"seconds":0.8}"#)).await;
+    wrapped.send(&call("2", "echo", r#"{"text":"last"}"#)).await;
+    wrapped.stdin = None;
+    assert!(wrapped.line().await.contains("slept"));
+    assert!(wrapped.line().await.contains("last"));
+    assert_eq!(wrapped.status().await, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_end_is_made_to() {
+    let script = r#"trap '' TERM; while :; do sleep 1; done"#;
+    let upstream = Upstream::stdio("deaf", "sh", ["-c".to_owned(), script.to_owned()], []).unwrap();
+    let mut wrapped = Wrapped::with(quick(), upstream);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let started = Instant::now();
+    wrapped.stdin = None;
+    assert_eq!(wrapped.status().await, 128 + 9);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_signal_ends_both() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.send(&call("1", "sleep", r#"{"seconds":600}"#)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    wrapped.stop.take().unwrap().send(()).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&wrapped.line().await).unwrap();
+    assert_eq!(answer["error"]["code"], -32603);
+    assert_eq!(wrapped.status().await, 128 + 15);
+    assert_eq!(wrapped.bench.journal.outcome().await, Outcome::Uncertain);
+}
+
+#[tokio::test]
+async fn only_commands_can_be_wrapped() {
+    let mut wrapped = Wrapped::with(quick(), "a=http://127.0.0.1:1/".parse().unwrap());
+    assert!(matches!((&mut wrapped.status).await.unwrap(), Err(WrapError::NotACommand)));
+}

@@ -1,0 +1,223 @@
+//! stdio in front of stdio: Portcullis in the place of a server that a client starts itself.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_model::Outcome;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::answers;
+use super::envelope::{Frame, INVALID_REQUEST};
+use super::inspector::{FromClient, FromServer, Inspector};
+use super::{Counters, McpLimits, Origin};
+use crate::gate::Gate;
+use crate::ports::AgentIdentity;
+use crate::upstream::stdio::{Line, LineReader, LineWriter, Process, SpawnError, Surroundings};
+use crate::upstream::{Target, Upstream};
+
+/// Messages under way to the client.
+const UNDER_WAY: usize = 16;
+/// How often a child that should end by itself is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a command could not be wrapped.
+#[derive(Debug, thiserror::Error)]
+pub enum WrapError {
+    /// The upstream is not a command.
+    #[error("only a command can be wrapped; serve an HTTP upstream instead")]
+    NotACommand,
+    /// It did not start.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// Its end could not be waited for.
+    #[error("the wrapped command could not be waited for: {0}")]
+    Wait(#[source] std::io::Error),
+}
+
+/// Who wraps what.
+#[derive(Clone)]
+pub struct Wrapping {
+    /// Decides and records.
+    pub gate: Arc<Gate>,
+    /// Who calls.
+    pub agent: AgentIdentity,
+    /// The run of the agent, if known.
+    pub session: Option<Arc<str>>,
+    /// The command.
+    pub upstream: Arc<Upstream>,
+    /// Bounds.
+    pub limits: McpLimits,
+}
+
+/// Runs the command with Portcullis between it and the client on `stdin` and `stdout`, until the command ends, the client
+/// closes `stdin`, or `shutdown` completes. Nothing but MCP messages goes to `stdout`; the command inherits the environment
+/// and standard error. The exit status for our own process: the command's, or 128 and the signal that ended it.
+///
+/// # Errors
+/// The command cannot be started or waited for.
+pub async fn wrap(
+    wrapping: Wrapping,
+    stdin: impl AsyncRead + Unpin + Send + 'static,
+    stdout: impl AsyncWrite + Unpin + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<i32, WrapError> {
+    let Wrapping { gate, agent, session, upstream, limits } = wrapping;
+    let Target::Stdio(target) = &upstream.target else { return Err(WrapError::NotACommand) };
+    let process = Process::spawn(&upstream.name, target, Surroundings::Open, limits.message)?;
+    let Process { stdin: child_in, stdout: child_out, mut handle } = process;
+    let counters = Arc::<Counters>::default();
+    let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name) };
+    let inspector = Arc::new(Inspector::new(gate, origin, Arc::clone(&counters), limits.in_flight));
+    let (to_client, answers) = mpsc::channel(UNDER_WAY);
+    let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
+    let client = FromClientPump {
+        inspector: Arc::clone(&inspector),
+        to_client: to_client.clone(),
+        lines: LineReader::new(stdin, limits.message),
+        child: child_in,
+    };
+    let client = tokio::spawn(client.run());
+    let server = FromServerPump { inspector, counters, to_client, lines: child_out, limits: limits.clone() };
+    server.run(&client, shutdown).await;
+    client.abort();
+    // Wait for the task itself: only then is the child's input closed.
+    let _aborted = client.await;
+    let status = handle.stop(limits.stop_grace).await.map_err(WrapError::Wait)?;
+    // The pumps are gone, so the writer ends as soon as everything is written, or the client does not read.
+    let _written = tokio::time::timeout(limits.stop_grace, writer).await;
+    Ok(exit_code(status))
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+async fn write(mut stdout: LineWriter<impl AsyncWrite + Unpin>, mut messages: mpsc::Receiver<Bytes>) {
+    while let Some(message) = messages.recv().await {
+        if stdout.write(&message).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct FromClientPump<R> {
+    inspector: Arc<Inspector>,
+    to_client: mpsc::Sender<Bytes>,
+    lines: LineReader<R>,
+    child: LineWriter<ChildStdin>,
+}
+
+impl<R: AsyncRead + Unpin> FromClientPump<R> {
+    /// Ends with the client's input or the child's. Then the child's input is closed.
+    async fn run(mut self) {
+        while let Ok(Some(line)) = self.lines.next().await {
+            let frame = match line {
+                Line::Whole(line) if line.trim_ascii().is_empty() => continue,
+                Line::Whole(line) => Frame::parse(line).map_err(|rejected| {
+                    answers::error(rejected.id.as_ref(), rejected.error.code(), &rejected.to_string(), None)
+                }),
+                Line::TooLong(_) => Err(answers::error(None, INVALID_REQUEST, "the message is too large", None)),
+            };
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(answer) => {
+                    if self.to_client.send(answer).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let went = match self.inspector.from_client(&frame).await {
+                FromClient::Answer(bytes) => self.to_client.send(bytes).await.is_ok(),
+                FromClient::Forward { bytes, .. } => self.child.write(&bytes).await.is_ok(),
+            };
+            if !went {
+                return;
+            }
+        }
+    }
+}
+
+struct FromServerPump {
+    inspector: Arc<Inspector>,
+    counters: Arc<Counters>,
+    to_client: mpsc::Sender<Bytes>,
+    lines: LineReader<ChildStdout>,
+    limits: McpLimits,
+}
+
+impl FromServerPump {
+    /// Reads the child until it ends or has to; then everything in flight gets an error.
+    async fn run(mut self, client: &tokio::task::JoinHandle<()>, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut look = tokio::time::interval(LOOK);
+        let mut patience: Option<(Instant, Instant)> = None;
+        let (outcome, text) = loop {
+            let line = tokio::select! {
+                biased;
+                () = &mut shutdown => break (Outcome::Uncertain, "Portcullis was stopped"),
+                line = self.lines.next() => line,
+                _ = look.tick() => {
+                    if client.is_finished() && self.out_of_patience(&mut patience) {
+                        break (Outcome::Disconnected, "the client closed its end");
+                    }
+                    continue;
+                }
+            };
+            let delivered = match line {
+                Ok(Some(line)) => self.line(line).await,
+                Ok(None) | Err(_) => break (Outcome::Uncertain, "the upstream ended before it answered"),
+            };
+            if !delivered {
+                break (Outcome::Disconnected, "the client closed its end");
+            }
+        };
+        for (_, bytes) in self.inspector.fail_all(outcome, text).await {
+            if self.to_client.send(bytes).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// After the client's last message the child may finish what is in flight, and has a moment when nothing is.
+    fn out_of_patience(&self, patience: &mut Option<(Instant, Instant)>) -> bool {
+        let now = Instant::now();
+        let (last, quiet) = patience.get_or_insert((now + self.limits.idle_wait, now + self.limits.stop_grace));
+        if self.inspector.is_busy() {
+            *quiet = now + self.limits.stop_grace;
+        }
+        now >= *last || now >= *quiet
+    }
+
+    /// Whether the client can still be reached.
+    async fn line(&self, line: Line) -> bool {
+        let (beginning, text, message) = match line {
+            Line::Whole(line) if line.trim_ascii().is_empty() => return true,
+            Line::Whole(line) => {
+                let beginning: Vec<u8> = line.iter().take(512).copied().collect();
+                (beginning, "the upstream's answer is not a message", self.inspector.from_server(line, None).await)
+            }
+            Line::TooLong(beginning) => {
+                self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+                (beginning, "the upstream's answer is too large", FromServer::Malformed)
+            }
+        };
+        let bytes = match message {
+            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } | FromServer::Orphan(bytes) => bytes,
+            FromServer::Unmatched => return true,
+            // Never answered to the server: two sides that complain about each other's complaints do not stop.
+            FromServer::Malformed => match self.inspector.fail_probable(&beginning, text).await {
+                Some((_, bytes)) => bytes,
+                None => return true,
+            },
+        };
+        self.to_client.send(bytes).await.is_ok()
+    }
+}

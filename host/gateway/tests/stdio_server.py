@@ -1,0 +1,127 @@
+"""A small MCP server over standard streams for the tests: every tool is one behaviour.
+
+With RECORD in the environment, every line received is appended to that file, byte for byte.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+
+stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+
+
+def write(line):
+    stdout.write(line if isinstance(line, bytes) else line.encode())
+    stdout.write(b"\n")
+    stdout.flush()
+
+
+def answer(request, result):
+    write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}))
+
+
+def text(request, value, **more):
+    answer(request, {"content": [{"type": "text", "text": value}], **more})
+
+
+def read():
+    line = stdin.readline()
+    if not line:
+        return None
+    if "RECORD" in os.environ:
+        with open(os.environ["RECORD"], "ab") as record:
+            record.write(line)
+    return json.loads(line)
+
+
+def call(request):
+    name = request["params"]["name"]
+    arguments = request["params"].get("arguments", {})
+    token = request["params"].get("_meta", {}).get("progressToken")
+    if name == "echo":
+        text(request, arguments.get("text", ""))
+    elif name == "raw":
+        # The line is given by the caller: written as it is, after the id was put in.
+        write(arguments["line"].replace("ID", json.dumps(request["id"])))
+    elif name == "environment":
+        text(request, json.dumps(dict(os.environ)))
+    elif name == "progress":
+        for step in (1, 2):
+            params = {"progressToken": token, "progress": step}
+            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
+        text(request, "done")
+    elif name == "ask":
+        write(json.dumps({"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": {}}))
+        reply = read()
+        text(request, json.dumps(reply["result"]))
+    elif name == "tell":
+        write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "told"}}))
+        time.sleep(0.05)
+        text(request, "done")
+    elif name == "later":
+        text(request, "done")
+        time.sleep(0.1)
+        for step in (1, 2):
+            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": step}}))
+    elif name == "die":
+        print("dying", file=sys.stderr, flush=True)
+        os._exit(3)
+    elif name == "junk":
+        write("this is no message")
+        write("[1,2]")
+        write("")
+        text(request, "done")
+    elif name == "malformed":
+        write('{"jsonrpc":"2.0","id":%s,"result":{},"result":{}}' % json.dumps(request["id"]))
+    elif name == "huge":
+        text(request, "x" * arguments["size"])
+    elif name == "twice":
+        text(request, "one")
+        text(request, "two")
+    elif name == "other":
+        write('{"jsonrpc":"2.0","id":"somebody else","result":{"content":[]}}')
+        text(request, "done")
+    elif name == "sleep":
+        time.sleep(arguments["seconds"])
+        text(request, "slept")
+    elif name == "silence":
+        pass
+    elif name == "shout":
+        for count in range(2000):
+            print("line %d" % count, file=sys.stderr)
+        text(request, "done")
+    elif name == "spawn":
+        child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        text(request, str(child.pid))
+    elif name == "pid":
+        text(request, str(os.getpid()))
+    else:
+        text(request, "no such tool", isError=True)
+
+
+def main():
+    while True:
+        message = read()
+        if message is None:
+            return
+        method = message.get("method")
+        if method == "initialize":
+            answer(
+                message,
+                {
+                    "protocolVersion": message["params"]["protocolVersion"],
+                    "capabilities": {"tools": {}},
+                    "serverInfo": {"name": "stdio-test", "version": "1"},
+                },
+            )
+        elif method == "tools/list":
+            tool = {"name": "echo", "description": os.environ.get("DESCRIPTION", "says it again"), "inputSchema": {}}
+            answer(message, {"tools": [tool]})
+        elif method == "ping":
+            answer(message, {})
+        elif method == "tools/call":
+            call(message)
+
+
+main()
