@@ -1,9 +1,13 @@
 //! Set-up, guests, build, tests and benchmarks of this repository: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod bench;
+mod build;
 mod component;
 mod guests;
 mod inputs;
+mod setup;
+mod test;
 mod toolchain;
 mod wit;
 
@@ -22,6 +26,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Installs what guests need, builds plugins and binary, and starts the server with the embedded default.
+    Up {
+        /// More arguments of `portcullis serve`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Builds plugins and the binary that holds them: target/release/portcullis.
+    Build,
+    /// Checks everything that CI checks.
+    Test,
+    /// Measures and writes docs/benchmarks.md.
+    Bench {
+        /// Arguments of the measuring program: --runs N, --seconds N, --print.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Installs what the tests need besides Rust.
+    Setup,
     /// Builds the plugins into target/plugins and the test guests into target/guests.
     Guests(guests::Arguments),
     /// Checks that no released version of the plugin contract has changed.
@@ -41,6 +63,11 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<()> {
     let root = root()?;
     match task {
+        Task::Up { arguments } => build::up(&root, arguments),
+        Task::Build => build::build(&root),
+        Task::Test => test::run(&root),
+        Task::Bench { arguments } => bench::run(&root, arguments),
+        Task::Setup => setup::run(&root),
         Task::Guests(arguments) => guests::run(&root, arguments),
         Task::Wit(arguments) => wit::run(&root, arguments),
     }

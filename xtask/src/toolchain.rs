@@ -200,7 +200,8 @@ fn newest_lld() -> Result<String> {
     newest.map(|version| format!("lld-{version}")).context("apt knows no lld")
 }
 
-fn apt(arguments: &[&str]) -> Result<()> {
+/// Debian's package manager, as root or through sudo.
+pub(crate) fn apt(arguments: &[&str]) -> Result<()> {
     let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0");
     let mut command = if root {
         Command::new("apt-get")

@@ -1,9 +1,55 @@
 //! The Portcullis binary: arguments, configuration, wiring.
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod cli;
+mod commands;
 mod config;
 mod embedded;
+mod host;
+mod logs;
 mod reference;
+mod remote;
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, ReferenceFormat};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; 2 would read as a deny.
+            let status = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _printed = error.print();
+            return status;
+        }
+    };
+    run(&cli.command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => commands::serve::run(arguments),
+        Command::Wrap(arguments) => commands::wrap::run(arguments),
+        Command::Check(arguments) => commands::check::run(arguments),
+        Command::Inspect(arguments) => commands::inspect::run(arguments),
+        Command::Ledger(command) => commands::ledger::run(command),
+        Command::Plugin(command) => commands::plugin::run(command),
+        Command::Token => commands::token::run(),
+        Command::Reference { format } => {
+            let text = match format {
+                ReferenceFormat::Markdown => reference::markdown()?,
+                ReferenceFormat::Schema => reference::schema()?,
+            };
+            print!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -21,8 +21,8 @@ pub(crate) struct Running {
     pub address: SocketAddr,
     /// Its process.
     pub pid: u32,
-    /// A token that is an admin of every tenant until the server ends.
-    pub control_token: String,
+    /// Secret of the operators that the command line is until the server ends; see [`Running::token`].
+    pub control: String,
 }
 
 impl Running {
@@ -54,10 +54,20 @@ impl Running {
         Path::new(&format!("/proc/{}", running.pid)).exists().then_some(running)
     }
 
+    /// The token of the command line's operator in one tenant.
+    pub(crate) fn token(&self, tenant: &str) -> String {
+        control_token(&self.control, tenant)
+    }
+
     /// Its base address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+/// The token of the command line's operator in one tenant: the secret and the tenant's name.
+pub(crate) fn control_token(control: &str, tenant: &str) -> String {
+    format!("{control}.{tenant}")
 }
 
 /// A server to ask.

@@ -4,8 +4,10 @@
 //! outside. `cargo xtask test` builds the binary first.
 #![forbid(unsafe_code)]
 
+mod matching;
 mod server;
 
+pub use matching::fits;
 pub use server::{Answer, Server, Setup};
 
 use std::path::{Path, PathBuf};

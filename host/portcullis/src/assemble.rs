@@ -1,0 +1,249 @@
+//! From configuration to what the host runs: pipelines, credentials, upstreams.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use portcullis_engine::{Engine, Folder, Grants, Limits};
+use portcullis_model::Mode;
+use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Selector};
+use portcullis_tenancy::{AgentSpec, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, roles, token_digest};
+
+use crate::config::{self, Config, ConfigError, OnFailure, Pack, Place};
+use crate::embedded;
+use crate::remote::control_token;
+
+/// The policy of tenants that name none.
+pub(crate) const DEFAULT_POLICY: &str = "baseline";
+
+/// A tenant's pipeline and where its text stands, so that what is wrong with it can be placed.
+pub(crate) struct Pipeline {
+    pub spec: PipelineSpec,
+    place: Place,
+    /// Key of the tables in that text: `tenant[2].` or nothing for a pack.
+    prefix: String,
+}
+
+/// The pipelines of a configuration; of the embedded default without one.
+///
+/// # Errors
+/// A policy, plugin or folder that is not there, with file, line and key.
+pub(crate) fn pipelines(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
+    let mut files = Files::default();
+    if config.tenant.is_empty() {
+        let pack = Place::embedded("policy baseline", embedded::pack(DEFAULT_POLICY)?);
+        return Ok(vec![from_pack(OPEN_TENANT, None, false, &pack, &mut files)?]);
+    }
+    let place = place.context("tenants come from a file")?;
+    let mut out = Vec::new();
+    for (index, tenant) in config.tenant.iter().enumerate() {
+        let prefix = format!("tenant[{index}].");
+        let policy = tenant.policy.as_deref().or_else(|| tenant.plugins.is_empty().then_some(DEFAULT_POLICY));
+        out.push(match policy {
+            Some(policy) => {
+                let pack = find_pack(policy, place);
+                let pack = pack.map_err(|error| place.error(&format!("{prefix}policy"), format!("{error:#}")))?;
+                from_pack(&tenant.name, tenant.mode, tenant.inspect_redacted, &pack, &mut files)?
+            }
+            None => {
+                let mode = tenant.mode.unwrap_or_default();
+                let parts = Parts { mode, plugins: &tenant.plugins, router: tenant.router.as_ref() };
+                parts.pipeline(&tenant.name, tenant.inspect_redacted, place, prefix, &mut files)?
+            }
+        });
+    }
+    Ok(out)
+}
+
+impl Pipeline {
+    /// Loads and checks the pipeline. Slow the first time.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and key.
+    pub(crate) fn build(&self, engine: &Engine) -> Result<Generation, ConfigError> {
+        Generation::build(engine, &self.spec).map_err(|error| self.locate(&error))
+    }
+
+    fn locate(&self, error: &BuildError) -> ConfigError {
+        let mut message = error.source.to_string();
+        let mut cause = std::error::Error::source(&error.source);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            // Some errors print their cause themselves.
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        self.place.error(&format!("{}{}", self.prefix, error.path), message)
+    }
+}
+
+/// Name of the operator that the command line is on its own data folder.
+const CONTROL_OPERATOR: &str = "portcullis-cli";
+
+/// The credentials of a configuration. `control` is the secret from which the command line on this data folder makes its
+/// operator tokens, one per tenant.
+///
+/// # Errors
+/// A name that is no label or is taken, a token listed twice, a limit out of range; with file, line and key.
+pub(crate) fn directory(
+    config: &Config,
+    place: Option<&Place>,
+    previous: Option<&Directory>,
+    control: &str,
+) -> Result<Directory> {
+    let operator = |tenant: &str| OperatorSpec {
+        name: CONTROL_OPERATOR.to_owned(),
+        token_sha256: vec![token_digest(&control_token(control, tenant))],
+        roles: [roles::VIEWER, roles::APPROVER, roles::ADMIN].map(str::to_owned).to_vec(),
+    };
+    if config.tenant.is_empty() {
+        return Ok(Directory::open(vec![operator(OPEN_TENANT)])?);
+    }
+    let mut specs: Vec<TenantSpec> = config.tenant.iter().map(tenant).collect();
+    for spec in &mut specs {
+        spec.operators.push(operator(&spec.name));
+    }
+    Directory::new(&specs, previous).map_err(|error| match place {
+        Some(place) => place.error(&error.path, error.problem.to_string()).into(),
+        None => error.into(),
+    })
+}
+
+fn tenant(tenant: &config::Tenant) -> TenantSpec {
+    let agents = tenant.agent.iter().map(|agent| AgentSpec {
+        name: agent.name.clone(),
+        token_sha256: agent.token_sha256.clone(),
+        persona: agent.persona.clone(),
+        may_explain: agent.explain,
+        halted: agent.halted,
+        rate: agent.rate.map(|rate| RateLimit { per_second: rate.per_second, burst: rate.burst }),
+    });
+    let operators = tenant.operator.iter().map(|operator| OperatorSpec {
+        name: operator.name.clone(),
+        token_sha256: operator.token_sha256.clone(),
+        roles: operator.roles.clone(),
+    });
+    TenantSpec { name: tenant.name.clone(), rate: None, agents: agents.collect(), operators: operators.collect() }
+}
+
+/// Component files, each read once however many tenants use it.
+#[derive(Default)]
+struct Files(HashMap<String, Arc<[u8]>>);
+
+impl Files {
+    fn component(&mut self, name: &str, place: &Place) -> Result<Arc<[u8]>> {
+        let file = name.ends_with(".wasm");
+        let key = if file { place.relative(Path::new(name)).display().to_string() } else { name.to_owned() };
+        if let Some(bytes) = self.0.get(&key) {
+            return Ok(Arc::clone(bytes));
+        }
+        let bytes: Arc<[u8]> = if file {
+            fs::read(&key).with_context(|| format!("{key}: cannot be read"))?.into()
+        } else {
+            embedded::plugin(name)?.into()
+        };
+        self.0.insert(key, Arc::clone(&bytes));
+        Ok(bytes)
+    }
+}
+
+fn find_pack(policy: &str, place: &Place) -> Result<Place> {
+    if policy.contains('/') || policy.starts_with('.') {
+        let path = place.relative(Path::new(policy));
+        let path = if path.is_dir() { path.join("pack.toml") } else { path };
+        return Ok(Place::read(&path)?);
+    }
+    Ok(Place::embedded(&format!("policy {policy}"), embedded::pack(policy)?))
+}
+
+fn from_pack(tenant: &str, mode: Option<Mode>, twice: bool, place: &Place, files: &mut Files) -> Result<Pipeline> {
+    let pack: Pack = place.parse()?;
+    let mode = mode.or(pack.mode).unwrap_or_default();
+    Parts { mode, plugins: &pack.plugins, router: pack.router.as_ref() }.pipeline(tenant, twice, place, String::new(), files)
+}
+
+struct Parts<'c> {
+    mode: Mode,
+    plugins: &'c [config::Plugin],
+    router: Option<&'c config::Plugin>,
+}
+
+impl Parts<'_> {
+    fn pipeline(&self, tenant: &str, twice: bool, place: &Place, prefix: String, files: &mut Files) -> Result<Pipeline> {
+        let mut make = |plugin: &config::Plugin, key: String| {
+            plugin_spec(plugin, place, files).map_err(|error| place.error(&format!("{prefix}{key}"), format!("{error:#}")))
+        };
+        let plugins = self.plugins.iter().enumerate().map(|(index, plugin)| make(plugin, format!("plugins[{index}].plugin")));
+        let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
+        let router = self.router.map(|plugin| make(plugin, "router.plugin".to_owned())).transpose()?;
+        let spec = PipelineSpec { tenant: tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
+        Ok(Pipeline { spec, place: place.clone(), prefix })
+    }
+}
+
+fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Result<PluginSpec> {
+    let name = plugin.plugin.as_deref().unwrap_or(&plugin.name);
+    let given = Limits::default();
+    let limits = &plugin.limits;
+    let grants = &plugin.grants;
+    let folder = |(name, path): (&String, &std::path::PathBuf)| Folder { name: name.clone(), path: place.relative(path) };
+    Ok(PluginSpec {
+        name: plugin.name.as_str().into(),
+        bytes: files.component(name, place)?,
+        config: serde_json::to_value(&plugin.config).context("config")?,
+        grants: Grants {
+            clock: grants.clock,
+            state: grants.state,
+            labels: grants.labels,
+            files: grants.files.iter().map(folder).collect(),
+            judge: grants.judge,
+            http: grants.http.clone(),
+            secrets: grants.secrets.clone(),
+            locked_wasi: grants.locked_wasi,
+        },
+        limits: Limits {
+            fuel: limits.fuel.unwrap_or(given.fuel),
+            configure_fuel: limits.configure_fuel.unwrap_or(given.configure_fuel),
+            memory: limits.memory_mib.map_or(given.memory, |mib| mib.saturating_mul(1 << 20)),
+            deadline_ms: limits.deadline_ms.unwrap_or(given.deadline_ms),
+            host_calls: limits.host_calls.unwrap_or(given.host_calls),
+            output: limits.output_kib.map_or(given.output, |kib| kib.saturating_mul(1 << 10)),
+            ..given
+        },
+        select: Selector {
+            tools: plugin.select.tools.clone(),
+            upstreams: plugin.select.upstreams.clone(),
+            phases: plugin.select.phases.clone(),
+            agents: plugin.select.agents.clone(),
+        },
+        on_failure: match plugin.on_failure {
+            OnFailure::Closed => FailMode::Closed,
+            OnFailure::Open => FailMode::Open,
+            OnFailure::Review => FailMode::Review,
+        },
+        stop_on: plugin.stop_on,
+    })
+}
+
+/// The files that a configuration is made of: itself, its packs, its components.
+pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
+    let Some(place) = place else { return Vec::new() };
+    let mut files = vec![place.file().to_owned()];
+    let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
+        let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));
+        files.extend(names.filter(|name| name.ends_with(".wasm")).map(|name| place.relative(Path::new(name))));
+    };
+    for tenant in &config.tenant {
+        components(place, &mut tenant.plugins.iter().chain(&tenant.router), &mut files);
+        let Some(pack) = tenant.policy.as_deref().and_then(|policy| find_pack(policy, place).ok()) else { continue };
+        files.push(pack.file().to_owned());
+        if let Ok(parts) = pack.parse::<Pack>() {
+            components(&pack, &mut parts.plugins.iter().chain(&parts.router), &mut files);
+        }
+    }
+    files
+}

@@ -1,0 +1,45 @@
+//! One module per subcommand.
+
+pub(crate) mod check;
+pub(crate) mod inspect;
+pub(crate) mod ledger;
+pub(crate) mod plugin;
+pub(crate) mod serve;
+pub(crate) mod token;
+pub(crate) mod wrap;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cli::Where;
+use crate::config::{Config, Place};
+
+/// The configuration and data folder that a command line names.
+pub(crate) struct Settings {
+    pub config: Config,
+    pub place: Option<Place>,
+}
+
+impl Settings {
+    pub(crate) fn read(place: &Where) -> Result<Self> {
+        let (mut config, file) = match &place.config {
+            Some(path) => Config::read(path).map(|(config, place)| (config, Some(place)))?,
+            None => (Config::default(), None),
+        };
+        if let Some(data) = &place.data {
+            config.data.clone_from(data);
+        }
+        Ok(Self { config, place: file })
+    }
+
+    /// The data folder, absolute, so that messages name it whole.
+    pub(crate) fn data(&self) -> Result<PathBuf> {
+        Ok(std::path::absolute(&self.config.data)?)
+    }
+
+    /// The configuration file, if there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.place.as_ref().map(Place::file)
+    }
+}

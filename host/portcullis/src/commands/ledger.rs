@@ -1,0 +1,250 @@
+//! `portcullis ledger …`: through the server that runs on the data folder, or on the folder itself when none does.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use portcullis_ledger::{Ledger, LedgerConfig};
+use portcullis_ledger_verify::{FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
+use portcullis_model::{Digest, Entry};
+use serde_json::Value;
+
+use super::Settings;
+use crate::cli::{self, Log};
+use crate::remote::{Running, Server};
+
+/// Entries fetched at a time.
+const PAGE: usize = 500;
+
+pub(crate) fn run(command: &cli::Ledger) -> Result<ExitCode> {
+    match command {
+        cli::Ledger::Show { log, from, limit } => show(log, *from, *limit),
+        cli::Ledger::Verify { log } => verify(log),
+        cli::Ledger::Head { log } => head(log),
+        cli::Ledger::Export { log, output } => export(log, output),
+    }
+}
+
+/// Where a tenant's log is read.
+enum Source {
+    Running(Server),
+    Folder(Box<Ledger>),
+}
+
+impl Source {
+    fn open(log: &Log) -> Result<Self> {
+        let settings = Settings::read(&log.place)?;
+        let data = settings.data()?;
+        if let Some(running) = Running::find(&data) {
+            return Ok(Self::Running(Server::new(&running.url(), Some(running.token(&log.tenant)))));
+        }
+        anyhow::ensure!(data.join("ledger").is_dir(), "{}: there is no ledger here", data.display());
+        Ok(Self::Folder(Box::new(Ledger::open(LedgerConfig::new(data))?)))
+    }
+
+    fn head(&self, tenant: &str) -> Result<Option<Head>> {
+        match self {
+            Self::Running(server) => {
+                let answer = server.get("/v1/ledger/head")?;
+                let (Some(seq), Some(hash)) = (answer.get("seq").and_then(Value::as_u64), answer.get("hash")) else {
+                    return Ok(None);
+                };
+                let hash = serde_json::from_value(hash.clone()).context("the head's hash")?;
+                Ok(Some(Head { tenant: tenant.into(), seq, hash }))
+            }
+            Self::Folder(ledger) => Ok(ledger.head(tenant)),
+        }
+    }
+
+    /// At most `limit` entries from `from` on: as shown, and as hashed.
+    fn entries(&self, tenant: &str, from: u64, limit: usize) -> Result<Vec<(Value, Vec<u8>)>> {
+        match self {
+            Self::Running(server) => {
+                let answer = server.get(&format!("/v1/ledger/entries?from={from}&limit={limit}"))?;
+                let entries = answer.get("entries").and_then(Value::as_array).context("the server sent no entries")?;
+                entries.iter().map(received).collect()
+            }
+            Self::Folder(ledger) => {
+                let stored = ledger.entries(tenant, from, limit)?;
+                stored.into_iter().map(|row| Ok((shown(&row.entry, row.hash)?, row.bytes))).collect()
+            }
+        }
+    }
+
+    /// Every entry up to the head, in order.
+    fn each(&self, tenant: &str, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<Option<Head>> {
+        let head = self.head(tenant)?;
+        let mut next = 0;
+        while head.as_ref().is_some_and(|head| next <= head.seq) {
+            let page = self.entries(tenant, next, PAGE)?;
+            anyhow::ensure!(!page.is_empty(), "entry {next} is missing");
+            for (_, bytes) in page {
+                if head.as_ref().is_some_and(|head| next <= head.seq) {
+                    take(&bytes)?;
+                }
+                next += 1;
+            }
+        }
+        Ok(head)
+    }
+}
+
+/// An entry as the API sends it, and its canonical bytes, made again and compared with the hash that came along.
+fn received(value: &Value) -> Result<(Value, Vec<u8>)> {
+    let entry: Entry = serde_json::from_value(value.clone()).context("an entry that this build does not know")?;
+    Ok((value.clone(), entry.encode()?))
+}
+
+fn shown(entry: &Entry, hash: Digest) -> Result<Value> {
+    let mut value = serde_json::to_value(entry)?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("hash".to_owned(), serde_json::to_value(hash)?);
+    }
+    Ok(value)
+}
+
+fn show(log: &Log, from: Option<u64>, limit: usize) -> Result<ExitCode> {
+    let source = Source::open(log)?;
+    let newest = source.head(&log.tenant)?.map_or(0, |head| head.seq + 1);
+    let mut next = from.unwrap_or_else(|| newest.saturating_sub(limit as u64));
+    let mut left = limit;
+    let mut out = BufWriter::new(io::stdout().lock());
+    while left > 0 {
+        let page = source.entries(&log.tenant, next, left.min(PAGE))?;
+        if page.is_empty() {
+            break;
+        }
+        next += page.len() as u64;
+        left = left.saturating_sub(page.len());
+        for (entry, _) in &page {
+            if log.json {
+                writeln!(out, "{entry}")?;
+            } else {
+                writeln!(out, "{}", line(entry))?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One entry for people.
+fn line(entry: &Value) -> String {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let number = |key: &str| entry.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let reasons: Vec<&str> = entry
+        .get("reasons")
+        .and_then(Value::as_array)
+        .map(|reasons| reasons.iter().filter_map(|reason| reason.get("code")?.as_str()).collect())
+        .unwrap_or_default();
+    let what = entry.get("outcome").or_else(|| entry.get("decision")).and_then(Value::as_str).unwrap_or("-");
+    let hash = text("hash");
+    let hash = hash.strip_prefix("sha256:").unwrap_or(&hash);
+    format!(
+        "{:>6}  {}  {:<9} {:<9} {:<8} {:<24} {:<28} {}",
+        number("seq"),
+        time(number("time_ms")),
+        text("kind"),
+        what,
+        text("agent"),
+        text("tool"),
+        reasons.join(","),
+        hash.get(..12).unwrap_or(hash),
+    )
+}
+
+/// `YYYY-MM-DDTHH:MM:SSZ`, by the days-to-civil algorithm of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+fn time(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
+}
+
+fn verify(log: &Log) -> Result<ExitCode> {
+    let source = Source::open(log)?;
+    let report = match &source {
+        Source::Folder(ledger) => ledger.verify(&log.tenant)?,
+        Source::Running(_) => fetch_and_verify(&source, &log.tenant)?,
+    };
+    if log.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// Verifies here what a running server sends, so that its own word is not needed.
+fn fetch_and_verify(source: &Source, tenant: &str) -> Result<Report> {
+    let mut verifier = Verifier::new(Some(tenant));
+    let head = source.each(tenant, |bytes| {
+        verifier.push(bytes);
+        Ok(())
+    })?;
+    if let Some(head) = &head {
+        verifier.expect_head(head);
+    }
+    Ok(verifier.finish())
+}
+
+fn head(log: &Log) -> Result<ExitCode> {
+    let head = Source::open(log)?.head(&log.tenant)?;
+    match (&head, log.json) {
+        (_, true) => println!("{}", serde_json::to_string(&head)?),
+        (Some(head), false) => println!("{} {}", head.seq, head.hash),
+        (None, false) => println!("the log of {} is empty", log.tenant),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export(log: &Log, output: &Path) -> Result<ExitCode> {
+    let source = Source::open(log)?;
+    let out: Box<dyn Write> = if output.as_os_str() == "-" {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(File::create(output).with_context(|| format!("{}: cannot be written", output.display()))?)
+    };
+    let mut out = BufWriter::new(out);
+    if let Source::Folder(ledger) = &source {
+        ledger.export(&log.tenant, &mut out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let header = Header {
+        format: FORMAT.to_owned(),
+        version: FORMAT_VERSION,
+        tenant: log.tenant.as_str().into(),
+        from: 0,
+        prev: Digest::default(),
+    };
+    writeln!(out, "{}", serde_json::to_string(&header)?)?;
+    let head = source.each(&log.tenant, |bytes| {
+        writeln!(out, "{}", serde_json::to_string(&Line::Row(Row::new(bytes)))?)?;
+        Ok(())
+    })?;
+    writeln!(out, "{}", serde_json::to_string(&Line::Head { head })?)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn times_are_written_as_people_read_them() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(time(1_795_219_199_999), "2026-11-20T23:59:59Z");
+    }
+}

@@ -1,0 +1,80 @@
+//! `portcullis wrap -- COMMAND …`: one stdio MCP server behind Portcullis, for one client.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use portcullis_gateway::doors::mcp::{McpLimits, Wrapping, wrap};
+use portcullis_gateway::ports::AgentIdentity;
+use portcullis_gateway::upstream::Upstream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Settings;
+use crate::cli;
+use crate::host::Host;
+use crate::logs;
+
+pub(crate) fn run(arguments: &cli::Wrap) -> Result<ExitCode> {
+    let mut settings = Settings::read(&arguments.place)?;
+    let (program, rest) = arguments.command.split_first().context("a command is needed")?;
+    let name = arguments.name.clone().unwrap_or_else(|| file_name(program));
+    if arguments.place.data.is_none() && arguments.place.config.is_none() {
+        settings.config.data = default_data(&name)?;
+    }
+    let _telemetry = logs::start(&settings.config.logs, &settings.config.traces)?;
+    let upstream = Upstream::stdio(&name, program, rest.to_vec(), [])?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let status = runtime.block_on(serve(arguments, &settings, upstream))?;
+    // Reading standard input is a blocking task that only its next line would end.
+    runtime.shutdown_background();
+    Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
+}
+
+async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -> Result<i32> {
+    let host = Host::start(settings, String::new()).await?;
+    let known = settings.config.tenant.is_empty() || settings.config.tenant.iter().any(|one| one.name == arguments.tenant);
+    anyhow::ensure!(known, "the configuration has no tenant `{}`", arguments.tenant);
+    let agent = AgentIdentity {
+        tenant: arguments.tenant.as_str().into(),
+        name: arguments.agent.as_str().into(),
+        persona: None,
+        may_explain: false,
+    };
+    let wrapping = Wrapping {
+        gate: Arc::clone(&host.gate),
+        agent,
+        session: None,
+        upstream: Arc::new(upstream),
+        limits: McpLimits::default(),
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let status = wrap(wrapping, tokio::io::stdin(), tokio::io::stdout(), shutdown).await;
+    host.ledger.clone().close().await;
+    Ok(status?)
+}
+
+fn file_name(program: &str) -> String {
+    let name = Path::new(program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    name.chars().map(fits).collect()
+}
+
+/// A data folder per wrapped server, where the user's programs keep their data.
+fn default_data(name: &str) -> Result<PathBuf> {
+    let base = match std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(&std::env::var_os("HOME").context("neither XDG_DATA_HOME nor HOME is set; give --data")?)
+            .join(".local/share"),
+    };
+    let data = base.join("portcullis").join(name);
+    std::fs::create_dir_all(&data).with_context(|| format!("{}: cannot be made", data.display()))?;
+    Ok(data)
+}

@@ -1,0 +1,255 @@
+//! The parts of a running Portcullis, wired.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use portcullis_approvals::{Approvals, Limits as ApprovalLimits, RECORDS};
+use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist};
+use portcullis_gateway::events::Events;
+use portcullis_gateway::gate::{Gate, Ports, now_ms};
+use portcullis_gateway::metrics::Metrics;
+use portcullis_gateway::ports::{Credentials, Judge as _};
+use portcullis_gateway::upstream::{Upstream, Upstreams};
+use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
+use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
+use portcullis_pipeline::{Generation, Generations};
+use uuid::Uuid;
+
+use crate::assemble;
+use crate::commands::Settings;
+use crate::config::{self, Config};
+
+/// Large payloads judged at a time; each takes a thread.
+const HEAVY_CALLS: usize = 16;
+
+/// What serves calls: everything but the listener.
+pub(crate) struct Host {
+    pub gate: Arc<Gate>,
+    pub ledger: Ledger,
+    pub generations: Arc<Generations>,
+    credentials: Arc<Credentials>,
+    engine: Engine,
+    control: String,
+}
+
+impl Host {
+    /// Opens the data folder, compiles every pipeline and puts them in force. Slow at the first start.
+    ///
+    /// # Errors
+    /// The data folder cannot be used, or the configuration is wrong; nothing was changed then.
+    pub(crate) async fn start(settings: &Settings, control: String) -> Result<Self> {
+        let ledger = Ledger::open(LedgerConfig {
+            cache_bytes: settings.config.ledger.cache_mib << 20,
+            evidence: match settings.config.ledger.evidence {
+                config::Evidence::Commitment => Evidence::Commitment,
+                config::Evidence::Sealed => Evidence::Sealed,
+            },
+            ..LedgerConfig::new(settings.data()?)
+        })?;
+        let engine = engine(settings, Some(&ledger))?;
+        let (approvals, damaged) = Approvals::load(ApprovalLimits::default(), ledger.records(RECORDS)?);
+        for record in damaged {
+            tracing::warn!(key = record.key, problem = record.problem, "a parked call could not be read back; it stays unapproved");
+        }
+        let place = settings.place.as_ref();
+        let directory = assemble::directory(&settings.config, place, None, &control)?;
+        let generations = Arc::new(Generations::new());
+        let credentials = Arc::new(Credentials::new(directory));
+        let ports = Ports {
+            judge: Arc::<Generations>::clone(&generations),
+            journal: Arc::new(ledger.clone()),
+            identity: Arc::<Credentials>::clone(&credentials),
+            approvals,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let gate = Arc::new(Gate::new(ports, metrics, Events::default(), HEAVY_CALLS));
+        let host = Self { gate, ledger, generations, credentials, engine, control };
+        let fresh = host.build(settings)?;
+        host.activate(fresh).await?;
+        Ok(host)
+    }
+
+    /// Builds every pipeline of a configuration without changing anything. Blocking.
+    pub(crate) fn build(&self, settings: &Settings) -> Result<Vec<Arc<Generation>>> {
+        let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref())?;
+        let built = pipelines.iter().map(|pipeline| Ok(Arc::new(pipeline.build(&self.engine)?)));
+        built.collect()
+    }
+
+    /// Puts generations in force, all tenants at once, after recording those that are new.
+    pub(crate) async fn activate(&self, fresh: Vec<Arc<Generation>>) -> Result<()> {
+        let mut changed = Vec::new();
+        for generation in &fresh {
+            let old = self.generations.current(generation.tenant()).map(|old| old.id());
+            if old != Some(generation.id()) {
+                self.ledger.append(activation(generation, old)).await?;
+                changed.push(Arc::clone(generation.tenant()));
+            }
+        }
+        self.generations.replace(fresh);
+        for tenant in changed {
+            for view in self.generations.generations(Some(&tenant)) {
+                tracing::info!(tenant = &*tenant, generation = %view.generation, "generation activated");
+                self.gate.events().generation(&view);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a configuration again: pipelines and credentials change together or not at all.
+    pub(crate) async fn reload(self: &Arc<Self>, settings: Arc<Settings>) -> Result<()> {
+        let previous = self.credentials.directory();
+        let place = settings.place.as_ref();
+        let directory = assemble::directory(&settings.config, place, Some(&previous), &self.control)?;
+        let host = Arc::clone(self);
+        let fresh = tokio::task::spawn_blocking(move || host.build(&settings)).await??;
+        self.activate(fresh).await?;
+        self.credentials.replace(directory);
+        Ok(())
+    }
+}
+
+fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
+    Draft {
+        kind: EntryKind::Activation,
+        tenant: Arc::clone(generation.tenant()),
+        id: Uuid::now_v7(),
+        time_ms: now_ms(),
+        agent: "portcullis".into(),
+        session: None,
+        door: Door::Control,
+        upstream: None,
+        tool: None,
+        phase: Phase::Call,
+        mode: generation.mode(),
+        decision: None,
+        reasons: Vec::new(),
+        findings: Vec::new(),
+        plugins: Vec::new(),
+        generation: Some(generation.id()),
+        approval: None,
+        outcome: None,
+        duration_ms: None,
+        call_digest: None,
+        payload: None,
+        note: Some(match old {
+            Some(old) => format!("from {old}"),
+            None => "at start".to_owned(),
+        }),
+    }
+}
+
+/// The engine of a configuration. With a ledger, plugin state survives restarts; without one, nothing is written but
+/// compiled plugins, and those only into a data folder that exists.
+pub(crate) fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
+    let data = settings.data()?;
+    let cached = ledger.is_some() || data.is_dir();
+    let key = cached.then(|| cache_key(&data.join("cache.key"))).transpose();
+    let key = match (key, ledger) {
+        (Ok(key), _) => key,
+        (Err(error), Some(_)) => return Err(error),
+        (Err(_), None) => None,
+    };
+    let persist = |prefix: &'static str| {
+        ledger.map(|ledger| Arc::new(Kept { ledger: ledger.clone(), prefix }) as Arc<dyn Persist>)
+    };
+    Ok(Engine::new(EngineConfig {
+        cache_dir: key.is_some().then(|| data.join("cache")),
+        cache_key: key.unwrap_or_default(),
+        slots: settings.config.engine.slots,
+        keep_resident: settings.config.engine.keep_resident_kib << 10,
+        compile_threads: settings.config.engine.compile_threads,
+        state: Arc::new(MemoryState::new(persist("state/"))),
+        labels: Arc::new(MemoryLabels::new(persist("labels/"))),
+    })?)
+}
+
+/// Plugin state in the ledger's store, under a prefix.
+struct Kept {
+    ledger: Ledger,
+    prefix: &'static str,
+}
+
+impl Kept {
+    fn key(&self, key: &[u8]) -> Vec<u8> {
+        [self.prefix.as_bytes(), key].concat()
+    }
+}
+
+impl Persist for Kept {
+    fn put(&self, key: &[u8], value: Option<&[u8]>) {
+        let record = Record { key: self.key(key), value: value.map(<[u8]>::to_vec) };
+        if let Err(error) = self.ledger.put_records_later(&[record]) {
+            tracing::warn!(%error, "plugin state was not kept");
+        }
+    }
+
+    fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let records = self.ledger.records(self.prefix.as_bytes()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "plugin state could not be read back");
+            Vec::new()
+        });
+        let strip = |key: Vec<u8>| key.strip_prefix(self.prefix.as_bytes()).map(<[u8]>::to_vec);
+        records.into_iter().filter_map(|(key, value)| Some((strip(key)?, value))).collect()
+    }
+}
+
+/// The key that compiled plugins are checked with, made at the first start.
+fn cache_key(path: &Path) -> Result<[u8; 32]> {
+    let mut key = [0_u8; 32];
+    match fs::File::open(path) {
+        Ok(mut file) => {
+            file.read_exact(&mut key).with_context(|| format!("{}: is too short; remove it", path.display()))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            getrandom::fill(&mut key).map_err(io::Error::from)?;
+            let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            file.and_then(|mut file| file.write_all(&key)).with_context(|| format!("{}: cannot be written", path.display()))?;
+        }
+        Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    }
+    Ok(key)
+}
+
+/// The upstreams of a configuration and of the command line.
+pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
+    let mut all = Vec::new();
+    for upstream in &config.upstream {
+        all.push(match (&upstream.url, upstream.command.as_deref()) {
+            (Some(url), None) => {
+                let headers = upstream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                Upstream::http(&upstream.name, url, headers)?
+            }
+            (None, Some([program, arguments @ ..])) => {
+                Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?
+            }
+            _ => anyhow::bail!("upstream {}: give exactly one of `url` and `command`", upstream.name),
+        });
+    }
+    for text in more {
+        all.push(text.parse().with_context(|| format!("--upstream {text}"))?);
+    }
+    Ok(Upstreams::new(all)?)
+}
+
+/// When the files of a configuration were last written, so that a change is noticed.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Fingerprint(BTreeMap<PathBuf, Option<(SystemTime, u64)>>);
+
+impl Fingerprint {
+    /// How often to look.
+    pub(crate) const EVERY: Duration = Duration::from_secs(1);
+
+    /// The configuration file, the packs and the components that it names.
+    pub(crate) fn take(settings: &Settings) -> Self {
+        let files = assemble::files(&settings.config, settings.place.as_ref());
+        let stamp = |path: &Path| fs::metadata(path).and_then(|meta| Ok((meta.modified()?, meta.len()))).ok();
+        Self(files.into_iter().map(|path| (path.clone(), stamp(&path))).collect())
+    }
+}

@@ -1,0 +1,82 @@
+//! `test`: everything that CI checks, in the order in which it is cheap to fail.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::guests::{self, Kind};
+use crate::setup::{self, call};
+use crate::toolchain::Choice;
+use crate::wit;
+
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let all = Instant::now();
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(arguments).current_dir(root);
+        command
+    };
+    step("set-up", || setup::run(root))?;
+    step("formatting", || call(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("plugin contract", || wit::check(&root.join("wit")).map(drop))?;
+    step("guests", || {
+        guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
+        guests::build(root, Kind::Tests, &[], Choice::Auto).map(drop)
+    })?;
+    // One selection of packages for everything: another one would compile wasmtime again with other features.
+    step("build", || call(&mut cargo(&["build", "--release", "--workspace", "--all-targets", "--quiet"])))?;
+    step("lints", || {
+        let lints = ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+        call(&mut cargo(&lints))
+    })?;
+    step("tests", || call(&mut tests(root)))?;
+    step("documentation", || {
+        let mut docs = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
+        call(docs.env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    step("dependencies", || call(&mut deny(root, &["bans", "licenses", "sources"])))?;
+    step("advisories", || {
+        if let Err(error) = call(&mut deny(root, &["advisories"])) {
+            // The database may be out of reach; where it is not, an advisory fails the run.
+            let known = deny(root, &["fetch"]).output().context("cargo deny")?.status.success();
+            anyhow::ensure!(!known, "{error:#}");
+            println!("the advisory database cannot be reached: not checked");
+        }
+        Ok(())
+    })?;
+    println!("everything passed in {} s", all.elapsed().as_secs());
+    Ok(())
+}
+
+fn tests(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    let nextest = Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
+    if nextest {
+        command.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--status-level", "slow"]);
+    } else {
+        command.args(["test", "--release", "--workspace", "--no-fail-fast", "--all-targets"]);
+    }
+    command.current_dir(root).env("PORTCULLIS_TEST_PYTHON", setup::python(root));
+    command
+}
+
+fn deny(root: &Path, checks: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["deny", "--log-level", "error"]);
+    match checks {
+        ["fetch"] => command.args(["fetch", "--config", ".ci/deny.toml"]),
+        checks => command.args(["check", "--config", ".ci/deny.toml"]).args(checks),
+    };
+    command.current_dir(root);
+    command
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("== {name}");
+    let started = Instant::now();
+    work().with_context(|| name.to_owned())?;
+    println!("== {name}: {} s", started.elapsed().as_secs());
+    Ok(())
+}
