@@ -186,7 +186,7 @@ fn password_score(value: &[u8], quoted: bool) -> Option<f32> {
     let signs = value.iter().filter(|byte| b"!@#$%^&*+?~=|".contains(byte)).count();
     let letters = text.chars().filter(|letter| letter.is_alphabetic()).count();
     let fits = (6..=256).contains(&value.len()) && !text.chars().any(char::is_whitespace);
-    let chosen = (digits > 0 && letters > 0) || (signs > 0 && letters + digits > 4) || (quoted && digits >= 6);
+    let chosen = (digits > 0 && letters > 0) || (quoted && signs > 0 && letters > 4) || (quoted && digits >= 6);
     (fits && chosen && entropy(value) >= 2.0).then_some(if quoted || (digits > 0 && signs > 0) { 0.75 } else { 0.65 })
 }
 

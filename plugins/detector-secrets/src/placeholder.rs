@@ -71,6 +71,7 @@ const DOCUMENTED: &[&str] = &[
     concat!("4eC39HqLyjWD", "arjtT1zdp7dc"),
     concat!("BQokikJOvBiI2", "HlWgH4olfQ2"),
     concat!("SflKxwRJSMeKKF2QT4fw", "pMeJf36POk6yJV_adQssw5c"),
+    concat!("eyJzdWIiOiIxMjM0NTY3ODkw", "IiwibmFtZSI6IkpvaG4gRG9"),
     concat!("TJVA95OrM7E2cBab30RM", "HrHDcEfxjoYZgeFONFh7HgQ"),
     concat!("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzF", "T50uSRZ6IFsuFq2UVErCz4I6tq"),
     concat!("C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mG", "GyPMbIZnqyMsEcaGQy67XIw/Jw=="),

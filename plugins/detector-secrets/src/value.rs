@@ -63,7 +63,9 @@ pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>) -> Option<Value> {
     while length > 0 && rest.get(length - 1).is_some_and(|byte| trailing.contains(byte)) {
         length -= 1;
     }
-    (length > 0).then(|| Value { range: at..at + length, quoted: quote.is_some() })
+    // After `--password` an option may follow instead of a value.
+    let option = quote.is_none() && rest.first() == Some(&b'-');
+    (length > 0 && !option).then(|| Value { range: at..at + length, quoted: quote.is_some() })
 }
 
 /// Steps over `Bearer ` and its like.
@@ -153,7 +155,15 @@ mod tests {
 
     #[test]
     fn names_without_a_value_have_none() {
-        for text in ["password", "password reset", "password://x", "the password\nx=1", "password;x=1", "password ="] {
+        for text in [
+            "password",
+            "password reset",
+            "password://x",
+            "the password\nx=1",
+            "password;x=1",
+            "password =",
+            "--password --next",
+        ] {
             assert_eq!(value(text, "password"), None, "{text}");
         }
     }
