@@ -31,9 +31,8 @@ impl Folder {
         let lock = lock(path)?;
         check_version(path)?;
         let folder = Self { path: path.to_owned(), _lock: lock };
-        for part in [folder.keys(), folder.store()] {
-            fs::create_dir_all(&part).map_err(|source| classify(path, &part, "creating it", source))?;
-        }
+        let keys = folder.keys();
+        fs::create_dir_all(&keys).map_err(|source| classify(path, &keys, "creating it", source))?;
         sync_folder(path).map_err(|source| classify(path, path, "syncing it", source))?;
         Ok(folder)
     }
@@ -98,7 +97,7 @@ fn check_version(path: &Path) -> Result<(), OpenError> {
     let text = match fs::read_to_string(&name) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if path.join("ledger").join("db").exists() {
+            if path.join("ledger").exists() {
                 return Err(wrong("there is a ledger but no VERSION file"));
             }
             return replace_file(&name, format!("{TITLE}{FORMAT}\n").as_bytes(), |_| ())

@@ -99,6 +99,9 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
 }
 
+/// Key and value of a record.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
 /// A kept answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -257,7 +260,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store fails, or a record cannot be opened.
-    pub fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ReadError> {
+    pub fn records(&self, prefix: &[u8]) -> Result<Vec<KeyValue>, ReadError> {
         let begin = layout::records(prefix);
         let mut keys = Vec::new();
         self.inner.shared.store.scan(&begin, &after(&begin), &mut |key, _| {

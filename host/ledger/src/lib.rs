@@ -25,6 +25,6 @@ mod writer;
 
 pub use config::{Evidence, LedgerConfig};
 pub use error::{AppendError, ExportError, OpenError, ReadError, StoreError, VaultError};
-pub use ledger::{Attachment, Kept, Ledger, Receipt, Record, StoredEntry};
+pub use ledger::{Attachment, Kept, KeyValue, Ledger, Receipt, Record, StoredEntry};
 pub use metrics::{Histogram, Metrics};
 pub use portcullis_ledger_verify::{Head, Report};

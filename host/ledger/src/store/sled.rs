@@ -13,6 +13,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::folder::sync_folder;
+
 use super::{Batch, Commit, Pair, Store, StoreError, Visitor};
 
 /// Bytes of one segment of sled's file.
@@ -30,28 +32,21 @@ pub(crate) struct SledStore {
 }
 
 impl SledStore {
-    /// Opens or creates a database in a folder that exists.
+    /// Opens or creates a database in this folder.
     ///
     /// # Errors
     /// sled refuses, or the file system does.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let path = folder.join("db");
-        settle(folder, &path)?;
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(cache_bytes)
-            .flush_every_ms(None)
-            .segment_size(SEGMENT)
-            .mode(sled::Mode::HighThroughput);
-        // sled panics on some damage instead of returning an error.
-        let tree = guarded("opening", || config.open())?;
+        if !folder.exists() {
+            create(folder, cache_bytes)?;
+        }
+        settle(folder)?;
+        let tree = database(folder, cache_bytes)?;
         let system = |error: io::Error| StoreError::new("opening the data file", error);
         let data = OpenOptions::new().read(true).write(true).open(&path).map_err(system)?;
         let inode = identity(&data.metadata().map_err(system)?);
-        data.sync_all().map_err(system)?;
-        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
-        }
+        sync_files(folder)?;
         Ok(Self { tree, data, path, inode })
     }
 
@@ -109,16 +104,35 @@ impl Store for SledStore {
     }
 }
 
-/// Makes what an earlier process left fit to be opened.
-fn settle(folder: &Path, data: &Path) -> Result<(), StoreError> {
-    let system = |error: io::Error| StoreError::new("preparing the store's folder", error);
-    // sled writes its snapshot on opening, from bytes that a killed process may have left unsynced. Were the power cut
-    // later, the snapshot would be ahead of the data and block every start; so the data goes to the disk first.
-    match File::open(data) {
-        Ok(file) => file.sync_all().map_err(system)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(system(error)),
+fn database(folder: &Path, cache_bytes: u64) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(None)
+        .segment_size(SEGMENT)
+        .mode(sled::Mode::HighThroughput);
+    // sled panics on some damage instead of returning an error.
+    guarded("opening", || config.open())
+}
+
+/// Creates a database beside its place and moves it there when it is whole, since sled does not open half of one.
+fn create(folder: &Path, cache_bytes: u64) -> Result<(), StoreError> {
+    let beside = folder.with_added_extension("new");
+    let system = |error: io::Error| StoreError::new("creating the store's folder", error);
+    // What an interrupted creation left has never held an entry.
+    match fs::remove_dir_all(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(system(error)),
+        _ => fs::create_dir(&beside).map_err(system)?,
     }
+    drop(database(&beside, cache_bytes)?);
+    sync_files(&beside)?;
+    fs::rename(&beside, folder).map_err(system)?;
+    folder.parent().map_or(Ok(()), sync_folder).map_err(system)
+}
+
+/// Makes what an earlier process left fit to be opened.
+fn settle(folder: &Path) -> Result<(), StoreError> {
+    let system = |error: io::Error| StoreError::new("preparing the store's folder", error);
     // A snapshot is an index that sled can rebuild; a half-written one would block the start. It is moved, not deleted.
     for file in fs::read_dir(folder).map_err(system)? {
         let file = file.map_err(system)?;
@@ -131,7 +145,24 @@ fn settle(folder: &Path, data: &Path) -> Result<(), StoreError> {
             tracing::warn!(file = %text, "a half-written index of the store was moved aside; the store rebuilds it");
         }
     }
-    Ok(())
+    // sled writes its snapshot on opening, from bytes that a killed process may have left unsynced. Were the power cut
+    // later, the snapshot would be ahead of the data and block every start; so the data goes to the disk first.
+    sync_files(folder)
+}
+
+/// Makes all files of the store and their names durable: sled does not sync its settings, nor its snapshot's name.
+fn sync_files(folder: &Path) -> Result<(), StoreError> {
+    let sync = || {
+        for file in fs::read_dir(folder)? {
+            let file = file?;
+            if file.file_type()?.is_file() {
+                File::open(file.path())?.sync_all()?;
+            }
+        }
+        sync_folder(folder)?;
+        folder.parent().map_or(Ok(()), sync_folder)
+    };
+    sync().map_err(|error| StoreError::new("syncing the store's files", error))
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {

@@ -1,6 +1,8 @@
 //! What the tests of the ledger share.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub(crate) mod child;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,5 +50,28 @@ pub(crate) fn draft(tenant: &str, number: u64) -> Draft {
         call_digest: Some(payload.digest()),
         payload: Some(Arc::new(payload)),
         note: None,
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Whether the long forms were asked for: `LEDGER_LONG=1`.
+pub(crate) fn long() -> bool {
+    std::env::var_os("LEDGER_LONG").is_some()
+}
+
+/// Random numbers that a test prints the seed of (splitmix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end.max(1)
     }
 }
