@@ -64,11 +64,11 @@ fn rows(files: &[String]) -> Result<(), Box<dyn Error>> {
         let mut categories: BTreeMap<String, usize> = BTreeMap::new();
         for line in std::fs::read_to_string(file)?.lines() {
             let row: serde_json::Value = serde_json::from_str(line)?;
-            if row["label"] != 0 {
+            if row.get("label").and_then(serde_json::Value::as_u64) != Some(0) {
                 continue;
             }
             count += 1;
-            let payload = JsonPayload::new(&serde_json::json!({ "text": row["text"] }).to_string())?;
+            let payload = JsonPayload::new(&serde_json::json!({ "text": row.get("text") }).to_string())?;
             let findings = secrets.inspect(&Call::default(), &payload)?;
             hit += usize::from(!findings.is_empty());
             for finding in findings {

@@ -124,7 +124,7 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
     let refers = REFERENCES.iter().any(|start| lower.starts_with(start));
     let templated = ["${", "{{", "$(", "<%", "%{", "#{", "{%"].iter().any(|open| lower.contains(open));
     let bracketed =
-        matches!(value.first(), Some(b'$' | b'<' | b'[' | b'{' | b'%')) && !lower.starts_with("$2") && !hashed(&lower);
+        matches!(value.first(), Some(b'$' | b'<' | b'[' | b'{' | b'%')) && !lower.starts_with("$2") && !hashed(lower);
     refers
         || templated
         || bracketed

@@ -237,21 +237,17 @@ impl Scanner {
                 let begin = start.checked_sub(*lead);
                 hits.extend(begin.and_then(|begin| self.form(bytes, *rule, *form, begin, *strict)));
             }
-            Some(Target::Near { rules, whole }) => {
-                if !*whole || is_whole(bytes, start, end, false) {
-                    self.near(bytes, rules, &(start..end), hits);
-                }
+            Some(Target::Near { rules, whole }) if !*whole || is_whole(bytes, start, end, false) => {
+                self.near(bytes, rules, &(start..end), hits);
             }
-            Some(Target::Generic { kind, whole }) => {
-                if !*whole || is_whole(bytes, start, end, true) {
-                    hits.extend(self.generic(bytes, *kind, &(start..end)));
-                }
+            Some(Target::Generic { kind, whole }) if !*whole || is_whole(bytes, start, end, true) => {
+                hits.extend(self.generic(bytes, *kind, &(start..end)));
             }
             Some(Target::Start(begin)) => {
                 let first = !(matches!(begin, Start::Kubernetes) && std::mem::replace(&mut kubernetes, true));
                 self.start(bytes, *begin, start, end, first, hits);
             }
-            None => {}
+            _ => {}
         });
         for index in &self.patterns {
             let Some((regex, rule)) = self.rules.get(*index).and_then(|rule| Some((rule.regex.as_ref()?, rule))) else {
@@ -368,16 +364,14 @@ impl Scanner {
         let name = name.as_bytes();
         let own = own_name(name);
         self.anchors.scan(name, |target, start, end| match self.targets.get(target) {
-            Some(Target::Near { rules, whole }) => {
-                if !*whole || is_whole(name, start, end, false) {
-                    hits.extend(rules.iter().filter_map(|rule| self.near_value(bytes, *rule, &(from..to))));
-                }
+            Some(Target::Near { rules, whole }) if !*whole || is_whole(name, start, end, false) => {
+                hits.extend(rules.iter().filter_map(|rule| self.near_value(bytes, *rule, &(from..to))));
             }
-            Some(Target::Generic { kind, whole }) => {
-                if start >= own.start && (!*whole || is_whole(name, start, end, true)) {
-                    let own = name.get(own.clone()).unwrap_or_default();
-                    hits.extend(self.generic_value(*kind, own, bytes, from..to, true));
-                }
+            Some(Target::Generic { kind, whole })
+                if start >= own.start && (!*whole || is_whole(name, start, end, true)) =>
+            {
+                let own = name.get(own.clone()).unwrap_or_default();
+                hits.extend(self.generic_value(*kind, own, bytes, from..to, true));
             }
             _ => {}
         });
@@ -498,7 +492,7 @@ fn begins_token(bytes: &[u8], start: usize, strict: bool) -> bool {
     match before {
         [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
         [.., b'\\', b'n' | b'r' | b't'] => true,
-        [.., last] => !last.is_ascii_alphanumeric() && !(strict && b"-_".contains(last)),
+        [.., last] => !(last.is_ascii_alphanumeric() || strict && b"-_".contains(last)),
         [] => true,
     }
 }

@@ -100,7 +100,7 @@ impl Rule for Rego {
             counters.push((counter.clone(), key));
         }
         let mut policies = Policies::load(&config)?;
-        policies.warm_up(&config.data);
+        policies.warm_up(&config.data)?;
         Ok(Self { policies: RefCell::new(policies), counters })
     }
 

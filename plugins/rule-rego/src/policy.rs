@@ -54,18 +54,27 @@ impl Policies {
     }
 
     /// Runs everything once and compiles patterns, so that the snapshot holds what would otherwise be built in each call.
-    pub(crate) fn warm_up(&mut self, data: &serde_json::Map<String, serde_json::Value>) {
+    ///
+    /// # Errors
+    /// A variable that is never bound, which the interpreter tells only when it gets there.
+    pub(crate) fn warm_up(&mut self, data: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
         let mut patterns = std::mem::take(&mut self.patterns);
         data.values().for_each(|value| strings(value, &mut patterns));
         for pattern in patterns.iter().take(MAX_PATTERNS) {
             // Not every string is a pattern: what does not compile is left alone.
             let _ = self.engine.eval_query(format!("regex.match({pattern}, \"\")"), false);
         }
-        for path in self.rules.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>() {
+        for (_, path) in &self.rules {
             self.engine.set_input(Value::new_object());
-            let _ = self.engine.eval_rule(path);
+            // Without a real input anything else may fail.
+            if let Err(error) = self.engine.eval_rule(path.clone())
+                && error.to_string().contains("is unsafe")
+            {
+                return Err(said(&error.to_string()));
+            }
         }
         let _ = self.engine.take_prints();
+        Ok(())
     }
 
     /// Asks every rule.
