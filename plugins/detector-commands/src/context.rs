@@ -7,6 +7,8 @@ use portcullis_plugin::{Call, Phase};
 pub(crate) enum Context {
     /// It is run: a command, a statement, code.
     Run,
+    /// It is asked of a database or an index.
+    Query,
     /// It is requested: an address.
     Request,
     /// It may be anything.
@@ -35,12 +37,6 @@ const RUN_KEYS: &[&str] = &[
     "args",
     "argv",
     "arguments",
-    "query",
-    "queries",
-    "sql",
-    "statement",
-    "statements",
-    "stmt",
     "powershell",
     "ps",
     "program",
@@ -58,10 +54,22 @@ const RUN_KEYS: &[&str] = &[
     "eval",
     "payload",
     "batch",
+    "raw",
+];
+const QUERY_KEYS: &[&str] = &[
+    "query",
+    "queries",
+    "sql",
+    "statement",
+    "statements",
+    "stmt",
     "where",
     "filter",
     "condition",
-    "raw",
+    "q",
+    "search",
+    "having",
+    "order_by",
 ];
 const REQUEST_KEYS: &[&str] = &[
     "url",
@@ -151,11 +159,11 @@ pub(crate) fn of(call: &Call, pointer: &str, further: &[String]) -> Context {
     if name(RUN_KEYS) || further.iter().any(|known| known.eq_ignore_ascii_case(&key)) {
         return Context::Run;
     }
-    // `shell_command`, `sqlQuery`, `scriptText`.
-    if ["command", "script", "sql", "query", "cmd", "code"]
-        .iter()
-        .any(|word| key.ends_with(word) || key.starts_with(word))
-    {
+    if name(QUERY_KEYS) || key.contains("sql") || key.ends_with("query") || key.starts_with("query") {
+        return Context::Query;
+    }
+    // `shell_command`, `scriptText`.
+    if ["command", "script", "cmd", "code"].iter().any(|word| key.ends_with(word) || key.starts_with(word)) {
         return Context::Run;
     }
     if name(REQUEST_KEYS) || key.ends_with("url") || key.ends_with("uri") || key.ends_with("host") {

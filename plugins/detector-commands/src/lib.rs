@@ -226,6 +226,9 @@ impl Commands {
 
     fn view(&self, context: Context, view: &View<'_>, report: &mut Report) {
         let text: &str = &view.text;
+        // Nobody knows what it is for, but it is a document by its shape.
+        let document = text.len() > 1500 || text.bytes().filter(|byte| *byte == b'\n').count() > 4;
+        let context = if context == Context::Unknown && document { Context::Prose } else { context };
         // What hides behind an encoding is meant for something other than reading.
         let context = if view.kind != Kind::Plain && view.kind != Kind::Unescaped && context == Context::Unknown {
             Context::Run
@@ -233,7 +236,9 @@ impl Commands {
             context
         };
         let run = context == Context::Run;
-        if text.len() <= LONGEST && (run || (context == Context::Unknown && !text.contains('\n'))) {
+        if text.len() <= LONGEST
+            && (run || (matches!(context, Context::Unknown | Context::Query) && !text.contains('\n')))
+        {
             let factor = if run { 1.0 } else { 0.95 };
             let mut inner = Report::default();
             unix::inspect(text, None, 0, &mut inner);
@@ -252,12 +257,18 @@ impl Commands {
         }
         let factor = match context {
             Context::Run => 1.0,
-            Context::Unknown => 0.9,
+            Context::Unknown | Context::Query => 0.9,
             Context::Request | Context::Prose => 0.6,
         };
         scale(inner, factor, report);
         let mut inner = Report::default();
-        sql::inspect(text, run, &mut inner);
+        // Quotes and marks of a shell look like those of an injection.
+        let part = match context {
+            Context::Run => sql::Part::Statement,
+            Context::Query => sql::Part::Either,
+            Context::Unknown | Context::Prose | Context::Request => sql::Part::Value,
+        };
+        sql::inspect(text, part, &mut inner);
         scale(inner, if context == Context::Prose { 0.7 } else { 1.0 }, report);
         http::inspect(text, context == Context::Request || run, &self.options, report);
     }

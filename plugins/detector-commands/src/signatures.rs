@@ -73,7 +73,7 @@ const WINDOWS: &[Row] = &[
         0.85,
         LOG,
     ),
-    ("*addtohistoryhandler* | *historysavestyle* | clear-history", DESTRUCTIVE, 0.82, LOG),
+    ("*addtohistoryhandler* | *historysavestyle*", DESTRUCTIVE, 0.82, LOG),
     ("cipher | cipher.exe & */w:*", DESTRUCTIVE, 0.88, "Destroys data beyond recovery"),
     ("format & c: | d: | e: & */y* | */fs:* | */q*", DESTRUCTIVE, 0.9, "Formats a disk"),
     ("format & c:", DESTRUCTIVE, 0.82, "Formats a disk"),
@@ -109,7 +109,7 @@ const WINDOWS: &[Row] = &[
         "Takes system files over",
     ),
     ("stop-computer | restart-computer", DESTRUCTIVE, 0.85, "Stops the machine"),
-    ("shutdown | shutdown.exe & */s* | */r* | */p* | */l*", DESTRUCTIVE, 0.85, "Stops the machine"),
+    ("shutdown | shutdown.exe & /s | /r | /p | /l | /h", DESTRUCTIVE, 0.85, "Stops the machine"),
     ("*\\\\.\\physicaldrive*", DESTRUCTIVE, 0.85, "Writes to a disk directly"),
     ("sc | sc.exe & sdset", DESTRUCTIVE, 0.82, GUARD),
     (
@@ -151,7 +151,7 @@ const WINDOWS: &[Row] = &[
     ("dism | dism.exe & *disable-feature* | */remove-package*  & *defender*", DESTRUCTIVE, 0.85, GUARD),
     ("set-executionpolicy & bypass | unrestricted", DESTRUCTIVE, 0.6, GUARD),
     (
-        "*disabletaskmgr* | *disableregistrytools* | *disablecmd* | *nologoff* | *disablechangepassword* | *norun* | *noclose* | *hidefastuserswitching* | *disablelockworkstation*",
+        "*disabletaskmgr* | *disableregistrytools* | *disablecmd* | *nologoff* | *disablechangepassword* | norun | noclose | *hidefastuserswitching* | *disablelockworkstation* & *reg_dword* | *itemproperty* | *policies*",
         DESTRUCTIVE,
         0.82,
         GUARD,
@@ -392,7 +392,7 @@ const WINDOWS: &[Row] = &[
     ("wmic | wmic.exe & *process call create* | */format:*", OBFUSCATED, 0.84, PROXY),
     ("wmic | wmic.exe & */node:* | */user:*", OBFUSCATED, 0.8, "Runs commands on other machines"),
     (
-        "cscript | cscript.exe | wscript | wscript.exe & *manage-bde* | *pubprn* | *winrm.vbs* | *syncappv* | *script:http* | *slmgr* | *gatherosstate* | *http* | *.wsf* | *pnputil* ",
+        "cscript | cscript.exe | wscript | wscript.exe & *manage-bde* | *pubprn* | *winrm.vbs* | *syncappv* | *script:http* | *http* | *.wsf* | *pnputil* ",
         OBFUSCATED,
         0.86,
         PROXY,
@@ -478,7 +478,7 @@ const WINDOWS: &[Row] = &[
         START,
     ),
     (
-        "*appinit_dlls* | *appcertdlls* | *loadappinit_dlls* | *security packages* | *authentication packages* | *notification packages* | *lsadbextpt* | *timeproviders* | *print\\monitors* | *netsh* & add | *set-itemproperty* | *new-itemproperty* | *reg* | helper",
+        "*appinit_dlls* | *appcertdlls* | *loadappinit_dlls* | *security packages* | *authentication packages* | *notification packages* | *lsadbextpt* | *timeproviders* | *print\\monitors* & add | *set-itemproperty* | *new-itemproperty* | *reg* | helper",
         PERSISTENCE,
         0.84,
         START,

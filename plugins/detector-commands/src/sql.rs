@@ -21,19 +21,35 @@ struct Token {
     range: Range<usize>,
 }
 
+/// What a text may be to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A whole statement, or no SQL at all.
+    Statement,
+    /// A value that is put into a statement.
+    Value,
+    /// Either.
+    Either,
+}
+
 /// Longest text that is looked at.
 const LONGEST: usize = 64 * 1024;
 
-/// Looks at `text`. `statement` says that a whole statement is expected there (a query tool).
-pub(crate) fn inspect(text: &str, statement: bool, report: &mut Report) {
+/// Looks at `text`.
+pub(crate) fn inspect(text: &str, part: Part, report: &mut Report) {
     let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
     let plain = tokens(text, 0, None);
-    let whole = statement && starts_statement(&plain);
-    statements(&plain, statement, report);
+    let whole = starts_statement(&plain) && part != Part::Value;
+    if part == Part::Statement && !whole {
+        return;
+    }
+    statements(&plain, part != Part::Value, report);
     injected(&plain, Break::None, whole, report);
     // The text may be put between quotes: what it looks like after its first one.
     for quote in ['\'', '"'] {
-        if text.contains(quote) && !whole {
+        // A value is short; a quote after a sentence is one of the sentence's own.
+        let lead = text.split(quote).next().unwrap_or_default();
+        if text.contains(quote) && !whole && lead.len() <= 48 && lead.split_whitespace().count() <= 4 {
             injected(&tokens(text, 0, Some(quote)), Break::Quote, false, report);
         }
     }
@@ -342,7 +358,47 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
                         | "backup"
                         | "merge"
                 );
-                if stacked && !text(at + 2).is_empty() && !whole {
+                let after = text(at + 2);
+                let shaped = match next {
+                    "drop" | "truncate" | "alter" | "create" => matches!(
+                        after,
+                        "table"
+                            | "database"
+                            | "user"
+                            | "view"
+                            | "schema"
+                            | "function"
+                            | "procedure"
+                            | "trigger"
+                            | "role"
+                            | "login"
+                            | "or"
+                            | "index"
+                            | "column"
+                            | "alias"
+                            | "materialized"
+                    ),
+                    "exec" | "execute" => {
+                        after == "("
+                            || after.contains('_')
+                            || after.starts_with(['@', '\'', '"'])
+                            || after.starts_with("master")
+                            || after.starts_with("sp")
+                            || after.starts_with("xp")
+                    }
+                    "set" | "declare" | "print" => {
+                        after.starts_with('@') || tokens.get(at + 3).is_some_and(|token| token.text == "=")
+                    }
+                    "insert" => after == "into",
+                    "delete" => after == "from",
+                    "load" => after == "data" || after == "(",
+                    "if" | "while" | "begin" | "do" | "call" => {
+                        !after.is_empty()
+                            && tokens.iter().skip(at).any(|token| matches!(token.text.as_str(), "(" | ";" | "="))
+                    }
+                    _ => !after.is_empty(),
+                };
+                if stacked && shaped && !whole {
                     found(0.9, "Adds a statement of its own");
                 }
             }
@@ -431,11 +487,93 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
         let direct = after
             .is_some_and(|token| matches!(token.kind, Kind::Comment { line, .. } if line || all.len() == 2))
             && all.len() <= 3;
+        // `7" #2` is a size and a number.
+        let cut = all.last().is_some_and(|token| {
+            token.text.starts_with("--")
+                || token.text.starts_with("/*")
+                || token.text.trim_matches(['#', ' ']).is_empty()
+        });
         let closing = tokens.iter().skip(1).all(|token| matches!(token.text.as_str(), ")" | "(" | ";"));
         let lead = all.first().map_or(0, |token| token.range.end);
         let short = lead <= 32 && !all.first().is_some_and(|token| token.text.contains(' '));
-        if (direct || closing) && short {
+        if (direct || closing) && short && cut {
             found(0.85, "Closes a quote and cuts off the rest of the statement");
+        }
+    }
+    // `x' rlike 'y`: an operator between the value's own quote and one left open.
+    if broken == Break::Quote && !whole && matches!(last.kind, Kind::Text { open: true }) && tokens.len() >= 3 {
+        let mut at = 1;
+        let word = |at: usize| {
+            matches!(
+                text(at),
+                "rlike"
+                    | "regexp"
+                    | "like"
+                    | "xor"
+                    | "or"
+                    | "and"
+                    | "div"
+                    | "mod"
+                    | "is"
+                    | "in"
+                    | "between"
+                    | "sounds"
+                    | "collate"
+                    | "not"
+                    | "eqv"
+                    | "imp"
+            )
+        };
+        let mark = |at: usize| {
+            matches!(
+                text(at),
+                "<=>" | "||" | "&&" | "<>" | "!=" | "^" | "<<" | ">>" | "|" | "&" | "=" | "<" | ">" | "*" | "%"
+            )
+        };
+        // `A' rlike 'B`, but not `small "&" sign`.
+        let lead = first.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !first.text.is_empty();
+        let operator = lead && (word(at) || mark(at));
+        while word(at) || mark(at) || matches!(text(at), "(" | "!" | "~" | "-" | "+" | "@" | "binary") {
+            at += 1;
+        }
+        let letters = tokens.iter().any(|token| token.text.contains(|c: char| c.is_ascii_alphanumeric()));
+        let next = tokens.get(at).is_some_and(|token| value(token));
+        let shaped = next
+            && (tokens.len() == at + 1
+                || tokens.iter().skip(at).any(|token| {
+                    matches!(token.text.as_str(), "=" | "!=" | "or" | "and" | "||" | "&&" | "<" | ">" | "is")
+                }));
+        if operator && letters && shaped {
+            found(0.84, "Closes a quote and goes on with an operator");
+        }
+    }
+    // `(1 or 'a') --`: nothing but values, operators and functions, with the rest of the statement cut off.
+    if broken == Break::None && !whole && first.text == "(" && last_comment && tokens.len() >= 3 {
+        let values = tokens.iter().any(|token| value(token));
+        let known = tokens.iter().enumerate().all(|(at, token)| {
+            token.kind != Kind::Word
+                || value(token)
+                || text(at + 1) == "("
+                || matches!(
+                    token.text.as_str(),
+                    "or" | "and"
+                        | "xor"
+                        | "binary"
+                        | "select"
+                        | "in"
+                        | "not"
+                        | "like"
+                        | "is"
+                        | "null"
+                        | "div"
+                        | "mod"
+                        | "from"
+                        | "distinct"
+                        | "between"
+                )
+        });
+        if values && known {
+            found(0.84, "Closes a quote and cuts off the rest of the statement");
         }
     }
     // Code in a comment is there for getting past filters.
@@ -632,7 +770,7 @@ mod tests {
 
     fn best(text: &str, statement: bool) -> (f32, &'static str) {
         let mut report = Report::default();
-        inspect(text, statement, &mut report);
+        inspect(text, if statement { Part::Either } else { Part::Value }, &mut report);
         report
             .seen
             .iter()

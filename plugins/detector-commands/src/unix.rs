@@ -1047,10 +1047,7 @@ fn system(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
         }
         "systemctl" | "service" | "rc-service" | "initctl" | "launchctl" => {
             let verbs = run.operands().collect::<Vec<_>>();
-            if verbs
-                .iter()
-                .any(|verb| matches!(*verb, "poweroff" | "reboot" | "halt" | "kexec" | "emergency" | "rescue"))
-            {
+            if verbs.iter().any(|verb| matches!(*verb, "poweroff" | "reboot" | "halt" | "kexec")) {
                 report.add(DESTRUCTIVE, 0.85, "Stops the machine", place);
             }
             if verbs.iter().any(|verb| {
@@ -1301,7 +1298,8 @@ fn persistence(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
             let zero = run.args.windows(2).any(
                 |pair| matches!(pair, [flag, id] if matches!(flag.text.as_str(), "-u" | "--uid") && id.text == "0"),
             );
-            if zero || (mighty && run.flag("aGgo", &["groups", "append"])) || run.has("-admin") {
+            let root = run.args.windows(2).any(|pair| matches!(pair, [flag, id] if flag.text == "-g" && matches!(id.text.as_str(), "0" | "root" | "wheel")));
+            if zero || root || (mighty && run.flag("aGgo", &["groups", "append"])) || run.has("-admin") {
                 report.add(PERSISTENCE, 0.82, "Gives an account the rights of the administrator", place);
             } else if run.program != "usermod" {
                 report.add(PERSISTENCE, 0.45, "Creates an account", place);
@@ -1316,7 +1314,19 @@ fn persistence(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
         {
             report.add(PERSISTENCE, 0.85, "Gives a program rights of the administrator", place);
         }
-        "insmod" => report.add(PERSISTENCE, 0.7, "Loads a kernel module", place),
+        "insmod" | "kextload" | "modprobe" | "kldload" | "kmutil" if run.any(|word| word.contains('/')) => {
+            report.add(PERSISTENCE, 0.8, "Loads a kernel module", place);
+        }
+        "kickstart" if run.has("-activate") => {
+            report.add(PERSISTENCE, 0.85, "Opens the machine to be controlled from outside", place)
+        }
+        "defaults" if run.any(|word| matches!(word, "LoginHook" | "LogoutHook")) => {
+            report.add(PERSISTENCE, 0.85, "Makes a program start by itself", place)
+        }
+        "security" if run.has("add-trusted-cert") => {
+            report.add(PERSISTENCE, 0.82, "Makes the system trust another certificate", place)
+        }
+        "tcpdump" | "tshark" | "dumpcap" => report.add(CREDENTIALS, 0.45, "Records the network", place),
         "at" | "batch" if !run.flag("lrc", &[]) => report.add(PERSISTENCE, 0.4, "Schedules a job", place),
         "launchctl" if matches!(run.first(), "load" | "bootstrap" | "submit") => {
             report.add(PERSISTENCE, 0.5, "Starts a background service", place)
@@ -1453,6 +1463,7 @@ fn autostart(path: &str) -> Option<(f32, &'static str)> {
 /// How secret a file is.
 pub(crate) fn sensitive(word: &str) -> Option<(f32, &'static str)> {
     let path = word.trim_start_matches('@').trim_matches('"');
+    let path = path.strip_prefix("if=").unwrap_or(path);
     let path = path.split_once("=@").map_or(path, |pair| pair.1);
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
     if path.starts_with("s3://") || path.contains("://") && !path.starts_with("file://") {
