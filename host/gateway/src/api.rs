@@ -87,8 +87,9 @@ impl Api {
     /// The API over a gate. `mounts` are served under their prefixes.
     #[must_use]
     pub fn new(gate: Arc<Gate>, reload: Arc<dyn Reload>, mounts: Vec<Arc<dyn Mount>>, config: &ApiConfig) -> Self {
+        let (closing, closed) = watch::channel(false);
         Self {
-            inspect: InspectDoor::new(Arc::clone(&gate)),
+            inspect: InspectDoor::new(Arc::clone(&gate), closed),
             gate,
             reload,
             mounts,
@@ -98,7 +99,7 @@ impl Api {
             verifying: Arc::new(Semaphore::new(1)),
             reloading: Semaphore::new(1),
             started: Instant::now(),
-            closing: watch::Sender::new(false),
+            closing,
             draining: AtomicBool::new(false),
         }
     }

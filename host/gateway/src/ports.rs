@@ -11,6 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 mod ledger;
+mod pipeline;
 mod tenancy;
 
 pub use tenancy::Credentials;

@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 use portcullis_approvals::{Approval, State};
 use portcullis_ledger::Attachment;
 use portcullis_model::{Decision, Digest, Document, Door, EntryKind, Value};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::gate::{Gate, GateError, now_ms};
@@ -33,6 +34,8 @@ const SEARCH_STEPS: usize = 64;
 pub(crate) struct InspectDoor {
     gate: Arc<Gate>,
     repeats: Arc<Repeats>,
+    /// Becomes true when the server drains: answers are not held any longer then.
+    closing: watch::Receiver<bool>,
 }
 
 /// An answer and the id of its call.
@@ -43,8 +46,8 @@ pub(crate) struct Answered {
 }
 
 impl InspectDoor {
-    pub(crate) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, repeats: Arc::default() }
+    pub(crate) fn new(gate: Arc<Gate>, closing: watch::Receiver<bool>) -> Self {
+        Self { gate, repeats: Arc::default(), closing }
     }
 
     /// Answers `/v1/inspect`. With an error comes the id of the call, once one is known.
@@ -113,7 +116,11 @@ impl InspectDoor {
         let approvals = self.gate.approvals();
         let mut live = approvals.get(&approval.tenant, approval.id).unwrap_or_else(|| Arc::clone(approval));
         if live.state_at(now_ms()) == State::Pending && !question.wait.is_zero() {
-            let decided = approvals.wait(&approval.tenant, approval.id, question.wait, now_ms()).await;
+            let mut closing = self.closing.clone();
+            let decided = tokio::select! {
+                decided = approvals.wait(&approval.tenant, approval.id, question.wait, now_ms()) => decided,
+                _ = closing.wait_for(|closing| *closing) => None,
+            };
             live = decided.unwrap_or(live);
         }
         if live.state == State::Approved {

@@ -1,0 +1,454 @@
+//! A server on a real socket: real ledger, approvals and credentials; only the pipeline is a double.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use portcullis_approvals::{Approvals, Limits};
+use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::events::Events;
+use portcullis_gateway::gate::{Gate, Ports};
+use portcullis_gateway::http::{Drained, Server, ServerConfig};
+use portcullis_gateway::metrics::Metrics;
+use portcullis_gateway::ports::{
+    Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, PluginView, Reload,
+    ReloadError,
+};
+use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
+use portcullis_model::{
+    Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Plan, PluginRun,
+    Reason, Replacement, Role, Span,
+};
+use portcullis_tenancy::{AgentSpec, Directory, OperatorSpec, RateLimit, TenantSpec, token_digest};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// Finds words in the payload: `DENY`, `REVIEW`, and `SECRET`, which is redacted.
+pub struct WordJudge {
+    /// Calls judged.
+    pub judged: AtomicU64,
+    /// Slows every judgement down.
+    pub pause: Mutex<Duration>,
+    /// Tenants by mode; others have no pipeline.
+    modes: HashMap<&'static str, Mode>,
+}
+
+impl Judge for WordJudge {
+    fn judge(&self, call: &Call) -> Option<Judgement> {
+        let mode = *self.modes.get(&*call.tenant)?;
+        self.judged.fetch_add(1, Ordering::SeqCst);
+        let pause = *self.pause.lock().unwrap();
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+        let raw = call.payload.raw();
+        let words = [("DENY", Decision::Deny), ("REVIEW", Decision::Review), ("SECRET", Decision::Redact)];
+        let decision = words.iter().find(|(word, _)| raw.contains(word)).map_or(Decision::Allow, |(_, d)| *d);
+        let mut replacements = Vec::new();
+        let mut findings = Vec::new();
+        for text in call.payload.texts().iter() {
+            for (at, word) in text.value.match_indices("SECRET") {
+                let (start, end) = (at as u32, (at + word.len()) as u32);
+                let span = Span { pointer: text.pointer.clone(), start, end };
+                findings.push(AttributedFinding {
+                    plugin: "words".into(),
+                    finding: Finding {
+                        category: "secret.test".into(),
+                        score: 0.98,
+                        message: "a secret".into(),
+                        spans: vec![span.clone()],
+                    },
+                });
+                replacements.push(Replacement { span, value: "[redacted:secret.test]".into() });
+            }
+        }
+        let reason = Reason { code: "word".into(), message: "a word was found".into(), plugin: "words".into() };
+        let plan = Plan {
+            approvers: vec![Approver::Role("approver".into())],
+            quorum: 1,
+            deadline_seconds: 900,
+            channels: Vec::new(),
+            escalation: Vec::new(),
+            summary: "a call with the word REVIEW".into(),
+            may_modify: false,
+        };
+        Some(Judgement {
+            decision,
+            reasons: if decision == Decision::Allow { Vec::new() } else { vec![reason] },
+            findings,
+            replacement: (decision == Decision::Redact).then(|| Arc::new(call.payload.replace(&replacements).unwrap())),
+            plugins: vec![PluginRun {
+                name: "words".into(),
+                role: Role::Detector,
+                digest: Digest::of(b"words"),
+                fuel: 1234,
+                micros: 7,
+                memory: 65_536,
+                fault: None,
+            }],
+            plan: (decision == Decision::Review).then_some(plan),
+            generation: Digest::of(b"generation"),
+            mode,
+        })
+    }
+
+    fn mode(&self, tenant: &str) -> Option<Mode> {
+        self.modes.get(tenant).copied()
+    }
+
+    fn generations(&self, tenant: Option<&str>) -> Vec<GenerationView> {
+        let mut names: Vec<_> = self.modes.iter().filter(|(name, _)| tenant.is_none_or(|t| t == **name)).collect();
+        names.sort_by_key(|(name, _)| **name);
+        names.into_iter().map(|(name, mode)| view(name, *mode)).collect()
+    }
+}
+
+pub fn view(tenant: &str, mode: Mode) -> GenerationView {
+    let plugin = PluginView {
+        name: "words".into(),
+        role: Role::Detector,
+        digest: Digest::of(b"words"),
+        tier: "sealed".into(),
+        prepared: "snapshot".into(),
+        on_failure: "closed".into(),
+        calls: 3,
+        faults: 1,
+        last_fault: Some("plugin_trap".into()),
+    };
+    GenerationView { tenant: tenant.into(), generation: Digest::of(b"generation"), mode, plugins: vec![plugin] }
+}
+
+/// The real ledger and a switch that makes its disk fail.
+pub struct Breakable {
+    pub ledger: Ledger,
+    pub broken: AtomicBool,
+}
+
+impl Breakable {
+    fn check(&self) -> Result<(), JournalError> {
+        let broken = self.broken.load(Ordering::SeqCst);
+        if broken { Err(JournalError::Unavailable("no space left on device".into())) } else { Ok(()) }
+    }
+}
+
+impl Journal for Breakable {
+    fn append(&self, draft: Draft, attach: Vec<Attachment>) -> BoxFuture<'_, Result<EntryRef, JournalError>> {
+        Box::pin(async move {
+            self.check()?;
+            Journal::append(&self.ledger, draft, attach).await
+        })
+    }
+
+    fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError> {
+        Journal::kept(&self.ledger, tenant, id)
+    }
+
+    fn head(&self, tenant: &str) -> Option<EntryRef> {
+        Journal::head(&self.ledger, tenant)
+    }
+
+    fn entries(&self, tenant: &str, from: u64, limit: usize) -> Result<Vec<StoredEntry>, JournalError> {
+        Journal::entries(&self.ledger, tenant, from, limit)
+    }
+
+    fn verify(&self, tenant: &str) -> Result<Report, JournalError> {
+        Journal::verify(&self.ledger, tenant)
+    }
+
+    fn health(&self) -> JournalHealth {
+        let problem = self.check().err().map(|error| error.to_string());
+        JournalHealth { writable: problem.is_none(), problem, queued: 0 }
+    }
+}
+
+/// Answers a reload with what a test wants.
+#[derive(Default)]
+pub struct Reloads(pub Mutex<Option<ReloadError>>);
+
+impl Reload for Reloads {
+    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
+        let answer = match &*self.0.lock().unwrap() {
+            Some(error) => Err(error.clone()),
+            None => Ok(vec![view("acme", Mode::Enforce), view("other", Mode::Enforce)]),
+        };
+        Box::pin(async { answer })
+    }
+}
+
+pub const AGENT: &str = "agent-token";
+pub const SECOND: &str = "second-agent-token";
+pub const MUTE: &str = "mute-agent-token";
+pub const SLOW: &str = "slow-agent-token";
+pub const HALTED: &str = "halted-agent-token";
+pub const OPERATOR: &str = "operator-token";
+pub const VIEWER: &str = "viewer-token";
+pub const OTHER: &str = "other-tenant-agent-token";
+pub const OTHER_OPERATOR: &str = "other-tenant-operator-token";
+pub const WATCHED: &str = "observed-tenant-agent-token";
+pub const BARE: &str = "agent-of-a-tenant-without-pipeline";
+
+fn directory() -> Directory {
+    let agent = |name: &str, token: &str| AgentSpec {
+        name: name.into(),
+        token_sha256: vec![token_digest(token)],
+        persona: None,
+        may_explain: true,
+        halted: false,
+        rate: None,
+    };
+    let operator = |name: &str, token: &str, roles: &[&str]| OperatorSpec {
+        name: name.into(),
+        token_sha256: vec![token_digest(token)],
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    };
+    let tenant = |name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>| TenantSpec {
+        name: name.into(),
+        rate: None,
+        agents,
+        operators,
+    };
+    let acme = vec![
+        agent("bot", AGENT),
+        agent("bot2", SECOND),
+        AgentSpec { may_explain: false, ..agent("mute", MUTE) },
+        AgentSpec { rate: Some(RateLimit { per_second: 0.01, burst: 1 }), ..agent("slow", SLOW) },
+        AgentSpec { halted: true, ..agent("halted", HALTED) },
+    ];
+    let operators = vec![operator("olga", OPERATOR, &["approver", "admin"]), operator("vera", VIEWER, &["viewer"])];
+    let tenants = [
+        tenant("acme", acme, operators),
+        tenant("other", vec![agent("bot", OTHER)], vec![operator("otto", OTHER_OPERATOR, &["approver"])]),
+        tenant("watched", vec![agent("bot", WATCHED)], Vec::new()),
+        tenant("bare", vec![agent("bot", BARE)], Vec::new()),
+    ];
+    Directory::new(&tenants, None).unwrap()
+}
+
+/// What a test wants to be different.
+pub struct Setup {
+    pub server: ServerConfig,
+    pub body_timeout: Duration,
+    pub open: bool,
+    pub heavy: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let server = ServerConfig {
+            connections: 64,
+            read_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(5),
+            drain: Duration::from_secs(5),
+        };
+        Self { server, body_timeout: Duration::from_secs(5), open: false, heavy: 4 }
+    }
+}
+
+/// A running server.
+pub struct Bench {
+    pub address: SocketAddr,
+    pub journal: Arc<Breakable>,
+    pub approvals: Approvals,
+    pub judge: Arc<WordJudge>,
+    pub reloads: Arc<Reloads>,
+    pub gate: Arc<Gate>,
+    folder: Arc<TempDir>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Drained>,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        Self::on(Arc::new(TempDir::new().unwrap()), setup).await
+    }
+
+    async fn on(folder: Arc<TempDir>, setup: Setup) -> Self {
+        let ledger = Ledger::open(LedgerConfig::new(folder.path())).unwrap();
+        let (approvals, errors) = Approvals::load(Limits::default(), ledger.records(b"approval/").unwrap());
+        assert!(errors.is_empty(), "{errors:?}");
+        let journal = Arc::new(Breakable { ledger, broken: AtomicBool::new(false) });
+        let modes = HashMap::from([
+            ("acme", Mode::Enforce),
+            ("other", Mode::Enforce),
+            ("default", Mode::Enforce),
+            ("watched", Mode::Observe),
+        ]);
+        let judge = Arc::new(WordJudge { judged: AtomicU64::new(0), pause: Mutex::default(), modes });
+        let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
+        let ports = Ports {
+            judge: Arc::clone(&judge) as Arc<dyn Judge>,
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            identity: Arc::new(Credentials::new(directory)) as Arc<dyn Identity>,
+            approvals: approvals.clone(),
+        };
+        let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), setup.heavy));
+        let reloads = Arc::new(Reloads::default());
+        let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
+        let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, Vec::new(), &config));
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), setup.server, api).unwrap();
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server.run(async {
+            if stopped.await.is_err() {
+                pending::<()>().await;
+            }
+        }));
+        Self { address, journal, approvals, judge, reloads, gate, folder, stop: Some(stop), serving }
+    }
+
+    /// Begins to drain.
+    pub fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    pub async fn stopped(self) -> Drained {
+        self.serving.await.unwrap()
+    }
+
+    /// The same data folder in a new server.
+    pub async fn restarted(mut self) -> Self {
+        self.stop();
+        let Self { serving, journal, folder, gate, .. } = self;
+        serving.await.unwrap();
+        drop(gate);
+        let journal = Arc::into_inner(journal).expect("nobody uses the ledger any more");
+        journal.ledger.close().await;
+        Self::on(folder, Setup::default()).await
+    }
+
+    pub async fn client(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// One request on a connection of its own.
+    pub async fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+        self.client().await.ask(method, path, token, body.as_bytes()).await
+    }
+
+    pub async fn inspect(&self, token: &str, body: &str) -> Answer {
+        self.ask("POST", "/v1/inspect", token, body).await
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask("GET", path, token, "").await
+    }
+
+    /// Bytes as they are, then everything that comes back until the server closes.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        let _ = read.expect("the server must not hang");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    pub fn entries(&self, tenant: &str) -> Vec<StoredEntry> {
+        self.journal.ledger.entries(tenant, 0, 10_000).unwrap()
+    }
+
+    pub fn count(&self, tenant: &str, kind: EntryKind) -> usize {
+        self.entries(tenant).iter().filter(|row| row.entry.kind == kind).count()
+    }
+}
+
+/// A connection.
+pub struct Client(pub TcpStream);
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn message(&self) -> String {
+        self.json()["error"]["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Every answer has these, whatever went wrong.
+    pub fn check_head(&self) -> &Self {
+        assert!(Uuid::parse_str(&self.headers["x-portcullis-id"]).is_ok(), "{self:?}");
+        assert!(["enforce", "observe"].contains(&self.headers["x-portcullis-mode"].as_str()), "{self:?}");
+        if self.status >= 400 {
+            let json = self.json();
+            assert!(self.text.len() < 4096, "{self:?}");
+            assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["error", "id"], "{self:?}");
+            let error = json["error"].as_object().unwrap();
+            assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message", "hint"], "{self:?}");
+        }
+        self
+    }
+}
+
+pub fn request(method: &str, path: &str, token: &str, body: &[u8]) -> Vec<u8> {
+    let credential = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+    let kind = if method == "POST" { "content-type: application/json\r\n" } else { "" };
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{credential}{kind}content-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+impl Client {
+    pub async fn ask(&mut self, method: &str, path: &str, token: &str, body: &[u8]) -> Answer {
+        self.0.write_all(&request(method, path, token, body)).await.unwrap();
+        self.answer().await
+    }
+
+    pub async fn answer(&mut self) -> Answer {
+        let answer = tokio::time::timeout(Duration::from_secs(20), self.read_answer()).await;
+        answer.expect("the server must not hang").expect("an answer")
+    }
+
+    /// `None` if the connection ended before a whole answer.
+    pub async fn read_answer(&mut self) -> Option<Answer> {
+        let mut bytes = Vec::new();
+        let head_end = loop {
+            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at;
+            }
+            if self.0.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: HashMap<_, _> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut body = bytes.split_off(head_end + 4);
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        while body.len() < length {
+            if self.0.read_buf(&mut body).await.ok()? == 0 {
+                return None;
+            }
+        }
+        Some(Answer { status, headers, text: String::from_utf8(body).unwrap() })
+    }
+}
