@@ -219,7 +219,7 @@ fn address(host: &str, request: bool, range: &Range<usize>, options: &Options, r
     // `metadata` alone is a plain word elsewhere.
     if METADATA_HOSTS.contains(&name.as_str())
         && (request || name.contains('.'))
-        && !(name == "metadata" && !range_is_url(range, host))
+        && (name != "metadata" || range_is_url(range, host))
     {
         report.add(METADATA, 0.95 * weak, "Asks the metadata service of a cloud", range);
         return;

@@ -98,9 +98,7 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token> {
                 at += 1;
                 let mut open = true;
                 while at < bytes.len() {
-                    if get(at) == b'\\' {
-                        at += 2;
-                    } else if get(at) == byte && get(at + 1) == byte {
+                    if get(at) == b'\\' || (get(at) == byte && get(at + 1) == byte) {
                         at += 2;
                     } else if get(at) == byte {
                         at += 1;
