@@ -73,8 +73,7 @@ impl<'a> Findings<'a> {
             return Self(Vec::new());
         }
         let texts = call.payload.texts();
-        let index: HashMap<&str, u32> =
-            texts.iter().map(|text| text.pointer.as_str()).zip(0..).collect();
+        let index: HashMap<&str, u32> = texts.iter().map(|text| text.pointer.as_str()).zip(0..).collect();
         let spans = |finding: &model::AttributedFinding| {
             let span = |span: &model::Span| {
                 let text = *index.get(span.pointer.as_str())?;

@@ -47,7 +47,10 @@ impl payload::Host for CallState {
     fn texts(&mut self) -> wasmtime::Result<Vec<payload::Text>> {
         self.enter()?;
         let texts = self.subject("the payload")?.payload.texts();
-        Ok(texts.iter().map(|text| payload::Text { pointer: text.pointer.clone(), value: text.value.clone() }).collect())
+        Ok(texts
+            .iter()
+            .map(|text| payload::Text { pointer: text.pointer.clone(), value: text.value.clone() })
+            .collect())
     }
 
     fn names(&mut self) -> wasmtime::Result<Vec<String>> {

@@ -7,10 +7,10 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Instance, Linker};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
+use crate::LoadError;
 use crate::call::{CallState, Shared, Stop, at_once};
 use crate::engine::Inner;
 use crate::plugin::fault_of;
-use crate::LoadError;
 
 /// Name and type of the export, the same in all three worlds.
 pub(crate) const EXPORT: &str = "configure";

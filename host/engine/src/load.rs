@@ -81,9 +81,7 @@ impl Engine {
         let configure = export::<configure::Params<'_>, configure::Answer>(&pre, configure::EXPORT)?;
         let export = match package.role {
             Role::Detector => export::<(Call<'_>,), (Result<Vec<Finding>, String>,)>(&pre, "inspect")?,
-            Role::Rule => {
-                export::<(Call<'_>, &[AttributedFinding<'_>]), (Result<Verdict, String>,)>(&pre, "decide")?
-            }
+            Role::Rule => export::<(Call<'_>, &[AttributedFinding<'_>]), (Result<Verdict, String>,)>(&pre, "decide")?,
             Role::Router => {
                 type Params<'a> = (Call<'a>, &'a [AttributedFinding<'a>], &'a [Reason<'a>]);
                 export::<Params<'_>, (Result<Plan, String>,)>(&pre, "route")?
@@ -93,8 +91,17 @@ impl Engine {
             Prepared::Snapshot => None,
             Prepared::Warm { .. } => Some((configure, source.config.into())),
         };
-        let plugin =
-            Plugin::assemble(self.clone(), shared, package.digest, package.role, package.tier, prepared, pre, export, configure);
+        let plugin = Plugin::assemble(
+            self.clone(),
+            shared,
+            package.digest,
+            package.role,
+            package.tier,
+            prepared,
+            pre,
+            export,
+            configure,
+        );
         plugin.try_start().map_err(LoadError::Start)?;
         Ok(plugin)
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use portcullis_model::{Digest, Role};
 use serde::Serialize;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 use crate::Grants;
 
@@ -203,7 +203,8 @@ impl<'a> Package<'a> {
 
     /// Every import must be free or granted, and every grant must be one that this build offers.
     pub(crate) fn check_imports(&self, grants: &Grants) -> Result<(), PackageError> {
-        let wanted = [("judge", grants.judge), ("http", !grants.http.is_empty()), ("secrets", !grants.secrets.is_empty())];
+        let wanted =
+            [("judge", grants.judge), ("http", !grants.http.is_empty()), ("secrets", !grants.secrets.is_empty())];
         if let Some((grant, _)) = wanted.into_iter().find(|(_, granted)| *granted) {
             return Err(PackageError::NotAvailable { grant });
         }
@@ -299,7 +300,8 @@ impl Outline {
         fn malformed(error: wasmparser::BinaryReaderError) -> PackageError {
             PackageError::Malformed(error.to_string())
         }
-        let mut outline = Self { encoding: Encoding::Module, stamps: Vec::new(), imports: Vec::new(), exports: Vec::new() };
+        let mut outline =
+            Self { encoding: Encoding::Module, stamps: Vec::new(), imports: Vec::new(), exports: Vec::new() };
         let mut depth = 0_usize;
         let mut ended = false;
         for payload in Parser::new(0).parse_all(bytes) {
@@ -319,7 +321,11 @@ impl Outline {
                 }
                 Payload::ComponentImportSection(reader) if depth == 1 => {
                     for import in reader {
-                        outline.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                        let import = import.map_err(malformed)?;
+                        // Worlds that `use` a type import it under its bare name; there is nothing to grant.
+                        if !matches!(import.ty, wasmparser::ComponentTypeRef::Type(_)) {
+                            outline.imports.push(import.name.name.to_owned());
+                        }
                     }
                 }
                 Payload::ComponentExportSection(reader) if depth == 1 => {

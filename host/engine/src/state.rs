@@ -23,7 +23,14 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     /// No room, a key that is too long or holds a value.
-    fn increment(&self, scope: Scope<'_>, key: &str, by: u64, window_seconds: u32, now_ms: u64) -> Result<u64, StoreError>;
+    fn increment(
+        &self,
+        scope: Scope<'_>,
+        key: &str,
+        by: u64,
+        window_seconds: u32,
+        now_ms: u64,
+    ) -> Result<u64, StoreError>;
 
     /// The value under a key, or none.
     ///
@@ -84,7 +91,9 @@ impl Slot {
     fn expired(&self, now: u64) -> bool {
         match self {
             Self::Counter { window: 0, .. } | Self::Value { expires: 0, .. } => false,
-            Self::Counter { window, steps } => steps.back().is_none_or(|(start, _)| start.saturating_add(*window) <= now),
+            Self::Counter { window, steps } => {
+                steps.back().is_none_or(|(start, _)| start.saturating_add(*window) <= now)
+            }
             Self::Value { expires, .. } => *expires <= now,
         }
     }
@@ -170,7 +179,14 @@ impl MemoryState {
 }
 
 impl StateStore for MemoryState {
-    fn increment(&self, scope: Scope<'_>, key: &str, by: u64, window_seconds: u32, now_ms: u64) -> Result<u64, StoreError> {
+    fn increment(
+        &self,
+        scope: Scope<'_>,
+        key: &str,
+        by: u64,
+        window_seconds: u32,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
         let wanted = u64::from(window_seconds) * 1000;
         self.with(scope, key, |keys| {
             keys.reserve(key, 0, now_ms)?;

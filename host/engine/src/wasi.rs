@@ -39,7 +39,9 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     })?;
     poll.func_wrap(
         "[method]pollable.block",
-        |mut state: StoreContextMut<'_, CallState>, (_pollable,): (Resource<DynPollable>,)| Ok(state.data_mut().enter()?),
+        |mut state: StoreContextMut<'_, CallState>, (_pollable,): (Resource<DynPollable>,)| {
+            Ok(state.data_mut().enter()?)
+        },
     )?;
     poll.func_wrap(
         "[method]pollable.ready",

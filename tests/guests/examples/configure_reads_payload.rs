@@ -1,0 +1,16 @@
+//! Looks for a call while it is configured.
+test_guests::world!("detector");
+
+struct Plugin;
+
+impl Guest for Plugin {
+    fn configure(_config: String) -> Result<(), String> {
+        Err(portcullis::plugin::payload::raw())
+    }
+
+    fn inspect(_call: Call) -> Result<Vec<Finding>, String> {
+        Ok(Vec::new())
+    }
+}
+
+export!(Plugin);
