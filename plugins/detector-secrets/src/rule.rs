@@ -19,6 +19,8 @@ pub(crate) enum Check {
     UserPassword,
     /// The first part is the base64 of a number.
     Discord,
+    /// Base64 of a JSON Web Token.
+    WebToken,
 }
 
 /// One built-in format.

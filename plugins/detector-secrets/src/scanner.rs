@@ -480,6 +480,10 @@ fn score(rule: &Compiled, whole: &[u8], secret: &[u8]) -> Option<f32> {
             checksum::base64(secret).is_some_and(|decoded| checksum::user_password(&decoded)).then_some(rule.score)
         }
         Check::Discord => checksum::discord(whole).then_some(rule.score),
+        Check::WebToken => {
+            let token = checksum::base64(secret).and_then(|token| structure::web_token(&token, 0));
+            token.is_some().then_some(rule.score)
+        }
     }
 }
 

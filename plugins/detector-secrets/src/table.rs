@@ -7,7 +7,7 @@ use crate::rule::{Check, Rule, form, near};
 pub(crate) static RULES: &[Rule] = &[
     // Code hosting.
     form("github_token", "GitHub", "GitHub token", &["gh{[pousr]:1}_{alnum:36-251}"]).check(Check::Crc62),
-    form("github_fine_grained_token", "GitHub", "GitHub fine-grained token", &["github_pat_{alnum:22}_{alnum:59}"]),
+    form("github_fine_grained_token", "GitHub", "GitHub fine-grained token", &["github_pat_{[A-Za-z0-9_]:60-240}"]),
     form("gitlab_personal_token", "GitLab", "GitLab personal access token", &["glpat-{token:20-320}"]),
     form("gitlab_deploy_token", "GitLab", "GitLab deploy token", &["gldt-{url:20-320}"]),
     form(
@@ -29,7 +29,7 @@ pub(crate) static RULES: &[Rule] = &[
         &["glcbt-{xdigit:1-5}_{url:20-320}", "glcbt-{alnum:1-5}_{url:20}"],
     ),
     form("gitlab_feature_flag_token", "GitLab", "GitLab feature flag token", &["glffct-{url:20-320}"]),
-    form("gitlab_session", "GitLab", "GitLab session cookie", &["_gitlab_session=({hex:32})"]),
+    form("gitlab_session", "GitLab", "GitLab session cookie", &["_gitlab_session=({lower:32})"]),
     form("bitbucket_app_password", "Bitbucket", "Bitbucket app password", &["ATBB{alnum:32}"]),
     near(
         "bitbucket_client_secret",
@@ -83,7 +83,7 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     near("codacy_token", "Codacy", "Codacy token", &["codacy"], &["{alnum:20}", "{hex:32}"]),
     near("bitrise_token", "Bitrise", "Bitrise token", &["bitrise"], &["{url:86}", "{alnum:22}"]),
-    form("sonar_token", "SonarQube", "SonarQube token", &["sq{[upa]:1}_{hex:40}"]),
+    form("sonar_token", "SonarQube", "SonarQube token", &["sq{[upa]:1}_{[a-z0-9_-]:40}"]),
     near("sonar_legacy_token", "SonarQube", "SonarQube token", &["sonar"], &["{lower:40}"]),
     near("snyk_token", "Snyk", "Snyk API token", &["snyk"], &["{uuid}"]),
     form(
@@ -111,7 +111,7 @@ pub(crate) static RULES: &[Rule] = &[
     near("sidekiq_secret", "Sidekiq", "Sidekiq licence credential", &["contribsys__com"], &["{xdigit:8}:{xdigit:8}"]),
     form("scalingo_token", "Scalingo", "Scalingo API token", &["tk-us-{url:48}"]),
     // Infrastructure as code and secret stores.
-    form("terraform_token", "Terraform Cloud", "Terraform Cloud token", &["{alnum:14}.atlasv1.{url:60-80}"]),
+    form("terraform_token", "Terraform Cloud", "Terraform Cloud token", &["{alnum:14}.atlasv1.{[A-Za-z0-9_=-]:60-80}"]),
     form(
         "vault_token",
         "HashiCorp Vault",
@@ -448,9 +448,9 @@ pub(crate) static RULES: &[Rule] = &[
         "planetscale_token",
         "PlanetScale",
         "PlanetScale token",
-        &["pscale_tkn_{token:32-64}", "pscale_oauth_{token:32-64}"],
+        &["pscale_tkn_{[A-Za-z0-9_=.-]:32-64}", "pscale_oauth_{[A-Za-z0-9_=.-]:32-64}"],
     ),
-    form("planetscale_password", "PlanetScale", "PlanetScale password", &["pscale_pw_{token:32-64}"]),
+    form("planetscale_password", "PlanetScale", "PlanetScale password", &["pscale_pw_{[A-Za-z0-9_=.-]:32-64}"]),
     form("neon_key", "Neon", "Neon API key", &["napi_{lower:50-70}", "npg_{alnum:10-32}"]).check(Check::Mixed),
     near("upstash_token", "Upstash", "Upstash REST token", &["upstash"], &["A{b64:40-120}{pad}"]).check(Check::Mixed),
     form("aiven_password", "Aiven", "Aiven service password", &["AVNS_{url:15-40}"]),
@@ -590,13 +590,13 @@ pub(crate) static RULES: &[Rule] = &[
         "slack_bot_token",
         "Slack",
         "Slack bot token",
-        &["xoxb-{digit:8-14}-{digit:8-14}-{alnum:18-40}", "xoxb-{digit:8-14}-{alnum:18-40}"],
+        &["xoxb-{digit:8-14}-{digit:8-14}-{alnum:10-64}", "xoxb-{digit:8-14}-{alnum:18-40}"],
     ),
     form(
         "slack_user_token",
         "Slack",
         "Slack user token",
-        &["xox{[pe]:1}-{digit:8-14}-{digit:8-14}-{digit:8-14}-{alnum:24-40}"],
+        &["xox{[pe]:1}-{digit:8-14}-{digit:8-14}-{digit:8-14}-{url:24-40}"],
     ),
     form(
         "slack_legacy_token",
@@ -619,7 +619,7 @@ pub(crate) static RULES: &[Rule] = &[
         "slack_app_token",
         "Slack",
         "Slack app-level token",
-        &["xapp-{digit:1}-{upper:8-16}-{digit:8-16}-{lower:32-80}"],
+        &["xapp-{digit:1}-{upper:6-20}-{digit:6-16}-{lower:20-80}"],
     ),
     form(
         "slack_config_token",
@@ -681,9 +681,9 @@ pub(crate) static RULES: &[Rule] = &[
         &["{digit:10}:AA{url:33}", "{digit:9}:AA{url:33}", "{digit:8}:AA{url:33}"],
     ),
     near("telegram_token", "Telegram", "Telegram bot token", &["telegr"], &["{digit:5-16}:A{url:34}"]),
-    form("twilio_api_key", "Twilio", "Twilio API key", &["SK{hex:32}"]),
+    form("twilio_api_key", "Twilio", "Twilio API key", &["SK{xdigit:32}"]),
     near("twilio_auth_token", "Twilio", "Twilio auth token", &["twilio"], &["{hex:32}"]),
-    form("sendgrid_key", "SendGrid", "SendGrid API key", &["SG.{url:22}.{url:43}", "SG.{token:66}"]),
+    form("sendgrid_key", "SendGrid", "SendGrid API key", &["SG.{url:22}.{url:43}", "SG.{[A-Za-z0-9_=.-]:66}"]),
     form("mailgun_key", "Mailgun", "Mailgun API key", &["key-{hex:32}", "pubkey-{hex:32}"]),
     near(
         "mailgun_signing_key",
@@ -741,16 +741,17 @@ pub(crate) static RULES: &[Rule] = &[
         "Stripe",
         "Stripe secret key",
         &[
-            "sk_live_{alnum:16-250}",
-            "rk_live_{alnum:16-250}",
-            "sk_test_{alnum:16-250}",
-            "rk_test_{alnum:16-250}",
-            "sk_prod_{alnum:16-250}",
-            "rk_prod_{alnum:16-250}",
+            "sk_live_{alnum:10-250}",
+            "rk_live_{alnum:10-250}",
+            "sk_test_{alnum:10-250}",
+            "rk_test_{alnum:10-250}",
+            "sk_prod_{alnum:10-250}",
+            "rk_prod_{alnum:10-250}",
         ],
     ),
     form("stripe_webhook_secret", "Stripe", "Stripe webhook secret", &["whsec_{[A-Za-z0-9+/=]:32-64}"]),
     form("square_token", "Square", "Square token", &["sq0atp-{url:22-60}", "sq0csp-{url:43}", "EAAA{url:60}"]),
+    near("square_legacy_token", "Square", "Square token", &["square"], &["EAAA{url:22-60}"]),
     form(
         "paypal_token",
         "PayPal",
@@ -816,7 +817,12 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     near("etsy_key", "Etsy", "Etsy key", &["etsy"], &["{lower:24}"]),
     near("bigcommerce_token", "BigCommerce", "BigCommerce token", &["bigcommerce"], &["{lower:31}", "{hex:64}"]),
-    form("duffel_token", "Duffel", "Duffel token", &["duffel_test_{url:43}", "duffel_live_{url:43}"]),
+    form(
+        "duffel_token",
+        "Duffel",
+        "Duffel token",
+        &["duffel_test_{[A-Za-z0-9_=-]:43}", "duffel_live_{[A-Za-z0-9_=-]:43}"],
+    ),
     near("coinbase_key", "Coinbase", "Coinbase key", &["coinbase"], &["{url:64}", "{alnum:32}"]),
     near("kraken_key", "Kraken", "Kraken key", &["kraken"], &["{[A-Za-z0-9/=_+-]:80-90}", "{b64:56}"]),
     near("kucoin_key", "KuCoin", "KuCoin key", &["kucoin"], &["{hex:24}", "{uuid}"]),
@@ -941,7 +947,7 @@ pub(crate) static RULES: &[Rule] = &[
     near("checkly_key", "Checkly", "Checkly key", &["checkly"], &["cu_{hex:32}"]),
     near("thousandeyes_token", "ThousandEyes", "ThousandEyes token", &["thousandeyes"], &["{uuid}"]),
     // Identity and networks.
-    near("okta_token", "Okta", "Okta API token", &["okta", "ssws"], &["00{url:40}"]),
+    near("okta_token", "Okta", "Okta API token", &["okta", "ssws"], &["00{[A-Za-z0-9_=-]:40}"]),
     near("auth0_secret", "Auth0", "Auth0 client secret", &["auth0"], &["{url:64}", "{url:43}"]),
     form(
         "stytch_secret",
@@ -1085,7 +1091,7 @@ pub(crate) static RULES: &[Rule] = &[
     near("adobe_client_id", "Adobe", "Adobe client id", &["adobe"], &["{hex:32}"]),
     form("adobe_secret", "Adobe", "Adobe client secret", &["p8e-{alnum:32}", "p8{[a-z]:1}-{url:32}"])
         .check(Check::Mixed),
-    form("frameio_token", "Frame.io", "Frame.io token", &["fio-u-{url:64}"]),
+    form("frameio_token", "Frame.io", "Frame.io token", &["fio-u-{[A-Za-z0-9_=-]:64}"]),
     form(
         "settlemint_token",
         "SettleMint",
@@ -1179,6 +1185,8 @@ pub(crate) static RULES: &[Rule] = &[
     near("steam_key", "Steam", "Steam web API key", &["steam"], &["{xdigit:32}"]),
     form("roblox_cookie", "Roblox", "Roblox session cookie", &["_|WARNING:-DO-NOT-SHARE-THIS.{any:100-1200}"]),
     // Formats that belong to nobody.
+    form("jwt_base64", "JSON Web Token", "JSON Web Token in base64", &["ZXlK{[A-Za-z0-9+/_-]:60-8000}{pad}"])
+        .check(Check::WebToken),
     form(
         "password_hash",
         "password hash",

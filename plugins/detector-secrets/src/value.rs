@@ -47,14 +47,14 @@ pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>) -> Option<Value> {
     }
     at = skip_scheme(bytes, at);
     let rest = bytes.get(at..)?;
-    let ends = |byte: &u8| match quote {
-        Some(quote) => *byte == quote || matches!(byte, b'\n' | b'\r'),
-        None => {
-            byte.is_ascii_whitespace()
-                || matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b')' | b'&' | b'|')
-        }
-    };
-    let mut length = rest.iter().take(MAX_VALUE + 1).position(ends).unwrap_or_else(|| rest.len().min(MAX_VALUE + 1));
+    let rest = rest.get(..rest.len().min(MAX_VALUE + 1))?;
+    // A quote that is not closed on its line is no quote.
+    let closed = quote.and_then(|quote| {
+        let end = rest.iter().position(|byte| *byte == quote || matches!(byte, b'\n' | b'\r'))?;
+        (rest.get(end) == Some(&quote)).then_some(end)
+    });
+    let quote = quote.filter(|_| closed.is_some());
+    let mut length = closed.unwrap_or_else(|| rest.iter().position(|byte| ends_bare(*byte)).unwrap_or(rest.len()));
     if length > MAX_VALUE {
         return None;
     }
@@ -66,6 +66,11 @@ pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>) -> Option<Value> {
     // After `--password` an option may follow instead of a value.
     let option = quote.is_none() && rest.first() == Some(&b'-');
     (length > 0 && !option).then(|| Value { range: at..at + length, quoted: quote.is_some() })
+}
+
+/// Whether a value without quotes ends here.
+fn ends_bare(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || b"\"'`,;<>)&|".contains(&byte)
 }
 
 /// Steps over `Bearer ` and its like.
@@ -87,6 +92,8 @@ fn sign(bytes: &[u8], keyword: &Range<usize>) -> Option<usize> {
             b':' => return (!bytes.get(at + 1..)?.starts_with(b"//")).then_some(at + 1),
             b'>' if quoted || blanks == 0 || bytes.get(at.wrapping_sub(1)) == Some(&b'-') => return Some(at + 1),
             b',' if quoted => return Some(at + 1),
+            b'|' if bytes.get(at + 1) == Some(&b'|') => return Some(at + 2),
+            b'?' if bytes.get(at + 1) == Some(&b'=') => return Some(at + 2),
             b' ' | b'\t' if option => return Some(at + 1),
             b' ' | b'\t' => {
                 blanks += 1;
@@ -138,6 +145,9 @@ mod tests {
             r#"{"password":"v4lue"}"#,
             r#"{\"password\": \"v4lue\"}"#,
             "password => 'v4lue',",
+            "password: 'v4lue and more",
+            "password ?= v4lue",
+            "password || 'v4lue'",
             "<password>v4lue</password>",
             "set(\"password\", \"v4lue\")",
             "--password v4lue",
