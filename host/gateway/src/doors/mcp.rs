@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::gate::Gate;
 use crate::http::{Mount, Reply};
@@ -37,6 +37,10 @@ pub use wrap::{WrapError, Wrapping, wrap};
 
 /// Where all paths of this door begin.
 const PREFIX: &str = "/mcp";
+/// How long calls in flight may take when the server drains, how often that is looked at, and then the closing itself.
+const DRAIN_CALLS: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const DRAIN_CLOSE: Duration = Duration::from_secs(5);
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -122,6 +126,8 @@ struct Inner {
     client: HttpClient,
     sessions: Sessions,
     counters: Arc<Counters>,
+    /// Set when the door closes.
+    closing: watch::Sender<bool>,
     places: Arc<Semaphore>,
     children: Arc<Semaphore>,
     /// HTTP upstreams that gave out a session id: a call without one cannot be meant for them.
@@ -139,6 +145,7 @@ impl McpDoor {
             client: HttpClient::new(waits),
             sessions: Sessions::new(limits.sessions, limits.sessions_per_agent),
             counters: Arc::default(),
+            closing: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(limits.exchanges)),
             children: Arc::new(Semaphore::new(limits.children)),
             with_sessions: Mutex::default(),
@@ -181,6 +188,7 @@ impl McpDoor {
         let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
         let done = async {
             futures_util::future::join_all(endings).await;
+            inner.closing.send_replace(true);
             let _all = inner.places.acquire_many(all).await;
         };
         if tokio::time::timeout(wait, done).await.is_err() {
@@ -197,6 +205,21 @@ impl Mount for McpDoor {
 
     fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> BoxFuture<'_, Reply> {
         Box::pin(front::answer(&self.0, request))
+    }
+
+    /// Calls in flight may end; then the sessions, their streams and children are ended.
+    fn drain(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let idle = async {
+                while self.0.sessions.busy() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            };
+            if tokio::time::timeout(DRAIN_CALLS, idle).await.is_err() {
+                tracing::warn!("MCP calls were still in flight when the server stopped");
+            }
+            self.close(DRAIN_CLOSE).await;
+        })
     }
 }
 

@@ -179,11 +179,6 @@ impl Process {
 }
 
 impl Handle {
-    /// Waits until the child ends by itself.
-    pub(crate) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
-    }
-
     /// Ends the child: a moment to end by itself (its standard input should be closed by now), SIGTERM, a moment,
     /// SIGKILL. Signals go to the whole group.
     pub(crate) async fn stop(&mut self, grace: Duration) -> std::io::Result<ExitStatus> {

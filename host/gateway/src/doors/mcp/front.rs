@@ -6,9 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame as BodyFrame, Incoming};
-use hyper::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use portcullis_model::Outcome;
 use serde_json::json;
@@ -23,7 +21,7 @@ use super::relay;
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event};
 use super::{Inner, Origin, PREFIX};
-use crate::http::{ApiError, Body, Reply, StreamBody, read_body};
+use crate::http::{ApiError, Body, Reply, StreamBody, bearer, read_body};
 use crate::ports::AgentIdentity;
 use crate::upstream::{StdioTarget, Target, Upstream};
 
@@ -67,15 +65,7 @@ async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Result<Reply, 
 }
 
 fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<AgentIdentity, Reply> {
-    let token = match headers.get(AUTHORIZATION) {
-        None => None,
-        Some(value) => {
-            let value = value.to_str().ok().and_then(|value| value.split_once(' '));
-            let token =
-                value.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-            Some(token.ok_or_else(|| ApiError::unauthorized().reply(None))?)
-        }
-    };
+    let token = bearer(headers).map_err(|error| error.reply(None))?;
     let caller = inner.gate.authenticate(token).ok_or_else(|| ApiError::unauthorized().reply(None))?;
     caller.agent.ok_or_else(|| ApiError::forbidden("only agents make calls", "send the token of an agent").reply(None))
 }
@@ -403,6 +393,7 @@ impl Session {
     /// Ends what is in flight and the child process, if it has one.
     async fn end(&self, outcome: Outcome) {
         self.inspector.fail_all(outcome, "the session was ended").await;
+        self.ended.send_replace(true);
         if let Remote::Stdio(bridge) = &self.remote {
             bridge.stop(outcome).await;
         }

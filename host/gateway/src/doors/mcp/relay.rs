@@ -23,6 +23,7 @@ use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 
 /// Largest body of an HTTP error that is looked at.
 const ERROR_BODY: usize = 64 * 1024;
+const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
 const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
 
@@ -56,6 +57,7 @@ pub(super) async fn post(
     let request = visit.inner.client.send(target, Method::POST, upstream_headers(headers, session), Some(bytes));
     let response = tokio::select! {
         response = request => response,
+        () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
         () = reply.closed() => return exchange.end(Outcome::Disconnected, GONE).await,
     };
     let response = match response {
@@ -82,6 +84,7 @@ pub(super) async fn get(
     }
     let response = tokio::select! {
         response = visit.inner.client.send(target, Method::GET, upstream, None) => response,
+        () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
         () = reply.closed() => return,
     };
     match response {
@@ -150,6 +153,22 @@ impl Exchange<'_> {
             None => refusal(StatusCode::BAD_GATEWAY, None, INTERNAL_ERROR, text),
         };
         answer_with(reply, answer);
+    }
+
+    /// Ready when the session or the door is closed.
+    async fn stopped(&self) {
+        let mut closing = self.visit.inner.closing.subscribe();
+        let mut ended = self.session.map(|session| session.ended.subscribe());
+        let session = async {
+            match &mut ended {
+                Some(ended) => ended.wait_for(|over| *over).await.is_ok(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = closing.wait_for(|over| *over) => {}
+            _ = session => {}
+        }
     }
 
     async fn unreachable(&self, error: HttpError, reply: ReplyTo) {
@@ -243,6 +262,7 @@ impl Exchange<'_> {
         let limit = if status.is_success() { self.visit.inner.limits.message } else { ERROR_BODY };
         let bytes = tokio::select! {
             bytes = client.whole(response.into_body(), limit) => bytes,
+            () = self.stopped() => return self.fail(Outcome::Uncertain, ENDED, reply).await,
             () = reply.closed() => return self.end(Outcome::Disconnected, GONE).await,
         };
         let bytes = match bytes {
@@ -271,6 +291,7 @@ impl Exchange<'_> {
         let mut items = Vec::new();
         // Set by an event with an id: the client can take the stream up again, so its clean end is not the call's end.
         let mut resumable = false;
+        let mut answered = false;
         let mut patience = self.patience();
         let end = loop {
             let chunk = tokio::select! {
@@ -279,6 +300,7 @@ impl Exchange<'_> {
                     if !client.send(COMMENT).await { break End::ClientGone }
                     continue;
                 }
+                () = self.stopped() => break End::Stopped,
                 () = client.gone() => break End::ClientGone,
             };
             let complete = match chunk {
@@ -302,6 +324,7 @@ impl Exchange<'_> {
                 if !client.send(piece).await || last {
                     return self.end(Outcome::Disconnected, GONE).await;
                 }
+                answered = self.id.as_ref().is_some_and(|id| !self.inspector.waits(id));
             }
             patience = self.patience();
             if !complete {
@@ -314,6 +337,12 @@ impl Exchange<'_> {
             End::Clean if resumable && self.session.is_some() => {}
             End::Clean => self.last_words(&client, "the upstream ended its answer too early").await,
             End::Broken(text) => self.last_words(&client, text).await,
+            End::Stopped => {
+                self.end(Outcome::Uncertain, ENDED).await;
+                if let Some(id) = self.id.as_ref().filter(|_| !answered) {
+                    client.send(Event::message(&answers::upstream_error(id, ENDED)).encode()).await;
+                }
+            }
         }
     }
 
@@ -357,6 +386,8 @@ enum End {
     Clean,
     Broken(&'static str),
     ClientGone,
+    /// The session, or the door, was closed.
+    Stopped,
 }
 
 fn mark(mut reply: crate::http::Reply, opened: Option<&InUse>) -> crate::http::Reply {

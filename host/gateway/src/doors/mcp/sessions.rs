@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::bridge::Bridge;
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) inspector: Arc<Inspector>,
     pub(crate) remote: Remote,
+    /// Set when it ends: its exchanges with an HTTP upstream end too.
+    pub(crate) ended: watch::Sender<bool>,
     used: Mutex<Instant>,
     /// Exchanges that use it now.
     busy: AtomicUsize,
@@ -63,6 +66,7 @@ impl Session {
             upstream: Arc::clone(upstream),
             inspector,
             remote,
+            ended: watch::Sender::new(false),
             used: Mutex::new(Instant::now()),
             busy: AtomicUsize::new(0),
         })
@@ -140,6 +144,11 @@ impl Sessions {
 
     pub(crate) fn take_all(&self) -> Vec<Arc<Session>> {
         self.map().drain().map(|(_, session)| session).collect()
+    }
+
+    /// Whether any session has a request in flight.
+    pub(crate) fn busy(&self) -> bool {
+        self.map().values().any(|session| session.inspector.is_busy())
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -49,7 +49,7 @@ impl Parser {
 
     /// Takes the next bytes and appends what they complete to `out`.
     pub(crate) fn push(&mut self, mut chunk: &[u8], out: &mut Vec<Item>) -> Result<(), TooLarge> {
-        if std::mem::take(&mut self.after_return) && !chunk.is_empty() {
+        if !chunk.is_empty() && std::mem::take(&mut self.after_return) {
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
         }
         while let Some(end) = chunk.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {

@@ -78,7 +78,7 @@ fn an_event_is_bounded_and_a_stream_is_not() {
     assert_eq!(out.len(), 2000);
     for long in [&b"data: "[..], b"data: 1\ndata: 2\n", b": ", b"x"] {
         let mut parser = Parser::new(100);
-        let flood = std::iter::repeat_n(long, 100);
+        let flood = std::iter::repeat_n(long, 200);
         let ended = flood.map(|piece| parser.push(piece, &mut out)).find(Result::is_err);
         assert_eq!(ended, Some(Err(TooLarge { limit: 100 })), "{}", String::from_utf8_lossy(long));
     }

@@ -536,7 +536,7 @@ async fn an_upstream_that_dies_before_or_in_the_middle_of_its_answer() {
         Step::Bytes(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"js".to_vec())
     };
     let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
-    let event = || chunk(&format!("data: {progress}\n\n"));
+    let event = move || chunk(&format!("data: {progress}\n\n"));
     type Steps = Box<dyn Fn() -> Vec<Step> + Send + Sync>;
     let scripts: Vec<(&str, Steps)> = vec![
         ("at once", Box::new(|| vec![Step::Reset])),
@@ -786,26 +786,73 @@ async fn an_answer_is_taken_up_again_on_another_stream() {
 }
 
 #[tokio::test]
-async fn sessions_are_bounded_and_end_when_idle() {
-    let limits = McpLimits { sessions: 3, sessions_per_agent: 2, session_idle: Duration::from_millis(150), ..quick() };
+async fn sessions_are_bounded() {
+    let limits = McpLimits { sessions: 3, sessions_per_agent: 2, ..quick() };
     let (mock, served) = with_limits(limits, |request| json(&answer_to(&request.body, "{}"))).await;
-    let open = |agent: &'static str| served.post().with("authorization", &format!("Bearer {agent}"));
-    assert_eq!(open("a").send(INITIALIZE).await.status, 200);
-    assert_eq!(open("a").send(INITIALIZE).await.status, 200);
-    assert_eq!(open("a").send(INITIALIZE).await.status, 503, "this agent has its share");
-    assert_eq!(open("b").send(INITIALIZE).await.status, 200);
-    assert_eq!(open("c").send(INITIALIZE).await.status, 503, "all places are taken");
-    for _ in 0..200 {
-        if served.door.sessions() == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    for (agent, status) in [("a", 200), ("a", 200), ("a", 503), ("b", 200), ("c", 503)] {
+        let ask = served.post().with("authorization", &format!("Bearer {agent}"));
+        assert_eq!(ask.send(INITIALIZE).await.status, status, "{agent}");
     }
-    assert_eq!(served.door.sessions(), 0);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let ended = mock.received().iter().filter(|request| request.method() == "DELETE").count();
-    assert_eq!(ended, 5, "the upstream is told about refused and idle sessions");
-    assert_eq!(open("c").send(INITIALIZE).await.status, 200);
+    assert_eq!(served.door.sessions(), 3);
+    deleted(&mock, 2).await;
+}
+
+#[tokio::test]
+async fn idle_sessions_end_on_both_sides() {
+    let limits = McpLimits { session_idle: Duration::from_millis(100), ..quick() };
+    let (mock, served) = with_limits(limits, |request| match request.method() {
+        "GET" => vec![sse_head(), chunk(": here\n\n"), Step::UntilClosed],
+        _ => json(&answer_to(&request.body, "{}")),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    deleted(&mock, 1).await;
+    assert_eq!(served.post().session(&session).send(call("1", "t", "{}")).await.status, 404);
+    // A session with an open stream is in use.
+    let session = served.initialize().await.unwrap();
+    let stream = served.request("GET", "/mcp").session(&session).open("").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!((stream.status().as_u16(), served.door.sessions()), (200, 1));
+    drop(stream);
+    deleted(&mock, 2).await;
+}
+
+/// Waits until the upstream was told about the end of this many sessions.
+async fn deleted(mock: &Mock, count: usize) {
+    for _ in 0..500 {
+        if mock.received().iter().filter(|request| request.method() == "DELETE").count() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the upstream was not told");
+}
+
+#[tokio::test]
+async fn a_closing_door_ends_streams_and_answers_calls() {
+    let (_mock, served) = with_script(|request| match request.method() {
+        "GET" => vec![sse_head(), chunk(": here\n\n"), Step::UntilClosed],
+        _ if request.body.contains("stream") => vec![sse_head(), chunk("id: 1\ndata:\n\n"), Step::UntilClosed],
+        _ => vec![Step::UntilClosed],
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let (one, two) = (post.clone(), post.clone());
+    let waiting = tokio::spawn(async move { one.send(call("1", "plain", "{}")).await });
+    let streaming = tokio::spawn(async move { two.send(call("2", "stream", "{}")).await });
+    let get = served.request("GET", "/mcp").session(&session);
+    let listening = tokio::spawn(async move { get.send("").await });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let started = std::time::Instant::now();
+    served.door.close(Duration::from_secs(5)).await;
+    assert!(started.elapsed() < Duration::from_secs(3), "nothing was waited for");
+    assert_eq!(waiting.await.unwrap().json()["error"]["code"], -32603);
+    let streamed = streaming.await.unwrap();
+    assert!(streamed.messages()[0].contains("-32603"), "{}", streamed.text());
+    listening.await.unwrap();
+    let ends = served.journal.lines().iter().filter(|line| line.ends_with("uncertain")).count();
+    assert_eq!(ends, 2, "{:?}", served.journal.lines());
 }
 
 #[tokio::test]

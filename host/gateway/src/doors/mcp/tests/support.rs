@@ -1,6 +1,6 @@
 //! Doubles behind the gate, a scripted upstream on a real socket, and a small client.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::doors::mcp::sse::{Item, Parser};
+use crate::doors::mcp::sse::{Event, Item, Parser};
 use crate::doors::mcp::{McpDoor, McpLimits};
 use crate::events::Events;
 use crate::gate::{Gate, Ports, now_ms};
@@ -375,21 +375,23 @@ impl Got {
 pub(crate) fn messages(stream: &[u8]) -> Vec<String> {
     let mut items = Vec::new();
     Parser::new(usize::MAX).push(stream, &mut items).unwrap();
-    let data = items.into_iter().filter_map(|item| match item {
-        Item::Event(event) => event.data,
-        Item::Comment => None,
-    });
-    data.map(|data| String::from_utf8(data).unwrap()).filter(|data| !data.is_empty()).collect()
+    items.into_iter().filter_map(message).collect()
+}
+
+fn message(item: Item) -> Option<String> {
+    let Item::Event(Event { data: Some(data), .. }) = item else { return None };
+    Some(String::from_utf8(data).unwrap()).filter(|data| !data.is_empty())
 }
 
 /// Reads pieces of a stream until it holds this many messages.
 pub(crate) async fn read_messages(body: &mut Incoming, count: usize) -> Vec<String> {
-    let mut stream = Vec::new();
-    while messages(&stream).len() < count {
+    let (mut parser, mut items, mut out) = (Parser::new(usize::MAX), Vec::new(), Vec::new());
+    while out.len() < count {
         let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.expect("more comes");
-        stream.extend_from_slice(&frame.expect("not at its end").unwrap().into_data().unwrap());
+        parser.push(&frame.expect("not at its end").unwrap().into_data().unwrap(), &mut items).unwrap();
+        out.extend(items.drain(..).filter_map(message));
     }
-    messages(&stream)
+    out
 }
 
 /// One request as the upstream received it, byte for byte.

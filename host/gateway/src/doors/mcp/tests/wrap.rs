@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_model::Outcome;
-use tokio::io::{AsyncWriteExt as _, ReadHalf, SimplexStream, WriteHalf};
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::oneshot;
 
 use super::support::*;
@@ -14,8 +14,8 @@ use crate::upstream::stdio::{Line, LineReader};
 
 /// A wrapped server and the client's ends.
 struct Wrapped {
-    stdin: Option<WriteHalf<SimplexStream>>,
-    stdout: LineReader<ReadHalf<SimplexStream>>,
+    stdin: Option<DuplexStream>,
+    stdout: LineReader<DuplexStream>,
     bench: Bench,
     stop: Option<oneshot::Sender<()>>,
     status: tokio::task::JoinHandle<Result<i32, WrapError>>,
@@ -28,8 +28,8 @@ impl Wrapped {
 
     fn with(limits: McpLimits, upstream: Upstream) -> Self {
         let bench = Bench::new();
-        let (their_stdin, stdin) = tokio::io::simplex(64 * 1024);
-        let (stdout, their_stdout) = tokio::io::simplex(64 * 1024);
+        let (their_stdin, stdin) = tokio::io::duplex(64 * 1024);
+        let (stdout, their_stdout) = tokio::io::duplex(64 * 1024);
         let (stop, stopped) = oneshot::channel();
         let wrapping = Wrapping {
             gate: Arc::clone(&bench.gate),
