@@ -79,7 +79,10 @@ fn every_single_bit_flip_in_the_log_is_found() {
             // It shows at the entry itself or, at the latest, where the next one, or the head, names it.
             let mut verifier = Verifier::from(Some("acme"), index as u64, prev);
             let good = verifier.push(&spoiled)
-                && rows.get(index + 1).map_or_else(|| verifier.expect_head(&head), |next| verifier.push(next));
+                && match rows.get(index + 1) {
+                    Some(next) => verifier.push(next),
+                    None => verifier.expect_head(&head),
+                };
             assert!(!good && verifier.finish().fault.is_some(), "entry {index}, bit {bit}");
         }
         prev = leaf_hash(row);

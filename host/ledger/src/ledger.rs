@@ -451,7 +451,7 @@ impl Ledger {
         let (payload, call, time_ms) = (draft.payload.clone(), draft.call_digest, draft.time_ms);
         let mut entry = draft.into_entry(None, None);
         // Before anything is made for the tenant: its name must be one that can be recorded.
-        entry.body()?;
+        entry.check()?;
         let tenant = shared.tenants.get_or_add(&entry.tenant);
         let keys = tenant.keys(&shared.vault).map_err(|source| keys_error(&tenant, source))?;
         entry.call = call.map(|call| keys.bind(&call));
@@ -705,3 +705,6 @@ fn write_line(out: &mut dyn Write, line: &impl serde::Serialize) -> Result<(), E
     serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
     Ok(out.write_all(b"\n")?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,7 +274,11 @@ impl Entry {
         if scratch.as_slice() == bytes { Ok(entry) } else { Err(EntryError::NotCanonical) }
     }
 
-    fn check(&self) -> Result<(), EntryError> {
+    /// Whether it can be encoded: every field within its bounds.
+    ///
+    /// # Errors
+    /// As [`Entry::encode`].
+    pub fn check(&self) -> Result<(), EntryError> {
         if self.schema != SCHEMA {
             return Err(EntryError::Schema(self.schema.into()));
         }
