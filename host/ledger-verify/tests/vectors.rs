@@ -1,4 +1,11 @@
 //! The verifier against the golden vectors, and against every way to spoil a log.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,13 @@
 //! The writer is killed without warning, again and again; nothing acknowledged may be missing.
 //!
 //! Long form: `LEDGER_LONG=1 cargo test -p portcullis-ledger --test kill`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops"
+)]
 
 mod common;
 

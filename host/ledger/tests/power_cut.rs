@@ -11,6 +11,13 @@
 //! can fail, the same trace is replayed as if the data file had never been synced, which is what sled alone does.
 //!
 //! Long form: `LEDGER_LONG=1 cargo test -p portcullis-ledger --test power_cut`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops"
+)]
 
 mod common;
 
@@ -59,7 +66,7 @@ fn acknowledged_entries_survive_a_power_cut() {
             1 => *ack_places.last().unwrap() + 1,
             _ => dice.below(events.len() as u64) as usize,
         };
-        let some_survive = (image % 2 == 1).then(|| Dice(seed ^ image));
+        let some_survive = (image % 2 == 1).then_some(Dice(seed ^ image));
         let (disk, acks) = replay(&events[..cut], &folder, Rules { sync_data: true });
         disk.draw(&picture, some_survive);
         child::check(&picture, &acks).unwrap_or_else(|error| {

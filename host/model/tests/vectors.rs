@@ -2,6 +2,13 @@
 //!
 //! A released vector never changes. New ones are written by
 //! `cargo test -p portcullis-model --test vectors -- --ignored write`, which refuses to change what is there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

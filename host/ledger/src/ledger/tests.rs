@@ -10,10 +10,12 @@ use portcullis_model::{Document, Door, EntryKind, Mode, Phase};
 use super::*;
 use crate::store::{Commit, Pair, Visitor};
 
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// A store in memory that fails, panics or waits as it is told.
 #[derive(Default)]
 struct Double {
-    rows: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    rows: Mutex<Rows>,
     mood: Mutex<Mood>,
     changed: Condvar,
     commits: AtomicU64,
@@ -299,7 +301,7 @@ fn a_forked_log_is_refused() {
 
 #[test]
 fn a_damaged_end_is_refused() {
-    let spoil = |change: &dyn Fn(&mut BTreeMap<Vec<u8>, Vec<u8>>)| {
+    let spoil = |change: &dyn Fn(&mut Rows)| {
         let (folder, store) = closed();
         change(&mut store.rows.lock().unwrap());
         try_start(&LedgerConfig::new(folder.path()), &store).unwrap_err()
