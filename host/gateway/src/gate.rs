@@ -611,6 +611,3 @@ fn release_draft(approval: &Approval) -> Draft {
 
 /// How often [`Gate::expire`] is due.
 pub const EXPIRE_EVERY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests;

@@ -60,9 +60,6 @@ impl Api {
             ),
             ReloadError::Failed(text) => ApiError::unavailable("reload_failed", text),
         })?;
-        for view in &generations {
-            self.gate.events().generation(view);
-        }
         let tenant = context.own_tenant()?;
         let generations = generations.into_iter().filter(|view| view.tenant == *tenant).collect();
         Ok(json_value(StatusCode::OK, &Generations { generations }))

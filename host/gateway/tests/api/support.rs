@@ -172,7 +172,7 @@ impl Journal for Breakable {
 
 /// Answers a reload with what a test wants.
 #[derive(Default)]
-pub struct Reloads(pub Mutex<Option<ReloadError>>);
+pub struct Reloads(pub Mutex<Option<ReloadError>>, pub Events);
 
 impl Reload for Reloads {
     fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
@@ -180,6 +180,7 @@ impl Reload for Reloads {
             Some(error) => Err(error.clone()),
             None => Ok(vec![view("acme", Mode::Enforce), view("other", Mode::Enforce)]),
         };
+        answer.iter().flatten().for_each(|view| self.1.generation(view));
         Box::pin(async { answer })
     }
 }
@@ -295,7 +296,7 @@ impl Bench {
             approvals: approvals.clone(),
         };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), setup.heavy));
-        let reloads = Arc::new(Reloads::default());
+        let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
         let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, Vec::new(), &config));
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), setup.server, api).unwrap();
