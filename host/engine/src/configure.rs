@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Linker};
+use wasmtime::component::{Instance, InstancePre, Linker};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
 use crate::LoadError;
@@ -53,7 +53,8 @@ pub(crate) fn configure(
     let mut store = CallState::new(shared, 0)
         .into_store(&engine.workshop, limits.configure_fuel, limits.configure_deadline_ms)
         .map_err(LoadError::compile)?;
-    let instance = run(&mut store, linker, &component, config)?;
+    let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
+    let instance = run(&mut store, &pre, config)?;
     let plan = match plan {
         Ok(plan) => plan,
         Err(reason) => return Ok(Configured::Warm { reason }),
@@ -74,15 +75,10 @@ pub(crate) fn configure(
     }
 }
 
-fn run(
-    store: &mut Store<CallState>,
-    linker: &Linker<CallState>,
-    component: &Component,
-    config: &str,
-) -> Result<Instance, LoadError> {
+fn run(store: &mut Store<CallState>, pre: &InstancePre<CallState>, config: &str) -> Result<Instance, LoadError> {
     let waited = || wasmtime::Error::from(Stop::Waited);
     let mut start = || -> wasmtime::Result<(Instance, Result<(), String>)> {
-        let instance = at_once(linker.instantiate_async(&mut *store, component)).unwrap_or_else(|| Err(waited()))?;
+        let instance = at_once(pre.instantiate_async(&mut *store)).unwrap_or_else(|| Err(waited()))?;
         let function = instance.get_typed_func::<Params<'_>, Answer>(&mut *store, EXPORT)?;
         let (answer,) = at_once(function.call_async(&mut *store, (config,))).unwrap_or_else(|| Err(waited()))?;
         Ok((instance, answer))

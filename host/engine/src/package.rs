@@ -323,7 +323,7 @@ impl Outline {
                     for import in reader {
                         let import = import.map_err(malformed)?;
                         // Worlds that `use` a type import it under its bare name; there is nothing to grant.
-                        if !matches!(import.ty, wasmparser::ComponentTypeRef::Type(_)) {
+                        if !matches!(import.ty, ComponentTypeRef::Type(_)) {
                             outline.imports.push(import.name.name.to_owned());
                         }
                     }

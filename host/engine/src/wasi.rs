@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
 use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::p2::bindings::io::poll::HostPollable as _;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
@@ -18,9 +19,14 @@ const PACKAGES: &[&str] = &["cli", "clocks", "filesystem", "io", "random", "sock
 /// 2000-01-01 in milliseconds: what the clock shows when it is not granted. Some runtimes do not start at 0.
 const STANDING_STILL: u64 = 946_684_800_000;
 /// Most handles a guest may hold.
-const MAX_HANDLES: usize = 256;
+const MAX_HANDLES: usize = 4096;
+/// The interface that waits, under the version that wasmtime-wasi links; guests of other 0.2 versions get it too.
+const POLL: &str = "wasi:io/poll@0.2.12";
 /// Most random bytes of one call to the host.
 const MAX_RANDOM: u64 = 64 * 1024;
+
+type Data<'a> = StoreContextMut<'a, CallState>;
+type Pollable = Resource<DynPollable>;
 
 /// Whether an import is one of the WASI interfaces that can be linked.
 pub(crate) fn offers(import: &str) -> bool {
@@ -32,24 +38,22 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     // Waiting would hold the thread, and no deadline could end it.
     linker.allow_shadowing(true);
-    let mut poll = linker.instance("wasi:io/poll@0.2.0")?;
-    poll.func_wrap("poll", |mut state: StoreContextMut<'_, CallState>, (list,): (Vec<Resource<DynPollable>>,)| {
-        state.data_mut().enter()?;
-        Ok(((0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect::<Vec<u32>>(),))
+    let mut poll = linker.instance(POLL)?;
+    poll.resource("pollable", ResourceType::host::<DynPollable>(), |mut store, handle| {
+        store.data_mut().ctx().table.drop(Resource::new_own(handle))
     })?;
-    poll.func_wrap(
-        "[method]pollable.block",
-        |mut state: StoreContextMut<'_, CallState>, (_pollable,): (Resource<DynPollable>,)| {
-            Ok(state.data_mut().enter()?)
-        },
-    )?;
-    poll.func_wrap(
-        "[method]pollable.ready",
-        |mut state: StoreContextMut<'_, CallState>, (_pollable,): (Resource<DynPollable>,)| {
-            state.data_mut().enter()?;
-            Ok((true,))
-        },
-    )?;
+    poll.func_wrap("[method]pollable.block", |mut store: Data<'_>, (_,): (Pollable,)| {
+        store.data_mut().enter()?;
+        Ok(())
+    })?;
+    poll.func_wrap("[method]pollable.ready", |mut store: Data<'_>, (_,): (Pollable,)| {
+        store.data_mut().enter()?;
+        Ok((true,))
+    })?;
+    poll.func_wrap("poll", |mut store: Data<'_>, (list,): (Vec<Pollable>,)| {
+        store.data_mut().enter()?;
+        Ok((list.iter().zip(0..).map(|(_, position)| position).collect::<Vec<u32>>(),))
+    })?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -80,7 +80,7 @@ fn a_file_that_is_cut_off_is_refused_wherever_it_was_cut() {
 #[test]
 fn a_damaged_file_is_an_error_and_never_a_panic() {
     let whole = guest("good_detector");
-    for at in (8..whole.len()).step_by(whole.len() / 61) {
+    for at in (8..whole.len()).step_by(whole.len() / 17) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
         if let Ok(plugin) = try_load("p", &damaged, CONFIG, &Grants::default(), Limits::default()) {
@@ -109,7 +109,7 @@ fn the_stamp_of_the_contract_is_checked_first() {
         assert_eq!(error.to_string().contains("upgrade Portcullis"), newer, "{error}");
     }
     // Before compiling: what follows the stamp is never looked at.
-    let code = with_section(&stamped(MODULE, "3.0.0"), 10, &[1, 2, 0xff, 0xff]);
+    let code = with_section(&stamped(MODULE, "3.0.0"), 1, &[1, 0x7f]);
     assert!(matches!(refusal(&code), PackageError::Abi { .. }));
 }
 
