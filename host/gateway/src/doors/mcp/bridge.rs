@@ -182,7 +182,7 @@ impl Pump {
     async fn message(&self, line: Vec<u8>) {
         // Kept for the one case in which the message cannot be read; a copy of its beginning is enough for that.
         let beginning: Vec<u8> = line.iter().take(512).copied().collect();
-        match self.inspector.from_server(line, None).await {
+        match self.inspector.server_sent(line, None).await {
             FromServer::Answer { id, bytes } => self.answer(id, bytes).await,
             FromServer::Message { bytes, belongs } => self.route(bytes, belongs).await,
             FromServer::Orphan(bytes) => self.route(bytes, None).await,

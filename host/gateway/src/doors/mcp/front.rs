@@ -38,18 +38,26 @@ pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id
 const RUN: HeaderName = HeaderName::from_static("portcullis-session");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// A step on the way to an answer, or the answer that says why there is no way.
+type Checked<T> = Result<T, Box<Reply>>;
+
+fn refuse<T>(reply: Reply) -> Checked<T> {
+    Err(Box::new(reply))
+}
+
 /// Answers one request to the door.
 pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>) -> Reply {
     match route(inner, request).await {
-        Ok(reply) | Err(reply) => reply,
+        Ok(reply) => reply,
+        Err(refused) => *refused,
     }
 }
 
-async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Result<Reply, Reply> {
+async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Checked<Reply> {
     let agent = authenticate(inner, request.headers())?;
     let upstream = upstream(inner, request.uri().path())?;
     let Ok(place) = Arc::clone(&inner.places).try_acquire_owned() else {
-        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open"));
+        return refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open"));
     };
     let visit = Visit { inner: Arc::clone(inner), agent, upstream, _place: place };
     match *request.method() {
@@ -59,27 +67,33 @@ async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Result<Reply, 
         _ => {
             let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, None, INVALID_REQUEST, "method not allowed");
             reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-            Err(reply)
+            refuse(reply)
         }
     }
 }
 
-fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<AgentIdentity, Reply> {
+fn authenticate(inner: &Inner, headers: &HeaderMap) -> Checked<AgentIdentity> {
     let token = bearer(headers).map_err(|error| error.reply(None))?;
     let caller = inner.gate.authenticate(token).ok_or_else(|| ApiError::unauthorized().reply(None))?;
-    caller.agent.ok_or_else(|| ApiError::forbidden("only agents make calls", "send the token of an agent").reply(None))
+    match caller.agent {
+        Some(agent) => Ok(agent),
+        None => refuse(ApiError::forbidden("only agents make calls", "send the token of an agent").reply(None)),
+    }
 }
 
-fn upstream(inner: &Inner, path: &str) -> Result<Arc<Upstream>, Reply> {
+fn upstream(inner: &Inner, path: &str) -> Checked<Arc<Upstream>> {
     let rest = path.strip_prefix(PREFIX).unwrap_or_default();
     let found = match rest.strip_prefix('/').unwrap_or_default() {
         "" => inner.upstreams.only(),
         name => inner.upstreams.get(name),
     };
-    found.cloned().ok_or_else(|| {
-        ApiError::not_found("there is no such upstream: the path is /mcp/NAME, or /mcp if there is only one")
-            .reply(None)
-    })
+    match found {
+        Some(upstream) => Ok(Arc::clone(upstream)),
+        None => {
+            let text = "there is no such upstream: the path is /mcp/NAME, or /mcp if there is only one";
+            refuse(ApiError::not_found(text).reply(None))
+        }
+    }
 }
 
 /// One request of an authenticated agent to one upstream.
@@ -95,20 +109,20 @@ pub(super) struct Visit {
 pub(super) type ReplyTo = oneshot::Sender<Reply>;
 
 impl Visit {
-    async fn post(self, request: Request<Incoming>) -> Result<Reply, Reply> {
+    async fn post(self, request: Request<Incoming>) -> Checked<Reply> {
         let (head, body) = request.into_parts();
         let headers = head.headers;
         if !is_json(&headers) {
             let text = "send one JSON-RPC message with Content-Type: application/json";
-            return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
+            return refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
         }
         if headers.contains_key(CONTENT_ENCODING) {
             let text = "content encodings are not accepted";
-            return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
+            return refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
         }
         if !accepts(&headers, "application/json") || !accepts(&headers, "text/event-stream") {
             let text = "the Accept header must allow application/json and text/event-stream";
-            return Err(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
+            return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
         }
         let limits = &self.inner.limits;
         let bytes = read_body(body, limits.message, limits.body_wait).await;
@@ -133,10 +147,10 @@ impl Visit {
         Ok(answer.await.unwrap_or_else(|_| lost()))
     }
 
-    async fn get(self, headers: &HeaderMap) -> Result<Reply, Reply> {
+    async fn get(self, headers: &HeaderMap) -> Checked<Reply> {
         if !accepts(headers, "text/event-stream") {
             let text = "the Accept header must allow text/event-stream";
-            return Err(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
+            return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
         }
         check_version(headers, None)?;
         let run = run(headers)?;
@@ -155,7 +169,7 @@ impl Visit {
         Ok(answer.await.unwrap_or_else(|_| lost()))
     }
 
-    async fn delete(self, headers: &HeaderMap) -> Result<Reply, Reply> {
+    async fn delete(self, headers: &HeaderMap) -> Checked<Reply> {
         check_version(headers, None)?;
         let in_use = self.session(headers, None)?.ok_or_else(missing_session)?;
         let headers = headers.clone();
@@ -178,7 +192,7 @@ impl Visit {
 
     /// The session that a request names, by the rules of the protocol: unknown, somebody else's or ended is 404, missing
     /// is 400 where the upstream uses sessions.
-    fn session(&self, headers: &HeaderMap, frame: Option<&Frame>) -> Result<Option<InUse>, Reply> {
+    fn session(&self, headers: &HeaderMap, frame: Option<&Frame>) -> Checked<Option<InUse>> {
         let opens = frame.is_some_and(|frame| frame.asks("initialize"));
         let name = &self.upstream.name;
         let mut given = headers.get_all(SESSION).iter();
@@ -186,18 +200,18 @@ impl Visit {
             (Some(_), _) if opens => {
                 let id = frame.and_then(Frame::request_id);
                 let text = "initialize opens a session: send it without Mcp-Session-Id";
-                Err(refusal(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, text))
+                refuse(refusal(StatusCode::BAD_REQUEST, id, INVALID_REQUEST, text))
             }
             (Some(id), None) => {
                 let found = id.to_str().ok().and_then(|id| self.inner.sessions.find(id, &self.agent, name));
-                found.map(Some).ok_or_else(no_session)
+                found.map_or_else(|| refuse(no_session()), |session| Ok(Some(session)))
             }
             (Some(_), Some(_)) => {
-                Err(refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, "more than one Mcp-Session-Id"))
+                refuse(refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, "more than one Mcp-Session-Id"))
             }
             (None, _) => {
                 let needed = matches!(self.upstream.target, Target::Stdio(_)) || self.inner.gives_sessions(name);
-                if needed && !opens { Err(missing_session()) } else { Ok(None) }
+                if needed && !opens { refuse(missing_session()) } else { Ok(None) }
             }
         }
     }
@@ -256,7 +270,7 @@ impl Visit {
             }
             answer
         };
-        let bytes = match session.inspector.from_client(&frame).await {
+        let bytes = match session.inspector.client_sent(&frame).await {
             FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(StatusCode::OK, bytes))),
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
@@ -508,7 +522,7 @@ fn lost() -> Reply {
 }
 
 /// The header and, where a body says it, the body must name a revision that this door speaks.
-fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Result<(), Reply> {
+fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Checked<()> {
     let in_header = headers.get_all(VERSION).iter().map(|value| value.to_str().unwrap_or_default());
     let in_body = frame.and_then(Frame::stated_version);
     for requested in in_header.chain(in_body) {
@@ -517,20 +531,23 @@ fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Result<(), Reply
             let id = frame.and_then(Frame::request_id);
             let text = "this protocol revision is not supported here";
             let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));
-            return Err(json_reply(StatusCode::BAD_REQUEST, body));
+            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
         }
     }
     Ok(())
 }
 
 /// The run of the agent that the client names for its calls.
-fn run(headers: &HeaderMap) -> Result<Option<Arc<str>>, Reply> {
+fn run(headers: &HeaderMap) -> Checked<Option<Arc<str>>> {
     let Some(value) = headers.get(RUN) else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_RUN);
-    text.map(|text| Some(text.into())).ok_or_else(|| {
-        let text = "Portcullis-Session must be 1 to 256 visible ASCII characters";
-        refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, text)
-    })
+    match text {
+        Some(text) => Ok(Some(text.into())),
+        None => {
+            let text = "Portcullis-Session must be 1 to 256 visible ASCII characters";
+            refuse(refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, text))
+        }
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -74,7 +74,7 @@ impl Inspector {
     }
 
     /// Decides about a message on its way to the upstream.
-    pub(crate) async fn from_client(&self, frame: &Frame) -> FromClient {
+    pub(crate) async fn client_sent(&self, frame: &Frame) -> FromClient {
         let forward = |cancels| FromClient::Forward { bytes: Bytes::copy_from_slice(frame.raw().as_bytes()), cancels };
         match frame.shape() {
             Shape::Response { .. } => forward(None),
@@ -93,8 +93,8 @@ impl Inspector {
                 }
                 match &**method {
                     "tools/call" => self.tool_call(id, frame).await,
-                    "tools/list" => self.forwarded(id, Stage::Listing, frame.raw()),
-                    _ => self.forwarded(id, Stage::Other, frame.raw()),
+                    "tools/list" => self.forward(id, Stage::Listing, frame.raw()).await,
+                    _ => self.forward(id, Stage::Other, frame.raw()).await,
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Inspector {
 
     /// Decides about a message on its way to the client. Where the transport allows the answer to one request only,
     /// `expected` names it.
-    pub(crate) async fn from_server(&self, bytes: impl Into<Vec<u8>>, expected: Option<&Id>) -> FromServer {
+    pub(crate) async fn server_sent(&self, bytes: impl Into<Vec<u8>>, expected: Option<&Id>) -> FromServer {
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(error) => {
@@ -192,11 +192,15 @@ impl Inspector {
     pub(crate) async fn end(&self, id: &Id, outcome: Outcome, note: &'static str) -> bool {
         let Some(pending) = self.pending().remove(id) else { return false };
         if let Stage::Call(facts) = pending.stage {
-            if let Err(error) = self.gate.end(&facts, outcome, Some(note)).await {
-                tracing::error!(call = %facts.id(), %error, "the end of a call could not be recorded");
-            }
+            self.record(&facts, outcome, note).await;
         }
         true
+    }
+
+    async fn record(&self, facts: &CallFacts, outcome: Outcome, note: &'static str) {
+        if let Err(error) = self.gate.end(facts, outcome, Some(note)).await {
+            tracing::error!(call = %facts.id(), %error, "the end of a call could not be recorded");
+        }
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<Id, Pending>> {
@@ -222,12 +226,22 @@ impl Inspector {
     }
 
     /// Marks the request as being at the upstream, unless it was cancelled meanwhile.
-    fn forwarded(&self, id: &Id, stage: Stage, message: &str) -> FromClient {
-        match self.pending().get_mut(id) {
-            Some(pending) => pending.stage = stage,
-            None => return FromClient::Answer(answers::upstream_error(id, "the request was cancelled")),
+    async fn forward(&self, id: &Id, stage: Stage, message: &str) -> FromClient {
+        let late = match self.pending().get_mut(id) {
+            Some(pending) => {
+                pending.stage = stage;
+                None
+            }
+            None => Some(stage),
+        };
+        let Some(stage) = late else {
+            return FromClient::Forward { bytes: Bytes::copy_from_slice(message.as_bytes()), cancels: None };
+        };
+        // An allowed call needs its second entry even if it never left.
+        if let Stage::Call(facts) = stage {
+            self.record(&facts, Outcome::Cancelled, "cancelled before it was sent").await;
         }
-        FromClient::Forward { bytes: Bytes::copy_from_slice(message.as_bytes()), cancels: None }
+        FromClient::Answer(answers::upstream_error(id, "the request was cancelled"))
     }
 
     fn forget(&self, id: &Id) {
@@ -284,10 +298,10 @@ impl Inspector {
         };
         let facts = || Stage::Call(Box::new(CallFacts::forwarded(&call, Door::Mcp, &ruling)));
         let answer = match (&ruling.effect, asked.arguments, &ruling.approval) {
-            (Effect::Forward, ..) => return self.call_forwarded(id, facts(), frame.raw()).await,
+            (Effect::Forward, ..) => return self.forward(id, facts(), frame.raw()).await,
             (Effect::Replace(document), Some(arguments), _) => {
                 let message = frame.splice(arguments, document.raw());
-                return self.call_forwarded(id, facts(), &message).await;
+                return self.forward(id, facts(), &message).await;
             }
             (Effect::Park, _, Some(approval)) => answers::needs_approval(id, call.id, approval),
             _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).tool_result(id),
@@ -296,26 +310,11 @@ impl Inspector {
         FromClient::Answer(answer)
     }
 
-    /// As [`forwarded`](Self::forwarded); an allowed call that was cancelled meanwhile gets its second entry.
-    async fn call_forwarded(&self, id: &Id, stage: Stage, message: &str) -> FromClient {
-        if !self.waits(id) {
-            if let Stage::Call(facts) = &stage
-                && let Err(error) = self.gate.end(facts, Outcome::Cancelled, Some("cancelled before it was sent")).await
-            {
-                tracing::error!(call = %facts.id(), %error, "the end of a call could not be recorded");
-            }
-            return FromClient::Answer(answers::upstream_error(id, "the request was cancelled"));
-        }
-        self.forwarded(id, stage, message)
-    }
-
     /// What the client gets for the answer of a tool. Errors are text for the model too, so they are looked at as well.
     async fn tool_result(&self, id: &Id, frame: &Frame, failed: bool, facts: &CallFacts) -> Bytes {
         let Some(body) = frame.body().filter(|body| body.kind() == Kind::Object) else {
             self.counters.malformed.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = self.gate.end(facts, Outcome::Failed, Some("malformed result")).await {
-                tracing::error!(call = %facts.id(), %error, "the end of a call could not be recorded");
-            }
+            self.record(facts, Outcome::Failed, "malformed result").await;
             return answers::upstream_error(id, "the upstream's result is not an object");
         };
         let failed = failed || body.get("isError").and_then(|value| value.as_bool()) == Some(true);

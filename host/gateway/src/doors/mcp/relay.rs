@@ -47,7 +47,7 @@ pub(super) async fn post(
     mut reply: ReplyTo,
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
-    let bytes = match inspector.from_client(&frame).await {
+    let bytes = match inspector.client_sent(&frame).await {
         FromClient::Answer(bytes) => return answer_with(reply, json_reply(StatusCode::OK, bytes)),
         FromClient::Forward { bytes, .. } => bytes,
     };
@@ -269,7 +269,7 @@ impl Exchange<'_> {
             Ok(bytes) => bytes,
             Err(error) => return self.fail(Outcome::Uncertain, text_of(error), reply).await,
         };
-        match self.inspector.from_server(bytes, self.id.as_ref()).await {
+        match self.inspector.server_sent(bytes, self.id.as_ref()).await {
             FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
             FromServer::Orphan(bytes) => {
                 self.end(Outcome::Failed, "the upstream could not read the request").await;
@@ -357,7 +357,7 @@ impl Exchange<'_> {
         if !event.is_message() {
             return Ok(None);
         }
-        match self.inspector.from_server(data, self.id.as_ref()).await {
+        match self.inspector.server_sent(data, self.id.as_ref()).await {
             FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } | FromServer::Orphan(bytes) => {
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
             }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use portcullis_model::Outcome;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::answers;
@@ -77,18 +77,34 @@ pub async fn wrap(
     let inspector = Arc::new(Inspector::new(gate, origin, Arc::clone(&counters), limits.in_flight));
     let (to_client, answers) = mpsc::channel(UNDER_WAY);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
+    let (stop, stopped) = oneshot::channel();
     let client = FromClientPump {
         inspector: Arc::clone(&inspector),
         to_client: to_client.clone(),
         lines: LineReader::new(stdin, limits.message),
         child: child_in,
     };
-    let client = tokio::spawn(client.run());
-    let server = FromServerPump { inspector, counters, to_client, lines: child_out, limits: limits.clone() };
-    server.run(&client, shutdown).await;
-    client.abort();
-    // Wait for the task itself: only then is the child's input closed.
-    let _aborted = client.await;
+    let mut client = tokio::spawn(client.run(stopped));
+    let mut server = FromServerPump {
+        inspector: Arc::clone(&inspector),
+        counters,
+        to_client: to_client.clone(),
+        lines: child_out,
+        limits: limits.clone(),
+    };
+    let (outcome, text) = server.run(&client, shutdown).await;
+    drop(server);
+    // A call that is being judged gets to its end, so that it is recorded; then the child's input is closed.
+    let _ended = stop.send(());
+    if tokio::time::timeout(limits.stop_grace, &mut client).await.is_err() {
+        client.abort();
+    }
+    for (_, bytes) in inspector.fail_all(outcome, text).await {
+        if to_client.send_timeout(bytes, limits.stop_grace).await.is_err() {
+            break;
+        }
+    }
+    drop(to_client);
     let status = handle.stop(limits.stop_grace).await.map_err(WrapError::Wait)?;
     // The pumps are gone, so the writer ends as soon as everything is written, or the client does not read.
     let _written = tokio::time::timeout(limits.stop_grace, writer).await;
@@ -116,8 +132,13 @@ struct FromClientPump<R> {
 
 impl<R: AsyncRead + Unpin> FromClientPump<R> {
     /// Ends with the client's input or the child's. Then the child's input is closed.
-    async fn run(mut self) {
-        while let Ok(Some(line)) = self.lines.next().await {
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            let line = tokio::select! {
+                line = self.lines.next() => line,
+                _ = &mut stopped => return,
+            };
+            let Ok(Some(line)) = line else { return };
             let frame = match line {
                 Line::Whole(line) if line.trim_ascii().is_empty() => continue,
                 Line::Whole(line) => Frame::parse(line).map_err(|rejected| {
@@ -134,7 +155,7 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
                     continue;
                 }
             };
-            let went = match self.inspector.from_client(&frame).await {
+            let went = match self.inspector.client_sent(&frame).await {
                 FromClient::Answer(bytes) => self.to_client.send(bytes).await.is_ok(),
                 FromClient::Forward { bytes, .. } => self.child.write(&bytes).await.is_ok(),
             };
@@ -154,34 +175,33 @@ struct FromServerPump {
 }
 
 impl FromServerPump {
-    /// Reads the child until it ends or has to; then everything in flight gets an error.
-    async fn run(mut self, client: &tokio::task::JoinHandle<()>, shutdown: impl Future<Output = ()> + Send) {
+    /// Reads the child until it ends or has to. What becomes of the requests in flight.
+    async fn run(
+        &mut self,
+        client: &tokio::task::JoinHandle<()>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> (Outcome, &'static str) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut look = tokio::time::interval(LOOK);
         let mut patience: Option<(Instant, Instant)> = None;
-        let (outcome, text) = loop {
+        loop {
             let line = tokio::select! {
                 biased;
-                () = &mut shutdown => break (Outcome::Uncertain, "Portcullis was stopped"),
+                () = &mut shutdown => return (Outcome::Uncertain, "Portcullis was stopped"),
                 line = self.lines.next() => line,
                 _ = look.tick() => {
                     if client.is_finished() && self.out_of_patience(&mut patience) {
-                        break (Outcome::Disconnected, "the client closed its end");
+                        return (Outcome::Disconnected, "the client closed its end");
                     }
                     continue;
                 }
             };
             let delivered = match line {
                 Ok(Some(line)) => self.line(line).await,
-                Ok(None) | Err(_) => break (Outcome::Uncertain, "the upstream ended before it answered"),
+                Ok(None) | Err(_) => return (Outcome::Uncertain, "the upstream ended before it answered"),
             };
             if !delivered {
-                break (Outcome::Disconnected, "the client closed its end");
-            }
-        };
-        for (_, bytes) in self.inspector.fail_all(outcome, text).await {
-            if self.to_client.send(bytes).await.is_err() {
-                return;
+                return (Outcome::Disconnected, "the client closed its end");
             }
         }
     }
@@ -202,7 +222,7 @@ impl FromServerPump {
             Line::Whole(line) if line.trim_ascii().is_empty() => return true,
             Line::Whole(line) => {
                 let beginning: Vec<u8> = line.iter().take(512).copied().collect();
-                (beginning, "the upstream's answer is not a message", self.inspector.from_server(line, None).await)
+                (beginning, "the upstream's answer is not a message", self.inspector.server_sent(line, None).await)
             }
             Line::TooLong(beginning) => {
                 self.counters.malformed.fetch_add(1, Ordering::Relaxed);
