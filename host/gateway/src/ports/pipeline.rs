@@ -36,7 +36,7 @@ fn plugin(summary: PluginSummary) -> PluginView {
         name: summary.name,
         role: summary.role,
         digest: summary.digest,
-        tier: summary.tier,
+        tier: summary.tier.to_owned(),
         prepared: summary.prepared,
         on_failure: summary.on_failure.as_str().to_owned(),
         calls: summary.calls,
