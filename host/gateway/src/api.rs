@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::doors::inspect::InspectDoor;
 use crate::gate::{EXPIRE_EVERY, Gate};
 use crate::http::guard::Guard;
-use crate::http::{ApiError, Body, Mount, Peer, Reply, bearer, read_body};
+use crate::http::{self, ApiError, Body, Mount, Peer, Reply, bearer, read_body};
 use crate::metrics::Metrics;
 use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Reload};
 use routes::{Access, Found, Operation};
@@ -38,8 +38,8 @@ const FREE_BODY: u64 = 64 * 1024;
 /// Room for larger bodies, all connections together, in KiB.
 const BODY_ROOM: usize = 256 * 1024;
 
-static ID: HeaderName = HeaderName::from_static("x-portcullis-id");
-static MODE: HeaderName = HeaderName::from_static("x-portcullis-mode");
+static ID: HeaderName = HeaderName::from_static(http::ID);
+static MODE: HeaderName = HeaderName::from_static(http::MODE);
 static JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What the API may be configured with.
@@ -111,7 +111,7 @@ impl Api {
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = closing.wait_for(|closing| *closing) => return,
+                () = async { drop(closing.wait_for(|closing| *closing).await) } => return,
                 _ = every.tick() => {
                     if let Err(error) = self.gate.expire().await {
                         tracing::warn!(%error, "the end of a parked call could not be recorded");

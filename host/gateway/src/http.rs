@@ -20,6 +20,11 @@ pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};
 pub(crate) use socket::Peer;
 
+/// Header of every answer: the id of the call or request.
+pub(crate) const ID: &str = "x-portcullis-id";
+/// Header of every answer: whether verdicts take effect for this caller.
+pub(crate) const MODE: &str = "x-portcullis-mode";
+
 /// Answer of every handler.
 pub type Reply = Response<Body>;
 

@@ -110,6 +110,17 @@ impl ApiError {
         Self::malformed("the body ended early or its framing is wrong", "check Content-Length or the chunks")
     }
 
+    /// The head of a request cannot be read.
+    pub(super) fn bad_head(status: StatusCode) -> Self {
+        let (code, message) = match status {
+            StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                ("too_large", "the head of the request is too large")
+            }
+            _ => ("malformed", "the head of the request is not HTTP/1.1"),
+        };
+        Self::new(status, code, message, "the connection was closed; send a well-formed request on a new one")
+    }
+
     /// 503: work that is not done now, and may be later.
     #[must_use]
     pub fn unavailable(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -120,10 +131,7 @@ impl ApiError {
     /// The answer. `id` is the correlation id, if one is known.
     #[must_use]
     pub fn reply(&self, id: Option<Uuid>) -> Reply {
-        let error =
-            WireError { code: self.code, message: cut(&self.message, MAX_MESSAGE), hint: cut(&self.hint, MAX_HINT) };
-        let json = serde_json::to_vec(&Wire { error, id }).unwrap_or_default();
-        let mut reply = Response::new(Body::from(json));
+        let mut reply = Response::new(Body::from(self.json(id)));
         *reply.status_mut() = self.status;
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after_s {
@@ -134,6 +142,13 @@ impl ApiError {
             reply.headers_mut().insert(hyper::header::WWW_AUTHENTICATE, challenge);
         }
         reply
+    }
+
+    pub(super) fn json(&self, id: Option<Uuid>) -> Vec<u8> {
+        let (message, hint) = (cut(&self.message, MAX_MESSAGE), cut(&self.hint, MAX_HINT));
+        let error = WireError { code: self.code, message, hint };
+        // Plain strings: nothing in them that JSON cannot hold.
+        serde_json::to_vec(&Wire { error, id }).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use crate::support::*;
 
@@ -178,8 +179,23 @@ async fn garbage_ends_the_connection_and_nothing_else() {
         let mut answer = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(10), client.0.read_to_end(&mut answer)).await;
         assert!(read.is_ok(), "hangs: {garbage:.40}");
-        assert!(!String::from_utf8_lossy(&answer).contains("HTTP/1.1 500"), "{garbage:.40}");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("HTTP/1.1 500"), "{garbage:.40}");
+        let (answers, named) = (answer.matches("HTTP/1.1 ").count(), answer.matches("x-portcullis-id: ").count());
+        assert_eq!(answers, named, "{garbage:.40}: every answer is in our form: {answer}");
         assert_eq!(bench.inspect(AGENT, r#"{"tool":"t"}"#).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_explained() {
+    let bench = Bench::new().await;
+    let many = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(1000));
+    for (head, status) in [("nonsense\r\n\r\n", 400), ("GET / HTTP/1.1\r\nbad header\r\n\r\n", 400), (&many, 431)] {
+        let mut client = bench.client().await;
+        client.0.write_all(head.as_bytes()).await.unwrap();
+        let answer = client.answer().await;
+        assert_eq!(answer.check_head().status, status, "{head:.30}");
     }
 }
 
@@ -269,20 +285,22 @@ async fn slow_clients_are_given_up() {
 async fn a_client_that_does_not_read_is_given_up() {
     let mut setup = Setup::default();
     setup.server.write_timeout = Duration::from_millis(300);
+    setup.server.read_timeout = Duration::from_secs(300);
     let bench = Bench::with(setup).await;
+    // Small enough that the answer does not fit into the buffers of the two ends.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(bench.address).await.unwrap();
     let body = format!(r#"{{"tool":"t","arguments":"SECRET {}"}}"#, "x".repeat(4_000_000));
-    let mut client = bench.client().await;
-    client.0.write_all(&request("POST", "/v1/inspect", AGENT, body.as_bytes())).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let more = request("POST", "/v1/inspect", AGENT, body.as_bytes());
-    let _ = tokio::time::timeout(Duration::from_secs(1), client.0.write_all(&more)).await;
+    stream.write_all(&request("POST", "/v1/inspect", AGENT, body.as_bytes())).await.unwrap();
     let ended = async {
         while !bench.get("/metrics", "").await.text.contains("portcullis_http_connections_open 1\n") {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("only the asking connection is left");
-    drop(client);
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("only the asking connection is left");
+    assert_eq!(bench.entries("acme").len(), 1);
+    drop(stream);
 }
 
 #[tokio::test]
