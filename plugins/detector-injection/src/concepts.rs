@@ -24,7 +24,7 @@ pub(crate) const CONCEPTS: &[(&str, &str)] = &[
     // The same said of rules, more mildly.
     (
         "drop",
-        "bypass|bypasses|bypassing|circumvent|skip|discard|abandon|cancel|remove|disable|turn off|violate|break|breaks|breaking|evade|umgehe|umgehen|contourne|contournez|elude",
+        "drop|change|replace|rewrite|bypass|bypasses|bypassing|circumvent|skip|discard|abandon|cancel|remove|disable|turn off|violate|break|breaks|breaking|evade|umgehe|umgehen|contourne|contournez|elude",
     ),
     (
         "prior",
@@ -85,8 +85,16 @@ pub(crate) const CONCEPTS: &[(&str, &str)] = &[
         "from now on|from here on|from this point|from this moment|starting now|henceforth|from on now|ab jetzt|ab sofort|von nun an|à partir de maintenant|désormais|a partir de ahora|de ahora en adelante|d'ora in poi|a partir de agora|vanaf nu|od teraz|od sada|с этого момента|отныне|从现在开始|从现在起|これから|今から|지금부터",
     ),
     (
+        "void",
+        "irrelevant|are void|is void|no longer apply|no longer applies|no longer valid|are invalid|are outdated|are obsolete|have been revoked|are cancelled|do not apply|don't apply|hinter sich|gelten nicht mehr|ungültig|hinfällig|no longer relevant|are superseded|ne s'appliquent plus|ya no se aplican|ya no son válidas",
+    ),
+    (
+        "supersede",
+        "supersede|supersedes|take precedence over|takes precedence over|overrides all|override all|has been updated|has changed|was changed|have been changed|have changed|is replaced by",
+    ),
+    (
         "despite",
-        "despite|regardless of|contrary to|irrespective of|no matter what|instead of following|rather than following|trotz|ungeachtet|malgré|a pesar de",
+        "despite|abweichend von|abweichend zu|deviating from|regardless of|contrary to|irrespective of|no matter what|instead of following|rather than following|trotz|ungeachtet|malgré|a pesar de",
     ),
     (
         "stop",

@@ -1,4 +1,4 @@
-use portcullis_plugin::testing::JsonPayload;
+use portcullis_plugin::testing::{JsonPayload, run_cases};
 
 use super::*;
 
@@ -18,6 +18,11 @@ fn covered(text: &str, category: &str) -> String {
     let findings = inspect(Config::default(), Phase::Result, &serde_json::json!({ "text": text }));
     let finding = findings.iter().find(|finding| finding.category == category).unwrap();
     text[finding.spans[0].range()].to_owned()
+}
+
+#[test]
+fn cases() {
+    run_cases::<Injection>("cases");
 }
 
 #[test]
@@ -168,4 +173,9 @@ fn bad_configuration_says_what_is_wrong() {
 #[test]
 fn every_rule_speaks_of_known_concepts() {
     assert!(Injection::configure(Config::default()).is_ok());
+}
+
+#[test]
+fn cases_hold() {
+    portcullis_plugin::testing::run_cases::<Injection>("cases");
 }

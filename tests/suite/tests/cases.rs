@@ -3,21 +3,72 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use portcullis_engine::{Engine, EngineConfig, Grants, LabelStore as _, Limits, MemoryLabels, Plugin, Source};
-use portcullis_model::{
-    AttributedFinding, Call, Decision, Document, Finding, Mode, Phase, Reason, Replacement, Role, Span,
+use portcullis_engine::{
+    Engine, EngineConfig, Grants, LabelStore, Limits, MemoryLabels, MemoryState, Plugin, Scope, Source, StateStore,
+    StoreError,
 };
+use portcullis_model::{AttributedFinding, Call, Decision, Document, Finding, Mode, Phase, Reason, Role, Span};
 use portcullis_pipeline::{FailMode, Generation, PipelineSpec, PluginSpec, Selector};
 use portcullis_plugin::Payload as _;
 use portcullis_plugin::testing::{Case, Outcome, Seen, read_cases};
 use serde::Deserialize;
-use serde_json::Value;
 use test_suite::root;
 use uuid::Uuid;
 
+const TENANT: &str = "acme";
 const SESSION: &str = "case";
+
+/// State and labels that are emptied before each case, as the doubles of the native harness are.
+#[derive(Default)]
+struct PerCase(Mutex<(Arc<MemoryState>, Arc<MemoryLabels>)>);
+
+impl PerCase {
+    fn reset(&self) {
+        *self.0.lock().unwrap() = Default::default();
+    }
+
+    fn state(&self) -> Arc<MemoryState> {
+        self.0.lock().unwrap().0.clone()
+    }
+
+    fn labels(&self) -> Arc<MemoryLabels> {
+        self.0.lock().unwrap().1.clone()
+    }
+}
+
+impl StateStore for PerCase {
+    fn increment(&self, scope: Scope<'_>, key: &str, by: u64, window: u32, now_ms: u64) -> Result<u64, StoreError> {
+        self.state().increment(scope, key, by, window, now_ms)
+    }
+
+    fn get(&self, scope: Scope<'_>, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.state().get(scope, key, now_ms)
+    }
+
+    fn replace(
+        &self,
+        scope: Scope<'_>,
+        key: &str,
+        expected: Option<&[u8]>,
+        value: Option<&[u8]>,
+        ttl_seconds: u32,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        self.state().replace(scope, key, expected, value, ttl_seconds, now_ms)
+    }
+}
+
+impl LabelStore for PerCase {
+    fn add(&self, tenant: &str, session: &str, label: &str, value: &str, now_ms: u64) -> Result<(), StoreError> {
+        self.labels().add(tenant, session, label, value, now_ms)
+    }
+
+    fn all(&self, tenant: &str, session: &str, now_ms: u64) -> Vec<(String, String)> {
+        self.labels().all(tenant, session, now_ms)
+    }
+}
 
 /// Folders in `parent` that have a folder `inner`, by name.
 fn folders(parent: &str, inner: &str) -> Vec<(String, PathBuf)> {
@@ -88,11 +139,7 @@ fn seen(finding: &Finding, payload: &Document) -> Seen {
         let text = payload.pointer(&span.pointer).and_then(|value| value.as_str().map(str::to_owned)).unwrap();
         (span.pointer.clone(), text[span.start as usize..span.end as usize].to_owned())
     };
-    Seen {
-        category: finding.category.clone(),
-        score: finding.score,
-        places: finding.spans.iter().map(place).collect(),
-    }
+    Seen { category: finding.category.clone(), score: finding.score, places: finding.spans.iter().map(place).collect() }
 }
 
 fn verdict(decision: Decision, reasons: &[Reason], redacted: Option<&Document>) -> Outcome {
@@ -103,24 +150,22 @@ fn verdict(decision: Decision, reasons: &[Reason], redacted: Option<&Document>) 
     }
 }
 
-fn redacted(payload: &Document, replacements: &[Replacement]) -> Document {
-    payload.replace(replacements).unwrap()
-}
-
-fn ask(plugin: &Plugin, case: &Case) -> Outcome {
-    let call = call(case);
+fn ask(plugin: &Plugin, case: &Case, call: &Call) -> Outcome {
     let answer = match plugin.role() {
-        Role::Detector => plugin.inspect(&call).result.map(|findings| {
-            Outcome::Findings(findings.iter().map(|finding| seen(finding, &call.payload)).collect())
-        }),
-        Role::Rule => plugin.decide(&call, &given(case)).result.map(|answer| {
-            let made = (answer.decision == Decision::Redact).then(|| redacted(&call.payload, &answer.replacements));
+        Role::Detector => plugin
+            .inspect(call)
+            .result
+            .map(|findings| Outcome::Findings(findings.iter().map(|finding| seen(finding, &call.payload)).collect())),
+        Role::Rule => plugin.decide(call, &given(case)).result.map(|answer| {
+            let made =
+                (answer.decision == Decision::Redact).then(|| call.payload.replace(&answer.replacements).unwrap());
             verdict(answer.decision, &answer.reasons, made.as_ref())
         }),
         Role::Router => {
-            let reason = |code: &String| Reason { code: code.clone(), message: String::new(), plugin: "rule".to_owned() };
+            let reason =
+                |code: &String| Reason { code: code.clone(), message: String::new(), plugin: "rule".to_owned() };
             let reasons: Vec<_> = case.reasons.iter().map(reason).collect();
-            let answer = plugin.route(&call, &given(case), &reasons).result;
+            let answer = plugin.route(call, &given(case), &reasons).result;
             answer.map(|plan| Outcome::Plan(serde_json::to_value(plan).unwrap()))
         }
     };
@@ -138,41 +183,63 @@ fn report(failures: &[String], count: usize) {
     println!("{count} cases");
 }
 
-#[test]
-fn plugins_answer_as_components_as_they_do_natively() {
-    let labels = Arc::new(MemoryLabels::default());
-    let engine = Engine::new(EngineConfig { labels: labels.clone(), ..EngineConfig::default() }).unwrap();
+/// Runs the cases of one plugin; one test per plugin, so that they run beside each other.
+fn plugin_answers_as_it_does_natively(name: &str) {
+    let stores = Arc::new(PerCase::default());
+    let config = EngineConfig { state: stores.clone(), labels: stores.clone(), ..EngineConfig::default() };
+    let engine = Engine::new(config).unwrap();
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
-    let (mut failures, mut count) = (Vec::new(), 0);
-    for (name, folder) in folders("plugins", "cases") {
-        let bytes = component(&name);
-        // One load per configuration: cases share them.
-        let mut loaded: BTreeMap<String, Result<Plugin, String>> = BTreeMap::new();
-        for (number, case) in read_cases(&folder).unwrap().iter().enumerate() {
-            let config = case.config_text();
-            // Counters and labels of one case must not reach the next.
-            let tenant = format!("{}-{number}", case.call.tenant);
-            let stateful = !case.labels.is_empty();
-            let key = if stateful { format!("{tenant} {config}") } else { config.clone() };
-            let plugin = loaded.entry(key).or_insert_with(|| {
-                let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
-                let tenant = case.call.tenant.as_str();
-                let source = Source { name: &name, tenant, bytes: &bytes, config: &config, grants: &grants, limits };
-                engine.load(&source).map_err(|error| chain(&error))
-            });
-            for (label, value) in &case.labels {
-                labels.add(&case.call.tenant, SESSION, label, value).unwrap();
-            }
-            let outcome = match plugin {
-                Ok(plugin) => ask(plugin, case),
-                Err(error) => Outcome::Error(error.clone()),
-            };
-            let differences = case.check(&outcome);
-            failures.extend(differences.iter().map(|difference| format!("- {name}: {}: {difference}", case.name)));
-            count += 1;
+    let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
+    let bytes = component(name);
+    let cases = read_cases(&root().join("plugins").join(name).join("cases")).unwrap();
+    let mut failures = Vec::new();
+    // One load per configuration: cases share them.
+    let mut loaded: BTreeMap<String, Result<Plugin, String>> = BTreeMap::new();
+    for case in &cases {
+        stores.reset();
+        let call = call(case);
+        for (label, value) in &case.labels {
+            let session = call.session.as_deref().unwrap();
+            stores.add(TENANT, session, label, value, call.time_ms).unwrap();
         }
+        let plugin = loaded.entry(case.config_text()).or_insert_with_key(|config| {
+            let source = Source { name, tenant: TENANT, bytes: &bytes, config, grants: &grants, limits };
+            engine.load(&source).map_err(|error| chain(&error))
+        });
+        let outcome = match plugin {
+            Ok(plugin) => ask(plugin, case, &call),
+            Err(error) => Outcome::Error(error.clone()),
+        };
+        let differences = case.check(&outcome);
+        failures.extend(differences.iter().map(|difference| format!("- {}: {difference}", case.name)));
     }
-    report(&failures, count);
+    report(&failures, cases.len());
+}
+
+macro_rules! plugins {
+    ($($test:ident $name:literal)*) => {
+        $(
+            #[test]
+            fn $test() {
+                plugin_answers_as_it_does_natively($name);
+            }
+        )*
+
+        #[test]
+        fn every_plugin_has_cases_and_a_test_here() {
+            let found: Vec<String> = folders("plugins", "cases").into_iter().map(|(name, _)| name).collect();
+            assert_eq!(found, [$($name),*]);
+        }
+    };
+}
+
+plugins! {
+    detector_commands "detector-commands"
+    detector_injection "detector-injection"
+    detector_secrets "detector-secrets"
+    router_default "router-default"
+    rule_baseline "rule-baseline"
+    rule_rego "rule-rego"
 }
 
 /// The part of a policy pack that decides.
@@ -240,14 +307,12 @@ fn policy_packs_decide_as_their_tests_say() {
                 None => verdict(judgement.decision, &judgement.reasons, judgement.replacement.as_deref()),
             };
             let differences = case.check(&outcome);
-            let about = |difference: &String| {
-                let findings: Vec<_> = judgement.findings.iter().map(|found| (&found.finding.category, found.finding.score)).collect();
-                format!("- {name}: {}: {difference}; seen {findings:?}", case.name)
-            };
+            let found = judgement.findings.iter().map(|found| (&found.finding.category, found.finding.score));
+            let found: Vec<_> = found.collect();
+            let about = |difference: &String| format!("- {name}: {}: {difference}; found {found:?}", case.name);
             failures.extend(differences.iter().map(about));
             count += 1;
         }
-        let _: &Value = &Value::Null;
     }
     report(&failures, count);
 }
