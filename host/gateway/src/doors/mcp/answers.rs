@@ -32,6 +32,14 @@ pub(crate) enum Withheld {
     Listing,
 }
 
+/// The request that an answer is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReplyTo<'a> {
+    pub(crate) id: &'a Id,
+    /// Whether it is of a revision without sessions: every result says then what kind of result it is.
+    pub(crate) stateless: bool,
+}
+
 impl Refusal {
     pub(crate) fn by_ruling(call: Uuid, what: Withheld, ruling: &Ruling) -> Self {
         let reasons = &ruling.judgement.reasons;
@@ -55,13 +63,16 @@ impl Refusal {
     }
 
     /// A tool result that says it failed: the model reads the text.
-    pub(crate) fn tool_result(&self, id: &Id) -> Bytes {
-        let result = json!({
+    pub(crate) fn tool_result(&self, to: ReplyTo<'_>) -> Bytes {
+        let mut result = json!({
             "content": [{ "type": "text", "text": self.text }],
             "isError": true,
             "_meta": self.meta(),
         });
-        message(Some(id), "result", &result)
+        if let (true, Some(object)) = (to.stateless, result.as_object_mut()) {
+            object.insert("resultType".to_owned(), "complete".into());
+        }
+        message(Some(to.id), "result", &result)
     }
 
     /// A JSON-RPC error, where a tool result does not fit.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase};
 use uuid::Uuid;
 
-use super::answers::{self, Refusal, Withheld};
+use super::answers::{self, Refusal, ReplyTo, Withheld};
 use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, Shape};
 use super::{Counters, Origin};
 use crate::gate::{CallFacts, Effect, Gate, now_ms};
@@ -36,8 +36,8 @@ struct Pending {
 enum Stage {
     /// Not at the upstream yet.
     Judging,
-    /// `tools/call`.
-    Call(Box<CallFacts>),
+    /// `tools/call`; `stateless` if it states its protocol revision itself, as the revisions without sessions do.
+    Call { facts: Box<CallFacts>, stateless: bool },
     /// `tools/list`.
     Listing,
     /// Any other method.
@@ -126,7 +126,10 @@ impl Inspector {
                     return FromServer::Unmatched;
                 };
                 let bytes = match stage {
-                    Stage::Call(facts) => self.tool_result(id, &frame, *failed, &facts).await,
+                    Stage::Call { facts, stateless } => {
+                        let reply = ReplyTo { id, stateless };
+                        self.tool_result(reply, &frame, *failed, &facts).await
+                    }
                     Stage::Listing if !failed => self.listing(id, &frame).await,
                     _ => raw(),
                 };
@@ -191,7 +194,7 @@ impl Inspector {
     /// Ends a request. Whether it was in flight.
     pub(crate) async fn end(&self, id: &Id, outcome: Outcome, note: &'static str) -> bool {
         let Some(pending) = self.pending().remove(id) else { return false };
-        if let Stage::Call(facts) = pending.stage {
+        if let Stage::Call { facts, .. } = pending.stage {
             self.record(&facts, outcome, note).await;
         }
         true
@@ -238,7 +241,7 @@ impl Inspector {
             return FromClient::Forward { bytes: Bytes::copy_from_slice(message.as_bytes()), cancels: None };
         };
         // An allowed call needs its second entry even if it never left.
-        if let Stage::Call(facts) = stage {
+        if let Stage::Call { facts, .. } = stage {
             self.record(&facts, Outcome::Cancelled, "cancelled before it was sent").await;
         }
         FromClient::Answer(answers::upstream_error(id, "the request was cancelled"))
@@ -287,16 +290,18 @@ impl Inspector {
                 return FromClient::Answer(answers::error(Some(id), error.code(), &error.to_string(), None));
             }
         };
+        let stateless = frame.stated_version().is_some();
+        let reply = ReplyTo { id, stateless };
         let payload = asked.arguments.map_or_else(Document::empty, |value| value.to_document());
         let call = self.call(Phase::Call, asked.name, Arc::new(payload));
         let ruling = match self.gate.rule(&call, Door::Mcp).await {
             Ok(ruling) => ruling,
             Err(error) => {
                 self.forget(id);
-                return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).tool_result(id));
+                return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).tool_result(reply));
             }
         };
-        let facts = || Stage::Call(Box::new(CallFacts::forwarded(&call, Door::Mcp, &ruling)));
+        let facts = || Stage::Call { facts: Box::new(CallFacts::forwarded(&call, Door::Mcp, &ruling)), stateless };
         let answer = match (&ruling.effect, asked.arguments, &ruling.approval) {
             (Effect::Forward, ..) => return self.forward(id, facts(), frame.raw()).await,
             (Effect::Replace(document), Some(arguments), _) => {
@@ -304,18 +309,18 @@ impl Inspector {
                 return self.forward(id, facts(), &message).await;
             }
             (Effect::Park, _, Some(approval)) => answers::needs_approval(id, call.id, approval),
-            _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).tool_result(id),
+            _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).tool_result(reply),
         };
         self.forget(id);
         FromClient::Answer(answer)
     }
 
     /// What the client gets for the answer of a tool. Errors are text for the model too, so they are looked at as well.
-    async fn tool_result(&self, id: &Id, frame: &Frame, failed: bool, facts: &CallFacts) -> Bytes {
+    async fn tool_result(&self, to: ReplyTo<'_>, frame: &Frame, failed: bool, facts: &CallFacts) -> Bytes {
         let Some(body) = frame.body().filter(|body| body.kind() == Kind::Object) else {
             self.counters.malformed.fetch_add(1, Ordering::Relaxed);
             self.record(facts, Outcome::Failed, "malformed result").await;
-            return answers::upstream_error(id, "the upstream's result is not an object");
+            return answers::upstream_error(to.id, "the upstream's result is not an object");
         };
         let failed = failed || body.get("isError").and_then(|value| value.as_bool()) == Some(true);
         let outcome = if failed { Outcome::Failed } else { Outcome::Answered };
@@ -325,10 +330,10 @@ impl Inspector {
                 Effect::Forward => Bytes::copy_from_slice(frame.raw().as_bytes()),
                 Effect::Replace(document) => Bytes::from(frame.splice(body, document.raw())),
                 Effect::Refuse | Effect::Park => {
-                    Refusal::by_ruling(facts.id(), Withheld::Result, &ruling).tool_result(id)
+                    Refusal::by_ruling(facts.id(), Withheld::Result, &ruling).tool_result(to)
                 }
             },
-            Err(error) => Refusal::by_gate(facts.id(), Withheld::Result, &error).tool_result(id),
+            Err(error) => Refusal::by_gate(facts.id(), Withheld::Result, &error).tool_result(to),
         }
     }
 

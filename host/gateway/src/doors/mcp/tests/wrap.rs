@@ -108,6 +108,21 @@ async fn the_same_bytes_both_ways() {
 }
 
 #[tokio::test]
+async fn a_refusal_speaks_the_revision_of_the_request() {
+    let mut wrapped = Wrapped::new(quick());
+    let plain = wrapped.ask(&call("1", "echo", r#"{"text":"DENY"}"#)).await;
+    assert_eq!(plain["result"].get("resultType"), None);
+    for arguments in [r#"{"text":"DENY"}"#, r#"{"text":"\u0044ENY"}"#] {
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{{"name":"echo","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}}}}"#
+        );
+        let refused = wrapped.ask(&request).await;
+        assert_eq!(refused["result"]["isError"], true, "refused before or after the call: {refused}");
+        assert_eq!(refused["result"]["resultType"], "complete");
+    }
+}
+
+#[tokio::test]
 async fn the_environment_is_the_users() {
     let mut wrapped = Wrapped::new(quick());
     let answer = wrapped.ask(&call("1", "environment", "{}")).await;
