@@ -124,8 +124,6 @@ impl Detector for Secrets {
             config.enable.as_ref().is_none_or(|enable| enable.contains(&rule.id)) && !config.disable.contains(&rule.id)
         });
         let scanner = Scanner::new(rules, &config.allow, config.entropy)?;
-        // Regular expressions build their automata at the first search: that belongs into the snapshot.
-        let _ = scanner.alone("warm up: password = 'x', https://user:x@host/ and eyJ");
         Ok(Self { scanner, phases: config.phases, names: config.names })
     }
 
@@ -202,7 +200,7 @@ impl ExtraRule {
                 forms.push(Form::parse(&format!("{prefix}{{{alphabet}:{length}}}"))?);
             }
             (None, None, Some(text)) => {
-                let built = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
+                let built = regex_lite::RegexBuilder::new(text).size_limit(1 << 20).build();
                 regex = Some(built.map_err(|error| format!("regex: {error}"))?);
             }
             _ => return Err("write either `form`, or `prefix` and `length`, or `regex`".to_owned()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use portcullis_plugin::Text;
-use regex::Regex;
+use regex_lite::Regex;
 
 use crate::anchors::Anchors;
 use crate::checksum;
@@ -392,6 +392,13 @@ impl Scanner {
         }
     }
 
+    /// A rule with a format of its own names a hit before those that go by the value's name.
+    fn rank(&self, hit: &Hit) -> (bool, f32) {
+        let structure = self.rules.get(hit.rule).and_then(|rule| rule.structure);
+        let generic = matches!(structure, Some(Structure::Password | Structure::Entropy | Structure::Bearer));
+        (!generic, hit.score)
+    }
+
     /// Drops what is let through and joins what overlaps: the surest rule names the whole.
     fn settle(&self, text: &str, hits: &mut Vec<Hit>) {
         hits.retain(|hit| {
@@ -407,10 +414,10 @@ impl Scanner {
             let joined = next.range.start < kept.range.end;
             if joined {
                 kept.range.end = kept.range.end.max(next.range.end);
-                if next.score > kept.score {
+                if self.rank(next) > self.rank(kept) {
                     kept.rule = next.rule;
-                    kept.score = next.score;
                 }
+                kept.score = kept.score.max(next.score);
             }
             joined
         });
