@@ -1,4 +1,5 @@
 //! Whole pipelines of the real plugins. Build these first: `cargo xtask guests`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of test functions")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
