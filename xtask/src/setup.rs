@@ -33,7 +33,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 /// Programs and the Debian packages that bring them.
 fn programs(wanted: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

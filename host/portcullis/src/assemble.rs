@@ -163,7 +163,13 @@ fn find_pack(policy: &str, place: &Place) -> Result<Place> {
 fn from_pack(tenant: &str, mode: Option<Mode>, twice: bool, place: &Place, files: &mut Files) -> Result<Pipeline> {
     let pack: Pack = place.parse()?;
     let mode = mode.or(pack.mode).unwrap_or_default();
-    Parts { mode, plugins: &pack.plugins, router: pack.router.as_ref() }.pipeline(tenant, twice, place, String::new(), files)
+    Parts { mode, plugins: &pack.plugins, router: pack.router.as_ref() }.pipeline(
+        tenant,
+        twice,
+        place,
+        String::new(),
+        files,
+    )
 }
 
 struct Parts<'c> {
@@ -173,11 +179,20 @@ struct Parts<'c> {
 }
 
 impl Parts<'_> {
-    fn pipeline(&self, tenant: &str, twice: bool, place: &Place, prefix: String, files: &mut Files) -> Result<Pipeline> {
+    fn pipeline(
+        &self,
+        tenant: &str,
+        twice: bool,
+        place: &Place,
+        prefix: String,
+        files: &mut Files,
+    ) -> Result<Pipeline> {
         let mut make = |plugin: &config::Plugin, key: String| {
-            plugin_spec(plugin, place, files).map_err(|error| place.error(&format!("{prefix}{key}"), format!("{error:#}")))
+            plugin_spec(plugin, place, files)
+                .map_err(|error| place.error(&format!("{prefix}{key}"), format!("{error:#}")))
         };
-        let plugins = self.plugins.iter().enumerate().map(|(index, plugin)| make(plugin, format!("plugins[{index}].plugin")));
+        let plugins =
+            self.plugins.iter().enumerate().map(|(index, plugin)| make(plugin, format!("plugins[{index}].plugin")));
         let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
         let router = self.router.map(|plugin| make(plugin, "router.plugin".to_owned())).transpose()?;
         let spec = PipelineSpec { tenant: tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
@@ -190,7 +205,8 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
     let given = Limits::default();
     let limits = &plugin.limits;
     let grants = &plugin.grants;
-    let folder = |(name, path): (&String, &std::path::PathBuf)| Folder { name: name.clone(), path: place.relative(path) };
+    let folder =
+        |(name, path): (&String, &std::path::PathBuf)| Folder { name: name.clone(), path: place.relative(path) };
     Ok(PluginSpec {
         name: plugin.name.as_str().into(),
         bytes: files.component(name, place)?,

@@ -17,7 +17,10 @@ pub(crate) fn plugin(name: &str) -> Result<&'static [u8]> {
     );
     find(files::PLUGINS, name).with_context(|| {
         let known: Vec<&str> = plugins().map(|(name, _)| name).collect();
-        format!("there is no built-in plugin `{name}`; built in are {}; for a file give a path that ends in .wasm", known.join(", "))
+        format!(
+            "there is no built-in plugin `{name}`; built in are {}; for a file give a path that ends in .wasm",
+            known.join(", ")
+        )
     })
 }
 
@@ -33,7 +36,10 @@ pub(crate) fn plugins() -> impl Iterator<Item = (&'static str, &'static [u8])> {
 pub(crate) fn pack(name: &str) -> Result<&'static str> {
     find(files::PACKS, name).with_context(|| {
         let known: Vec<&str> = files::PACKS.iter().map(|(name, _)| *name).collect();
-        format!("there is no built-in policy `{name}`; built in are {}; for your own give the path of its folder", known.join(", "))
+        format!(
+            "there is no built-in policy `{name}`; built in are {}; for your own give the path of its folder",
+            known.join(", ")
+        )
     })
 }
 

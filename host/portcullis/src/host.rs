@@ -55,7 +55,11 @@ impl Host {
         let engine = engine(settings, Some(&ledger))?;
         let (approvals, damaged) = Approvals::load(ApprovalLimits::default(), ledger.records(RECORDS)?);
         for record in damaged {
-            tracing::warn!(key = record.key, problem = record.problem, "a parked call could not be read back; it stays unapproved");
+            tracing::warn!(
+                key = record.key,
+                problem = record.problem,
+                "a parked call could not be read back; it stays unapproved"
+            );
         }
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, None, &control)?;
@@ -210,7 +214,8 @@ fn cache_key(path: &Path) -> Result<[u8; 32]> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             getrandom::fill(&mut key).map_err(io::Error::from)?;
             let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            file.and_then(|mut file| file.write_all(&key)).with_context(|| format!("{}: cannot be written", path.display()))?;
+            file.and_then(|mut file| file.write_all(&key))
+                .with_context(|| format!("{}: cannot be written", path.display()))?;
         }
         Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", path.display())),
     }

@@ -116,7 +116,9 @@ impl Server {
         if status.is_success() {
             return Ok(value);
         }
-        let part = |name: &str| value.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let part = |name: &str| {
+            value.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         bail!("{} answered {status}: {} {}", self.base, part("message"), part("hint"))
     }
 }

@@ -72,10 +72,14 @@ fn example(package: &str, name: &str, runs: usize) -> Result<Vec<Row>> {
     let output = Command::new(&path).args(["--json", "--runs", &runs.to_string()]).current_dir(root()).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{package}: example {name} failed: {errors}");
-    let value: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("{package}: {name} printed no JSON"))?;
+    let value: Value =
+        serde_json::from_slice(&output.stdout).with_context(|| format!("{package}: {name} printed no JSON"))?;
     let rows = value.get("rows").and_then(Value::as_array).context("no rows")?;
     let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(rows.iter().map(|row| Row { what: text(row, "what"), figure: text(row, "figure"), bar: text(row, "bar") }).collect())
+    Ok(rows
+        .iter()
+        .map(|row| Row { what: text(row, "what"), figure: text(row, "figure"), bar: text(row, "bar") })
+        .collect())
 }
 
 fn page(rows: &[Row]) -> Result<String> {
@@ -95,11 +99,17 @@ fn page(rows: &[Row]) -> Result<String> {
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map_or("unknown", |(_, name)| name.trim());
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("unknown", |(_, name)| name.trim());
     let cores = info.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = read("/proc/sys/kernel/osrelease");
     let load = read("/proc/loadavg");
-    let version = Command::new("rustc").arg("--version").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let version = Command::new("rustc")
+        .arg("--version")
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let disk = if Path::new("/sys/block/vda").exists() { "virtual disk" } else { "disk" };
     format!(
         "{cores} cores of {model}, {disk}, Linux {}, {}, load before {}",

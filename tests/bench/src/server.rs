@@ -78,7 +78,10 @@ fn memory(runs: usize) -> Result<Vec<Row>> {
     for tenants in [10, 1000] {
         let mut config = String::new();
         for tenant in 0..tenants {
-            writeln!(config, "[[tenant]]\nname = \"t{tenant}\"\npolicy = \"baseline\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = []")?;
+            writeln!(
+                config,
+                "[[tenant]]\nname = \"t{tenant}\"\npolicy = \"baseline\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = []"
+            )?;
         }
         let setup = Setup { config: Some(config), ..Setup::default() };
         let mut figure = Figure::default();

@@ -52,9 +52,16 @@ fn report(json: bool, tenants: &[serde_json::Value]) {
         println!("{}", json!({ "good": true, "tenants": tenants }));
         return;
     }
-    let text = |value: &serde_json::Value, key: &str| value.get(key).and_then(|value| value.as_str()).unwrap_or("-").to_owned();
+    let text = |value: &serde_json::Value, key: &str| {
+        value.get(key).and_then(|value| value.as_str()).unwrap_or("-").to_owned()
+    };
     for tenant in tenants {
-        println!("good: tenant {} ({}), generation {}", text(tenant, "tenant"), text(tenant, "mode"), text(tenant, "generation"));
+        println!(
+            "good: tenant {} ({}), generation {}",
+            text(tenant, "tenant"),
+            text(tenant, "mode"),
+            text(tenant, "generation")
+        );
         for plugin in tenant.get("plugins").and_then(|plugins| plugins.as_array()).into_iter().flatten() {
             println!(
                 "  {:<22} {:<9} {:<11} {:<9} on failure {}",

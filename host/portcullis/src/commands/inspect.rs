@@ -138,7 +138,12 @@ fn for_people(verdict: &Value) -> String {
     let list = |key: &str| verdict.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut out = format!("{} ({})\n", text(verdict, "verdict"), text(verdict, "mode"));
     for reason in list("reasons") {
-        out.push_str(&format!("  {}: {} [{}]\n", text(&reason, "code"), text(&reason, "message"), text(&reason, "plugin")));
+        out.push_str(&format!(
+            "  {}: {} [{}]\n",
+            text(&reason, "code"),
+            text(&reason, "message"),
+            text(&reason, "plugin")
+        ));
     }
     for key in ["arguments", "content"] {
         if let Some(value) = verdict.get(key).filter(|value| !value.is_null()) {
@@ -151,7 +156,12 @@ fn for_people(verdict: &Value) -> String {
     for plugin in list("plugins") {
         let number = |key: &str| plugin.get(key).and_then(Value::as_u64).unwrap_or(0);
         let fault = plugin.get("fault").and_then(Value::as_str).map(|fault| format!(", {fault}")).unwrap_or_default();
-        out.push_str(&format!("  {}: {} fuel, {} us{fault}\n", text(&plugin, "name"), number("fuel"), number("micros")));
+        out.push_str(&format!(
+            "  {}: {} fuel, {} us{fault}\n",
+            text(&plugin, "name"),
+            number("fuel"),
+            number("micros")
+        ));
     }
     out
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use portcullis_ledger::{Ledger, LedgerConfig};
 use portcullis_ledger_verify::{FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
-use portcullis_model::{Digest, Entry};
+use portcullis_model::{Digest, Entry, leaf_hash};
 use serde_json::Value;
 
 use super::Settings;
@@ -92,9 +92,17 @@ impl Source {
 }
 
 /// An entry as the API sends it, and its canonical bytes, made again and compared with the hash that came along.
-fn received(value: &Value) -> Result<(Value, Vec<u8>)> {
-    let entry: Entry = serde_json::from_value(value.clone()).context("an entry that this build does not know")?;
-    Ok((value.clone(), entry.encode()?))
+fn received(row: &Value) -> Result<(Value, Vec<u8>)> {
+    let entry = row.get("entry").context("a row without an entry")?;
+    let entry: Entry = serde_json::from_value(entry.clone()).context("an entry that this build does not know")?;
+    let bytes = entry.encode()?;
+    let hash = leaf_hash(&bytes);
+    anyhow::ensure!(
+        row.get("hash") == Some(&serde_json::to_value(hash)?),
+        "entry {}: its hash does not fit it",
+        entry.seq
+    );
+    Ok((shown(&entry, hash)?, bytes))
 }
 
 fn shown(entry: &Entry, hash: Digest) -> Result<Value> {

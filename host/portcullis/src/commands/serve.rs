@@ -57,8 +57,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let listen = arguments.listen.unwrap_or(settings.config.listen);
     let server = Server::bind(listen, server_config, Arc::clone(&api))?;
     let data = settings.data()?;
-    let running =
-        Running { address: server.address(), pid: std::process::id(), control: control.expose().to_owned() };
+    let running = Running { address: server.address(), pid: std::process::id(), control: control.expose().to_owned() };
     running.leave(&data)?;
     announce(arguments, &settings, &host, &running.url(), &names)?;
 

@@ -33,7 +33,8 @@ pub(crate) fn run(arguments: &cli::Wrap) -> Result<ExitCode> {
 
 async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -> Result<i32> {
     let host = Host::start(settings, String::new()).await?;
-    let known = settings.config.tenant.is_empty() || settings.config.tenant.iter().any(|one| one.name == arguments.tenant);
+    let known =
+        settings.config.tenant.is_empty() || settings.config.tenant.iter().any(|one| one.name == arguments.tenant);
     anyhow::ensure!(known, "the configuration has no tenant `{}`", arguments.tenant);
     let agent = AgentIdentity {
         tenant: arguments.tenant.as_str().into(),

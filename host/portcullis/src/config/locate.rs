@@ -93,9 +93,9 @@ impl Place {
         let mut first = true;
         for step in key.replace('[', ".[").split('.') {
             let next = match (step.strip_prefix('['), at) {
-                (Some(index), Some(DeValue::Array(items))) => {
-                    items.get(index.trim_end_matches(']').parse::<usize>().ok()?).map(|item| (item.span().start, item.get_ref()))
-                }
+                (Some(index), Some(DeValue::Array(items))) => items
+                    .get(index.trim_end_matches(']').parse::<usize>().ok()?)
+                    .map(|item| (item.span().start, item.get_ref())),
                 (None, Some(DeValue::Table(table))) => entry(table, step),
                 (None, None) if first => entry(table.get_ref(), step),
                 _ => None,

@@ -25,7 +25,8 @@ fn unknown_keys_are_refused_with_line_and_name() {
     let (at, _, message) = place("listen = \"127.0.0.1:1\"\n\n[engine]\nslotss = 3\n");
     assert_eq!(at, Some((4, 1)));
     assert!(message.contains("slotss") && message.contains("keep_resident_kib"), "{message}");
-    let (at, _, message) = place("[[tenant]]\nname = \"a\"\n[[tenant.plugins]]\nname = \"x\"\ngrants = { clok = true }\n");
+    let (at, _, message) =
+        place("[[tenant]]\nname = \"a\"\n[[tenant.plugins]]\nname = \"x\"\ngrants = { clok = true }\n");
     assert_eq!(at.map(|at| at.0), Some(5));
     assert!(message.contains("clok"), "{message}");
 }
@@ -41,7 +42,8 @@ fn wrong_types_are_placed() {
 fn meaning_is_checked_with_key_and_line() {
     let (at, key, _) = place("[ledger]\n# small\ncache_mib = 1\n");
     assert_eq!((at, key.as_deref()), (Some((3, 1)), Some("ledger.cache_mib")));
-    let (at, key, _) = place("[[upstream]]\nname = \"a\"\nurl = \"http://x\"\n[[upstream]]\nname = \"a\"\nurl = \"http://y\"\n");
+    let (at, key, _) =
+        place("[[upstream]]\nname = \"a\"\nurl = \"http://x\"\n[[upstream]]\nname = \"a\"\nurl = \"http://y\"\n");
     assert_eq!((at, key.as_deref()), (Some((5, 1)), Some("upstream[1].name")));
     let (at, key, _) = place("[[upstream]]\nname = \"a\"\n");
     assert_eq!((at.map(|at| at.0), key.as_deref()), (Some(1), Some("upstream[0]")));
