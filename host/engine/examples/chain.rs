@@ -4,14 +4,19 @@
 //! `cargo xtask guests`. Times are microseconds; every figure is the median over the runs, with their range.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
+
+use bare::portcullis::plugin::payload;
 
 use portcullis_engine::{Engine, EngineConfig, Grants, Limits, Plugin, Source};
 use portcullis_model::{AttributedFinding, Call, Document, Phase};
 use uuid::Uuid;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
 #[allow(missing_docs, unreachable_pub, dead_code, unsafe_code, clippy::all, reason = "generated")]
 mod bare {
@@ -40,23 +45,22 @@ fn main() -> Result<(), Failure> {
     };
     let (calls, runs) = (number("--calls", 5_000), number("--runs", 5));
     let engine = Engine::new(EngineConfig::default())?;
-    let small = load(&engine, "keeps_configuration", "")?;
     let words = load(&engine, "good_detector", r#"{"word": "rm -rf"}"#)?;
     let absent = load(&engine, "good_detector", r#"{"word": "wire_transfer"}"#)?;
     let rule = load(&engine, "good_rule", r#"{"deny": "none"}"#)?;
-    let bare = Bare::new("keeps_configuration")?;
+    let other = load(&engine, "good_detector", r#"{"word": "DROP TABLE"}"#)?;
     let call = call();
+    let bare = Bare::new(call.clone())?;
 
-    let mut rows = ["bare wasmtime, fresh", "bare wasmtime, warm", "smallest plugin", "small plugin", "chain of 4"]
+    let mut rows = ["bare wasmtime, fresh", "bare wasmtime, warm", "small plugin", "chain of 4"]
         .map(|name| Row { name, runs: Vec::new() });
     for _ in 0..runs {
         // Interleaved, so that a noisy machine is noisy for all.
         let samples = [
             measure(calls, || bare.fresh())?,
             bare.warm(calls)?,
-            measure(calls, || cost(small.inspect(&call)))?,
             measure(calls, || cost(words.inspect(&call)))?,
-            measure(calls, || chain(&[&words, &absent, &small], &rule, &call))?,
+            measure(calls, || chain(&[&words, &absent, &other], &rule, &call))?,
         ];
         for (row, sample) in rows.iter_mut().zip(samples) {
             row.runs.push(sample);
@@ -164,58 +168,95 @@ fn call() -> Call {
     }
 }
 
-/// The same component on wasmtime alone: no fuel, no epoch, no limits, no snapshot.
+/// The small plugin's snapshot on wasmtime alone: no fuel, no epoch, no limits, no checks.
 struct Bare {
     engine: wasmtime::Engine,
     pre: bare::DetectorPre<Host>,
+    call: Call,
 }
 
-struct Host;
+struct Host(Option<Arc<Document>>);
 
 impl bare::portcullis::plugin::types::Host for Host {}
 
+impl payload::Host for Host {
+    fn raw(&mut self) -> String {
+        self.0.as_ref().map(|document| document.raw().to_owned()).unwrap_or_default()
+    }
+
+    fn texts(&mut self) -> Vec<payload::Text> {
+        let texts = self.0.iter().flat_map(|document| document.texts().iter());
+        texts.map(|text| payload::Text { pointer: text.pointer.clone(), value: text.value.clone() }).collect()
+    }
+
+    fn names(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn get(&mut self, _pointer: String) -> Option<String> {
+        None
+    }
+}
+
 impl Bare {
-    fn new(name: &str) -> Result<Self, Failure> {
+    fn new(call: Call) -> Result<Self, Failure> {
         let mut pool = PoolingAllocationConfig::new();
         pool.pagemap_scan(Enabled::Auto).linear_memory_keep_resident(128 * 1024).table_keep_resident(128 * 1024);
         let mut config = Config::new();
         config.concurrency_support(false).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = wasmtime::Engine::new(&config)?;
-        let component = Component::new(&engine, guest(name)?)?;
         let mut linker = Linker::new(&engine);
         bare::portcullis::plugin::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
-        linker.define_unknown_imports_as_traps(&component)?;
-        Ok(Self { pre: bare::DetectorPre::new(linker.instantiate_pre(&component)?)?, engine })
+        payload::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        let wizer = Wizer::new();
+        let bytes = guest("good_detector")?;
+        let (plan, instrumented) = wizer.instrument_component(&bytes)?;
+        let component = Component::new(&engine, instrumented)?;
+        linker.allow_shadowing(true).define_unknown_imports_as_traps(&component)?;
+        bare::portcullis::plugin::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        payload::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+        let mut store = Store::new(&engine, Host(None));
+        let instance = linker.instantiate(&mut store, &component)?;
+        let configure = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut store, "configure")?;
+        configure.call(&mut store, (r#"{"word": "rm -rf"}"#,))?.0?;
+        let mut state = WasmtimeWizerComponent { store: &mut store, instance };
+        let snapshot = pin!(wizer.snapshot_component(&plan, &mut state));
+        let Poll::Ready(snapshot) = snapshot.poll(&mut Context::from_waker(Waker::noop())) else {
+            return Err("the snapshot had to wait".into());
+        };
+        let component = Component::new(&engine, snapshot?)?;
+        Ok(Self { pre: bare::DetectorPre::new(linker.instantiate_pre(&component)?)?, engine, call })
     }
 
     fn fresh(&self) -> Result<u64, Failure> {
-        let mut store = Store::new(&self.engine, Host);
+        let mut store = Store::new(&self.engine, Host(Some(self.call.payload.clone())));
         let plugin = self.pre.instantiate(&mut store)?;
-        plugin.call_inspect(&mut store, &Self::call())??;
+        plugin.call_inspect(&mut store, &self.call())??;
         Ok(0)
     }
 
     fn warm(&self, calls: usize) -> Result<Sample, Failure> {
-        let mut store = Store::new(&self.engine, Host);
+        let mut store = Store::new(&self.engine, Host(Some(self.call.payload.clone())));
         let plugin = self.pre.instantiate(&mut store)?;
         measure(calls, || {
-            plugin.call_inspect(&mut store, &Self::call())??;
+            plugin.call_inspect(&mut store, &self.call())??;
             Ok(0)
         })
     }
 
-    fn call() -> bare::portcullis::plugin::types::Call {
+    fn call(&self) -> bare::portcullis::plugin::types::Call {
+        let call = &self.call;
         bare::portcullis::plugin::types::Call {
-            id: "00000000-0000-0000-0000-000000000001".to_owned(),
+            id: call.id.to_string(),
             phase: bare::portcullis::plugin::types::Phase::Call,
-            tenant: "acme".to_owned(),
-            agent: "robot".to_owned(),
-            session: Some("s1".to_owned()),
+            tenant: call.tenant.to_string(),
+            agent: call.agent.to_string(),
+            session: call.session.as_deref().map(str::to_owned),
             persona: None,
             task: None,
-            upstream: Some("shell".to_owned()),
-            tool: "run".to_owned(),
-            digest: vec![0; 32],
+            upstream: call.upstream.as_deref().map(str::to_owned),
+            tool: call.tool.to_string(),
+            digest: call.payload.digest().0.to_vec(),
         }
     }
 }
