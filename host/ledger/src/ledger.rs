@@ -498,17 +498,17 @@ impl Ledger {
         }
         let shared = &self.inner.shared;
         let place = layout::record(key);
+        // Pieces of a longer value before it would stay behind.
+        let removed = remove_long(&*shared.store, &place, batch);
+        removed.map_err(|error| AppendError::Poisoned { cause: error.to_string().into() })?;
         if let Some(value) = value {
             fits("a record", value)?;
             let sealed = shared.vault.seal_record(key, value);
             let sealed =
                 sealed.map_err(|source| AppendError::Keys { tenant: "(records)".into(), source: Arc::new(source) })?;
             batch.put_long(&place, &sealed);
-            Ok(())
-        } else {
-            let removed = remove_long(&*shared.store, &place, batch);
-            removed.map_err(|error| AppendError::Poisoned { cause: error.to_string().into() })
         }
+        Ok(())
     }
 
     async fn write(&self, beside: Batch) -> Result<(), AppendError> {

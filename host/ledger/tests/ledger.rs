@@ -13,8 +13,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{block_on, chain, draft, open};
 use futures_util::future::join_all;
@@ -89,6 +90,48 @@ fn many_callers_and_tenants_make_gapless_chains() {
     let metrics = ledger.metrics();
     assert_eq!((metrics.entries, metrics.tenants, metrics.waiting), (600, 5, 0));
     assert!(metrics.groups < 600 && metrics.healthy && metrics.append.count == 600, "{metrics:?}");
+}
+
+#[test]
+fn readers_and_writers_do_not_hold_each_other_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = LedgerConfig::new(folder.path());
+    // So little that pages leave the cache and come back all the time.
+    config.cache_bytes = 256 << 10;
+    let ledger = Ledger::open(config).unwrap();
+    let end = Instant::now() + Duration::from_secs(2);
+    let (done, finished) = mpsc::channel();
+    for reader in 0..4 {
+        let (ledger, done) = (ledger.clone(), done.clone());
+        thread::spawn(move || {
+            while Instant::now() < end {
+                match reader {
+                    0 => assert!(ledger.verify("acme").unwrap().is_good()),
+                    1 => drop(ledger.records(b"r/").unwrap()),
+                    2 => drop(ledger.entries("acme", ledger.head("acme").map_or(0, |head| head.seq / 2), 50).unwrap()),
+                    _ => drop(ledger.export("globex", &mut std::io::sink()).unwrap()),
+                }
+            }
+            done.send(0).unwrap();
+        });
+    }
+    for writer in 0..4_u64 {
+        let (ledger, done) = (ledger.clone(), done.clone());
+        thread::spawn(move || {
+            let mut number = 0;
+            while Instant::now() < end {
+                let key = format!("r/{}", number % 100);
+                let attach = vec![Attachment::Record(record(&key, Some(&[7; 2000])))];
+                let tenant = if writer % 2 == 0 { "acme" } else { "globex" };
+                block_on(ledger.append_with(draft(tenant, number), attach)).unwrap();
+                number += 1;
+            }
+            done.send(number).unwrap();
+        });
+    }
+    let waited =
+        (0..8).map(|_| finished.recv_timeout(Duration::from_secs(60)).expect("somebody is stuck")).sum::<u64>();
+    assert!(waited > 20 && ledger.metrics().entries == waited, "{waited}");
 }
 
 #[test]
