@@ -216,8 +216,6 @@ struct Session<'a> {
     plugin: &'a Inner,
     store: Store<CallState>,
     instance: Instance,
-    /// When the call proper began.
-    began: Instant,
 }
 
 impl Inner {
@@ -231,11 +229,7 @@ impl Inner {
             Ok(session) => session,
             Err(fault) => return (Err(fault), 0, 0),
         };
-        let result = work(&mut session).and_then(|answer| {
-            let late = session.began.elapsed() > Duration::from_millis(self.shared.limits.deadline_ms);
-            // Time spent in the host's own functions passes without an epoch check.
-            if late { Err(Fault::Deadline) } else { Ok(answer) }
-        });
+        let result = work(&mut session);
         let left = session.store.get_fuel().unwrap_or(0);
         (result, self.shared.limits.fuel.saturating_sub(left), session.store.data().limiter.peak())
     }
@@ -265,16 +259,16 @@ impl Inner {
             }
         };
         let mut session = match &self.configure {
-            None => Session { plugin: self, store, instance, began },
+            None => Session { plugin: self, store, instance },
             Some((export, config)) => {
-                let mut session = Session { plugin: self, store, instance, began };
+                let mut session = Session { plugin: self, store, instance };
                 let (answer,): Answer = session.call_export::<Params<'_>, Answer>(*export, (config,))?;
                 answer.map_err(said)?;
                 store = session.store;
                 store.set_fuel(limits.fuel).map_err(|error| trap(&error))?;
                 store.set_epoch_deadline(ticks(limits.deadline_ms));
                 store.data_mut().host_calls_left = limits.host_calls;
-                Session { plugin: self, store, instance, began: Instant::now() }
+                Session { plugin: self, store, instance }
             }
         };
         session.store.data_mut().subject = subject;

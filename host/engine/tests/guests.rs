@@ -10,7 +10,7 @@ use portcullis_engine::{
     StateStore, StoreError, Tier,
 };
 use portcullis_model::{Approver, AttributedFinding, Decision, Finding, Reason, Role, Span, codes};
-use support::{ENGINE, NOW, call, fault, guest, load, load_with, message, refused, try_load};
+use support::{ENGINE, NOW, ample, call, fault, guest, load, load_with, message, refused, try_load};
 
 include!(concat!(env!("OUT_DIR"), "/each_guest.rs"));
 
@@ -25,12 +25,12 @@ const PAYLOAD: &str = r#"{"a": ["rm -rf /", "größer"], "b": {"c": 1}}"#;
 
 #[test]
 fn endless_loop() {
-    let limits = Limits { fuel: 1_000_000, ..Limits::default() };
+    let limits = Limits { fuel: 1_000_000, ..ample() };
     let run = load_with("endless_loop", "", &Grants::default(), limits).inspect(&call("t", PAYLOAD));
     assert_eq!(run.cost.fuel, 1_000_000);
     assert_eq!(fault(run), Fault::Fuel);
 
-    let limits = Limits { fuel: 1_000_000_000_000, deadline_ms: 50, ..Limits::default() };
+    let limits = Limits { fuel: 1_000_000_000_000, deadline_ms: 50, ..ample() };
     let plugin = load_with("endless_loop", "", &Grants::default(), limits);
     let started = Instant::now();
     assert_eq!(fault(plugin.inspect(&call("t", PAYLOAD))), Fault::Deadline);
@@ -40,13 +40,13 @@ fn endless_loop() {
 #[test]
 fn endless_recursion() {
     let run = load("endless_recursion", "").inspect(&call("t", PAYLOAD));
-    assert!(run.cost.fuel < Limits::default().fuel, "the stack ends before the fuel");
+    assert!(run.cost.fuel < ample().fuel, "the stack ends before the fuel");
     assert_eq!(fault(run), Fault::Memory);
 }
 
 #[test]
 fn memory_bomb() {
-    let limits = Limits { memory: 8 * 1024 * 1024, ..Limits::default() };
+    let limits = Limits { memory: 8 * 1024 * 1024, ..ample() };
     let run = load_with("memory_bomb", "", &Grants::default(), limits).inspect(&call("t", PAYLOAD));
     assert!(run.cost.memory > 4 * 1024 * 1024 && run.cost.memory <= 8 * 1024 * 1024, "{}", run.cost.memory);
     assert_eq!(fault(run), Fault::Memory);
@@ -70,7 +70,7 @@ fn many_findings() {
 
 #[test]
 fn host_call_flood() {
-    let limits = Limits { host_calls: 10, ..Limits::default() };
+    let limits = Limits { host_calls: 10, ..ample() };
     let plugin = load_with("host_call_flood", "", &Grants::default(), limits);
     assert_eq!(fault(plugin.inspect(&call("t", PAYLOAD))), Fault::HostCalls);
 }
@@ -174,10 +174,10 @@ fn configure_trap() {
 #[test]
 fn configure_endless() {
     let bytes = guest("configure_endless");
-    let fuel = Limits { configure_fuel: 10_000_000, ..Limits::default() };
+    let fuel = Limits { configure_fuel: 10_000_000, ..ample() };
     let error = try_load("p", &bytes, "", &Grants::default(), fuel).unwrap_err();
     assert!(matches!(error, LoadError::Configure(Fault::Fuel)), "{error}");
-    let time = Limits { configure_fuel: 10_000_000_000_000, configure_deadline_ms: 50, ..Limits::default() };
+    let time = Limits { configure_fuel: 10_000_000_000_000, configure_deadline_ms: 50, ..ample() };
     let error = try_load("p", &bytes, "", &Grants::default(), time).unwrap_err();
     assert!(matches!(error, LoadError::Configure(Fault::Deadline)), "{error}");
 }
@@ -197,7 +197,7 @@ fn keeps_configuration() {
         assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), config);
     }
     let large = "x".repeat(200_000);
-    let limits = Limits { output: 1024 * 1024, ..Limits::default() };
+    let limits = Limits { output: 1024 * 1024, ..ample() };
     let plugin = load_with("keeps_configuration", &large, &Grants::default(), limits);
     // Kept whole, though an answer may not carry a message of this size.
     assert!(matches!(fault(plugin.inspect(&call("t", PAYLOAD))), Fault::BadAnswer(why) if why.contains("200000")));
@@ -223,7 +223,7 @@ fn probe_clock() {
     assert!(error.to_string().contains("add `clock = true` to its grants"), "{error}");
 
     let grants = Grants { clock: true, ..Grants::default() };
-    let plugin = load_with("probe_clock", "", &grants, Limits::default());
+    let plugin = load_with("probe_clock", "", &grants, ample());
     assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), format!("{NOW} {NOW}"));
 }
 
@@ -234,7 +234,7 @@ fn probe_random() {
     assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), first);
     let other = Engine::new(EngineConfig::default()).unwrap();
     let bytes = guest("probe_random");
-    let (grants, limits) = (Grants::default(), Limits::default());
+    let (grants, limits) = (Grants::default(), ample());
     let source = Source { name: "p", tenant: "globex", bytes: &bytes, config: "", grants: &grants, limits };
     assert_eq!(message(other.load(&source).unwrap().inspect(&call("t", PAYLOAD))), first);
 }
@@ -244,7 +244,7 @@ struct Slow;
 
 impl StateStore for Slow {
     fn increment(&self, _: Scope<'_>, _: &str, _: u64, _: u32, _: u64) -> Result<u64, StoreError> {
-        std::thread::sleep(Duration::from_millis(120));
+        std::thread::sleep(Duration::from_millis(200));
         Ok(1)
     }
     fn get(&self, _: Scope<'_>, _: &str, _: u64) -> Result<Option<Vec<u8>>, StoreError> {
@@ -268,8 +268,7 @@ fn counts_state() {
     assert!(refused("counts_state", "").to_string().contains("\"portcullis:plugin/state@1.0.0\""));
     let grants = Grants { state: true, ..Grants::default() };
     let bytes = guest("counts_state");
-    let source =
-        |name, tenant| Source { name, tenant, bytes: &bytes, config: "", grants: &grants, limits: Limits::default() };
+    let source = |name, tenant| Source { name, tenant, bytes: &bytes, config: "", grants: &grants, limits: ample() };
     let ask = |plugin: &Plugin, tool| message(plugin.inspect(&call(tool, PAYLOAD)));
     let mine = ENGINE.load(&source("counter", "acme")).unwrap();
     assert_eq!(ask(&mine, "one"), "1  true");
@@ -282,7 +281,8 @@ fn counts_state() {
 
     // Time in the host counts: little fuel is used, and still the deadline is past.
     let engine = Engine::new(EngineConfig { state: Arc::new(Slow), ..EngineConfig::default() }).unwrap();
-    let run = engine.load(&source("slow", "acme")).unwrap().inspect(&call("t", PAYLOAD));
+    let slow = Source { limits: Limits { deadline_ms: 100, ..ample() }, ..source("slow", "acme") };
+    let run = engine.load(&slow).unwrap().inspect(&call("t", PAYLOAD));
     assert!(run.cost.fuel < 1_000_000 && run.cost.micros >= 100_000, "{:?}", run.cost);
     assert_eq!(fault(run), Fault::Deadline);
 }
@@ -291,7 +291,7 @@ fn counts_state() {
 fn labels_session() {
     assert!(refused("labels_session", "").to_string().contains("add `labels = true`"));
     let grants = Grants { labels: true, ..Grants::default() };
-    let plugin = load_with("labels_session", "", &grants, Limits::default());
+    let plugin = load_with("labels_session", "", &grants, ample());
     assert_eq!(message(plugin.inspect(&call("web", PAYLOAD))), "Ok(()) tool=web");
     assert_eq!(message(plugin.inspect(&call("mail", PAYLOAD))), "Ok(()) tool=web tool=mail");
     let mut other = call("shell", PAYLOAD);
@@ -309,7 +309,7 @@ fn reads_files() {
     std::fs::write(folder.path().join("sub/list"), "content").unwrap();
     let grant = Folder { name: "data".to_owned(), path: folder.path().to_owned() };
     let grants = Grants { files: vec![grant], ..Grants::default() };
-    let plugin = load_with("reads_files", "", &grants, Limits::default());
+    let plugin = load_with("reads_files", "", &grants, ample());
     let ask = |path| message(plugin.inspect(&call(path, PAYLOAD)));
     assert_eq!(ask("data/sub/list"), "Ok(\"content\")");
     assert_eq!(ask("data/"), "Ok(\"sub/\")");
@@ -318,7 +318,7 @@ fn reads_files() {
         assert!(ask(path).starts_with("Err("), "{path}");
     }
     let missing = Grants { files: vec![Folder { name: "data".into(), path: "/no/such/folder".into() }], ..grants };
-    let error = try_load("p", &guest("reads_files"), "", &missing, Limits::default()).unwrap_err();
+    let error = try_load("p", &guest("reads_files"), "", &missing, ample()).unwrap_err();
     assert!(error.to_string().contains("/no/such/folder"), "{error}");
 }
 
@@ -333,7 +333,7 @@ fn configure_reads_files() {
     let bytes = guest("configure_reads_files");
     for content in ["first", "second"] {
         std::fs::write(folder.path().join("policy"), content).unwrap();
-        let limits = Limits::default();
+        let limits = ample();
         let source =
             Source { name: "p", tenant: "acme", bytes: &bytes, config: "data/policy", grants: &grants, limits };
         let plugin = engine.load(&source).unwrap();
@@ -381,7 +381,7 @@ fn good_detector() {
     // Fuel is exact: the same call costs the same, also on another engine.
     let other = Engine::new(EngineConfig::default()).unwrap();
     let bytes = guest("good_detector");
-    let (grants, limits) = (Grants::default(), Limits::default());
+    let (grants, limits) = (Grants::default(), ample());
     let config = r#"{"word": "rm -rf"}"#;
     let source = Source { name: "p", tenant: "acme", bytes: &bytes, config, grants: &grants, limits };
     let other = other.load(&source).unwrap();
@@ -434,7 +434,7 @@ fn uses_wasi() {
     assert!(import.starts_with("wasi:") && *grant == "locked_wasi", "{error}");
 
     let mut grants = Grants { locked_wasi: true, ..Grants::default() };
-    let plugin = load_with("uses_wasi", "", &grants, Limits::default());
+    let plugin = load_with("uses_wasi", "", &grants, ample());
     assert_eq!(plugin.tier(), Tier::LockedWasi);
     let started = Instant::now();
     let first = message(plugin.inspect(&call("t", PAYLOAD)));
@@ -447,7 +447,7 @@ fn uses_wasi() {
     assert!(greedy.result.is_err(), "a terabyte of random bytes");
     // With the clock granted, WASI shows the time of the call.
     grants.clock = true;
-    let plugin = load_with("uses_wasi", "", &grants, Limits::default());
+    let plugin = load_with("uses_wasi", "", &grants, ample());
     assert!(message(plugin.inspect(&call("t", PAYLOAD))).starts_with("1700000000 0 "));
     // Nothing of it may need, or disturb, an async runtime of the host.
     let runtime = tokio::runtime::Runtime::new().unwrap();

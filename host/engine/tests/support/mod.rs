@@ -29,9 +29,14 @@ pub(crate) fn try_load(
     ENGINE.load(&Source { name, tenant: "acme", bytes, config, grants, limits })
 }
 
-/// A guest with nothing granted and the default limits.
+/// The default limits, with time enough for a machine that does other things too.
+pub(crate) fn ample() -> Limits {
+    Limits { deadline_ms: 30_000, ..Limits::default() }
+}
+
+/// A guest with nothing granted.
 pub(crate) fn load(name: &str, config: &str) -> Plugin {
-    load_with(name, config, &Grants::default(), Limits::default())
+    load_with(name, config, &Grants::default(), ample())
 }
 
 pub(crate) fn load_with(name: &str, config: &str, grants: &Grants, limits: Limits) -> Plugin {
@@ -39,7 +44,7 @@ pub(crate) fn load_with(name: &str, config: &str, grants: &Grants, limits: Limit
 }
 
 pub(crate) fn refused(name: &str, config: &str) -> LoadError {
-    try_load(name, &guest(name), config, &Grants::default(), Limits::default()).unwrap_err()
+    try_load(name, &guest(name), config, &Grants::default(), ample()).unwrap_err()
 }
 
 /// A call of `tool` with this payload.
