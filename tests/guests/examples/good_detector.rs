@@ -1,4 +1,5 @@
 //! Finds the word of its configuration: what a small plugin looks like.
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "natively nothing is exported"))]
 use portcullis_plugin::{Call, Detector, Finding, Payload, Span};
 
 #[derive(serde::Deserialize)]

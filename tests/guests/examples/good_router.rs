@@ -1,4 +1,5 @@
 //! Asks two operators of the role in its configuration.
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "natively nothing is exported"))]
 use portcullis_plugin::{Approver, AttributedFinding, Call, Payload, Plan, Reason, Router, Step};
 
 #[derive(serde::Deserialize)]

@@ -1,4 +1,5 @@
 //! Redacts what was found, and denies the tool of its configuration.
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "natively nothing is exported"))]
 use portcullis_plugin::{AttributedFinding, Call, Payload, Reason, Redaction, Replacement, Rule, Verdict};
 
 #[derive(serde::Deserialize)]

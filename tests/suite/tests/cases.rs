@@ -259,18 +259,36 @@ struct PackPlugin {
     #[serde(default)]
     config: toml::Table,
     #[serde(default)]
+    limits: PackLimits,
+    #[serde(default)]
     select: Selector,
     stop_on: Option<Decision>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackLimits {
+    fuel: Option<u64>,
+    memory_mib: Option<usize>,
+    deadline_ms: Option<u64>,
+}
+
 impl PackPlugin {
     fn spec(&self) -> PluginSpec {
+        let defaults = Limits::default();
+        let limits = Limits {
+            fuel: self.limits.fuel.unwrap_or(defaults.fuel),
+            memory: self.limits.memory_mib.map_or(defaults.memory, |mib| mib << 20),
+            // Machines that run tests are busy; fuel is the limit that is tested.
+            deadline_ms: self.limits.deadline_ms.unwrap_or(defaults.deadline_ms).max(60_000),
+            ..defaults
+        };
         PluginSpec {
             name: self.name.as_str().into(),
             bytes: component(self.plugin.as_ref().unwrap_or(&self.name)).into(),
             config: serde_json::to_value(&self.config).unwrap(),
             grants: Grants::default(),
-            limits: Limits { deadline_ms: 10_000, ..Limits::default() },
+            limits,
             select: self.select.clone(),
             on_failure: FailMode::Closed,
             stop_on: self.stop_on,
@@ -278,8 +296,19 @@ impl PackPlugin {
     }
 }
 
-fn pack(folder: &Path) -> Pack {
-    toml::from_str(&fs::read_to_string(folder.join("pack.toml")).unwrap()).unwrap()
+/// The name of the pack in a folder, and its generation.
+fn pack(engine: &Engine, folder: &Path) -> (String, Generation) {
+    let pack: Pack = toml::from_str(&fs::read_to_string(folder.join("pack.toml")).unwrap()).unwrap();
+    let spec = PipelineSpec {
+        tenant: TENANT.into(),
+        mode: pack.mode,
+        plugins: pack.plugins.iter().map(PackPlugin::spec).collect(),
+        router: Some(pack.router.spec()),
+        inspect_redacted: false,
+    };
+    let generation =
+        Generation::build(engine, &spec).unwrap_or_else(|error| panic!("{}: {}", pack.name, chain(&error)));
+    (pack.name, generation)
 }
 
 #[test]
@@ -287,16 +316,8 @@ fn policy_packs_decide_as_their_tests_say() {
     let engine = Engine::new(EngineConfig::default()).unwrap();
     let (mut failures, mut count) = (Vec::new(), 0);
     for (name, folder) in folders("policies", "tests") {
-        let pack = pack(folder.parent().unwrap());
-        assert_eq!(pack.name, name, "a pack is called like its folder");
-        let spec = PipelineSpec {
-            tenant: "acme".into(),
-            mode: pack.mode,
-            plugins: pack.plugins.iter().map(PackPlugin::spec).collect(),
-            router: Some(pack.router.spec()),
-            inspect_redacted: false,
-        };
-        let generation = Generation::build(&engine, &spec).unwrap_or_else(|error| panic!("{name}: {}", chain(&error)));
+        let (called, generation) = pack(&engine, folder.parent().unwrap());
+        assert_eq!(called, name, "a pack is called like its folder");
         for case in read_cases(&folder).unwrap() {
             let judgement = generation.judge(&call(&case));
             let outcome = match &case.expect.findings {
@@ -315,4 +336,23 @@ fn policy_packs_decide_as_their_tests_say() {
         }
     }
     report(&failures, count);
+}
+
+#[test]
+fn the_baseline_judges_the_longest_texts() {
+    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let (_, generation) = pack(&engine, &root().join("policies/baseline"));
+    let prose =
+        "The team met on Monday and went through the figures of the northern region. Größe: Übung. Обычный текст. ";
+    let log = "2026-01-02T03:04:05Z INFO path=/api/v1/items?page=2 status=200 bytes=5123 agent=\"Mozilla/5.0 (X11)\"\n";
+    for (text, phase) in [(prose, "result"), (log, "result"), (prose, "call"), (log, "call")] {
+        let text = text.repeat(4_000_000 / text.len());
+        let case = serde_json::json!({
+            "name": "long", "call": { "phase": phase }, "payload": { "text": text }, "expect": { "decision": "allow" }
+        });
+        let case: Case = serde_json::from_str(&case.to_string()).unwrap();
+        let judgement = generation.judge(&call(&case));
+        let costs: Vec<_> = judgement.plugins.iter().map(|run| (&run.name, run.fuel, run.memory, &run.fault)).collect();
+        assert_eq!(judgement.decision, Decision::Allow, "{phase}: {:?} {costs:?}", judgement.reasons);
+    }
 }

@@ -36,7 +36,8 @@ fn arrows_point_one_way() {
     ];
     let found = dependencies();
     for (name, may) in allowed {
-        let ours: BTreeSet<&str> = found[*name].iter().map(String::as_str).filter(|one| found.contains_key(*one)).collect();
+        let ours: BTreeSet<&str> =
+            found[*name].iter().map(String::as_str).filter(|one| found.contains_key(*one)).collect();
         let may: BTreeSet<&str> = may.iter().copied().collect();
         assert!(ours.is_subset(&may), "{name} may use {may:?} and uses {ours:?}");
     }
@@ -46,7 +47,8 @@ fn arrows_point_one_way() {
 fn host_and_plugins_meet_only_at_the_contract() {
     let found = dependencies();
     let plugin = |name: &str| {
-        ["detector-", "rule-", "router-", "plugin-"].iter().any(|start| name.starts_with(start)) || name == "portcullis-plugin"
+        ["detector-", "rule-", "router-", "plugin-"].iter().any(|start| name.starts_with(start))
+            || name == "portcullis-plugin"
     };
     let host = |name: &str| name == "portcullis" || (name.starts_with("portcullis-") && name != "portcullis-plugin");
     for (name, uses) in found.iter().filter(|(name, _)| host(name) || plugin(name)) {

@@ -63,7 +63,8 @@ fn ok() -> u16 {
 fn every_scenario_holds() {
     let mut failures = Vec::new();
     let mut count = 0;
-    let mut folders: Vec<_> = fs::read_dir(root().join("tests/scenarios")).unwrap().map(|one| one.unwrap().path()).collect();
+    let mut folders: Vec<_> =
+        fs::read_dir(root().join("tests/scenarios")).unwrap().map(|one| one.unwrap().path()).collect();
     folders.sort();
     for folder in folders.iter().filter(|folder| folder.join("scenario.json").is_file()) {
         count += 1;
@@ -102,7 +103,8 @@ fn run(folder: &Path) -> Result<(), String> {
 }
 
 fn take(server: &Server, step: &Step) -> Result<(), String> {
-    let mut headers: Vec<(&str, &str)> = step.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut headers: Vec<(&str, &str)> =
+        step.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = match (&step.body, &step.raw) {
         (Some(body), _) => body.to_string(),
         (None, Some(raw)) => raw.clone(),
