@@ -80,7 +80,7 @@ fn acknowledged_entries_survive_a_power_cut() {
         }
     }
     assert_eq!(
-        lost_without_sync, 4,
+        lost_without_sync, 2,
         "without fdatasync acknowledged entries must be lost, or the simulator sees nothing"
     );
 }
