@@ -10,6 +10,7 @@ use portcullis_model::{
     Outcome, Phase, codes,
 };
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::events::{Event, Events};
@@ -248,6 +249,15 @@ impl Gate {
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
+        self.decide(call, door, keep).instrument(span(call, door)).await
+    }
+
+    async fn decide(
+        &self,
+        call: &Call,
+        door: Door,
+        keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+    ) -> Result<Ruling, GateError> {
         match self.ports.identity.admit(&call.tenant, &call.agent) {
             Admission::Admitted => {}
             Admission::Halted => return self.refuse(call, door, GateError::Halted).await,
@@ -294,20 +304,23 @@ impl Gate {
     /// # Errors
     /// Every error means that the result must not be passed on.
     pub async fn settle(&self, facts: &CallFacts, outcome: Outcome, result: &Call) -> Result<Ruling, GateError> {
-        let (judgement, _) = match self.judge_call(result).await {
-            Ok(judged) => judged,
-            Err(error) => {
-                self.end(facts, outcome, Some(error.code())).await?;
-                return Err(error);
-            }
+        let settled = async {
+            let (judgement, _) = match self.judge_call(result).await {
+                Ok(judged) => judged,
+                Err(error) => {
+                    self.end(facts, outcome, Some(error.code())).await?;
+                    return Err(error);
+                }
+            };
+            let mut draft = draft(EntryKind::Outcome, result, facts.door, &judgement);
+            facts.complete(&mut draft, outcome);
+            let entry = self.append(draft, Vec::new()).await?;
+            let effect = effect(&judgement, None);
+            let ruling = Ruling { judgement, entry, approval: None, effect };
+            self.report(result, facts.door, &ruling);
+            Ok(ruling)
         };
-        let mut draft = draft(EntryKind::Outcome, result, facts.door, &judgement);
-        facts.complete(&mut draft, outcome);
-        let entry = self.append(draft, Vec::new()).await?;
-        let effect = effect(&judgement, None);
-        let ruling = Ruling { judgement, entry, approval: None, effect };
-        self.report(result, facts.door, &ruling);
-        Ok(ruling)
+        settled.instrument(span(result, facts.door)).await
     }
 
     /// Records how a forwarded call ended when there is nothing to look at: the upstream failed, the caller went away.
@@ -374,20 +387,20 @@ impl Gate {
         change: Change,
     ) -> Result<(EntryRef, Arc<Approval>), GateError> {
         let (journal, metrics) = (Arc::clone(&self.ports.journal), Arc::clone(&self.metrics));
-        let task = tokio::spawn(async move {
+        let work = async move {
             let started = Instant::now();
-            let appended = journal.append(draft, attach).await;
+            let appended = journal.append(draft, attach).instrument(tracing::debug_span!("commit")).await;
             metrics.committed(started.elapsed(), appended.is_ok());
             Ok((appended?, change.commit()))
-        });
-        task.await.unwrap_or(Err(GateError::Failed))
+        };
+        tokio::spawn(work.in_current_span()).await.unwrap_or(Err(GateError::Failed))
     }
 
     /// The judgement and the digest of the call.
     async fn judge_call(&self, call: &Call) -> Result<(Judgement, Digest), GateError> {
         let started = Instant::now();
         let judged = if call.payload.raw().len() <= INLINE_BYTES {
-            judge_now(&*self.ports.judge, call)
+            tracing::debug_span!("judge").in_scope(|| judge_now(&*self.ports.judge, call))
         } else {
             let place = Arc::clone(&self.heavy).try_acquire_owned();
             let place = place.map_err(|_| GateError::Busy("all places for large payloads are taken"))?;
@@ -396,7 +409,7 @@ impl Gate {
                 let _place = place;
                 judge_now(&*judge, &call)
             });
-            task.await.map_err(|_| GateError::Failed)?
+            task.instrument(tracing::debug_span!("judge")).await.map_err(|_| GateError::Failed)?
         };
         self.metrics.judged(started.elapsed());
         judged.ok_or(GateError::NoPipeline)
@@ -438,12 +451,13 @@ impl Gate {
 
     async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {
         let started = Instant::now();
-        let appended = self.ports.journal.append(draft, attach).await;
+        let appended = self.ports.journal.append(draft, attach).instrument(tracing::debug_span!("commit")).await;
         self.metrics.committed(started.elapsed(), appended.is_ok());
         Ok(appended?)
     }
 
     fn report(&self, call: &Call, door: Door, ruling: &Ruling) {
+        tracing::Span::current().record("verdict", ruling.judgement.decision.as_str());
         self.metrics.ruled(call, door, &ruling.judgement);
         self.events.publish(&call.tenant, || Event::verdict(call, door, ruling));
     }
@@ -490,6 +504,20 @@ impl CallFacts {
         draft.approval = self.approval;
         draft.call_digest = Some(self.digest);
     }
+}
+
+/// What traces show of a call; nothing of its payload. Not even built unless traces are asked for.
+fn span(call: &Call, door: Door) -> tracing::Span {
+    tracing::debug_span!(
+        "call",
+        id = %call.id,
+        tenant = &*call.tenant,
+        agent = &*call.agent,
+        tool = &*call.tool,
+        phase = call.phase.as_str(),
+        door = ?door,
+        verdict = tracing::field::Empty,
+    )
 }
 
 fn judge_now(judge: &dyn Judge, call: &Call) -> Option<(Judgement, Digest)> {
