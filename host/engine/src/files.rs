@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn unusable_folders_are_named() {
         let missing = Folder { name: "data".into(), path: "/does/not/exist".into() };
-        let error = Folders::open(&[missing.clone()]).unwrap_err().to_string();
+        let error = Folders::open(std::slice::from_ref(&missing)).unwrap_err().to_string();
         assert!(error.contains("\"data\"") && error.contains("/does/not/exist"), "{error}");
         for name in ["", "a/b", ".."] {
             assert!(Folders::open(&[Folder { name: name.into(), path: "/".into() }]).is_err(), "{name}");
