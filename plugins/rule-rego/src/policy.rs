@@ -1,5 +1,8 @@
 //! The policies, parsed and ready to run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use regorus::{Engine, Value};
 
 use crate::answer::{Said, Statement, Word};
@@ -16,6 +19,8 @@ pub(crate) struct Policies {
     rules: Vec<(Word, String)>,
     /// Literals of the policies that may be patterns, as written.
     patterns: Vec<String>,
+    /// Whether a call is being decided, which alone has a clock.
+    in_call: Arc<AtomicBool>,
 }
 
 impl Policies {
@@ -34,7 +39,13 @@ impl Policies {
         // What a policy prints goes nowhere: it may be an argument.
         engine.set_gather_prints(true);
         // The interpreter's own clock is the machine's; the recorded one is the call's.
-        let now = |_: Vec<Value>| Ok(Value::from(u128::from(portcullis_plugin::clock::now_ms()) * 1_000_000));
+        // While the plugin is being configured there is no call and no clock.
+        let in_call = Arc::new(AtomicBool::new(false));
+        let asked = in_call.clone();
+        let now = move |_: Vec<Value>| {
+            let ms = if asked.load(Ordering::Relaxed) { portcullis_plugin::clock::now_ms() } else { 0 };
+            Ok(Value::from(u128::from(ms) * 1_000_000))
+        };
         engine.add_extension("time.now_ns".to_owned(), 0, Box::new(now)).map_err(|error| format!("{error:#}"))?;
         let mut packages = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
@@ -50,7 +61,7 @@ impl Policies {
         let mut patterns: Vec<String> = literals.map(str::to_owned).collect();
         patterns.sort_unstable();
         patterns.dedup();
-        Ok(Self { engine, rules, patterns })
+        Ok(Self { engine, rules, patterns, in_call })
     }
 
     /// Runs everything once and compiles patterns, so that the snapshot holds what would otherwise be built in each call.
@@ -82,6 +93,7 @@ impl Policies {
     /// # Errors
     /// A rule cannot be evaluated or says something that is no answer; with file, line and column where there is one.
     pub(crate) fn evaluate(&mut self, input: Value) -> Result<Said, String> {
+        self.in_call.store(true, Ordering::Relaxed);
         self.engine.set_input(input);
         let mut said = Said::default();
         for (word, path) in &self.rules {
