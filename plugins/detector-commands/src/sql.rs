@@ -751,7 +751,8 @@ fn boolean(
                 operator,
                 "=" | "like" | "<" | ">" | "<>" | "!=" | "is" | "rlike" | "regexp" | "between" | "sounds"
             )
-            && (last_comment || quoted)
+            // Right behind the quote that it breaks out of.
+            && (last_comment || (quoted && at <= 3))
         {
             found(0.85, MESSAGE);
         } else if last_comment {

@@ -1,16 +1,24 @@
 use portcullis_plugin::Phase;
+use std::sync::LazyLock;
+
 use portcullis_plugin::testing::JsonPayload;
 
 use super::*;
 
+/// Configuring takes longer than all the rest: once for the default.
+static DEFAULT: LazyLock<Commands> = LazyLock::new(|| Commands::configure(Config::default()).unwrap());
+
 fn inspect_with(config: Config, phase: Phase, tool: &str, payload: &serde_json::Value) -> Vec<Finding> {
-    let detector = Commands::configure(config).unwrap();
+    ask(&Commands::configure(config).unwrap(), phase, tool, payload)
+}
+
+fn ask(detector: &Commands, phase: Phase, tool: &str, payload: &serde_json::Value) -> Vec<Finding> {
     let call = Call { phase, tool: tool.into(), ..Call::default() };
     detector.inspect(&call, &JsonPayload::new(&payload.to_string()).unwrap()).unwrap()
 }
 
 fn inspect(payload: &serde_json::Value) -> Vec<Finding> {
-    inspect_with(Config::default(), Phase::Call, "tool", payload)
+    ask(&DEFAULT, Phase::Call, "tool", payload)
 }
 
 /// The strongest finding for a command.
