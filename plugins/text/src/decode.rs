@@ -372,14 +372,22 @@ pub(crate) fn joined(text: &str, most: usize) -> Vec<(Range<usize>, String, Map)
 
 /// Whether single letters with one mark between them lie at `at`: the distance to the first of them.
 fn apart(bytes: &[u8], at: usize) -> Option<usize> {
-    [0, 1].into_iter().find(|phase| {
-        let byte = |offset: usize| bytes.get(at + phase + offset).copied().unwrap_or(0);
-        let (one, two) = (byte(1), byte(3));
-        byte(0).is_ascii_alphanumeric()
-            && matches!(one, b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b',')
-            && byte(2).is_ascii_alphanumeric()
-            && (two == one || two == b' ')
-            && byte(4).is_ascii_alphanumeric()
-            && !byte(5).is_ascii_alphanumeric()
-    })
+    // One of two neighbours is such a mark; most places are ruled out by that alone.
+    let mark =
+        |offset: usize| matches!(bytes.get(at + offset), Some(b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b','));
+    let phase = if mark(1) {
+        0
+    } else if mark(2) {
+        1
+    } else {
+        return None;
+    };
+    let byte = |offset: usize| bytes.get(at + phase + offset).copied().unwrap_or(0);
+    let (one, two) = (byte(1), byte(3));
+    let found = (two == one || two == b' ')
+        && byte(0).is_ascii_alphanumeric()
+        && byte(2).is_ascii_alphanumeric()
+        && byte(4).is_ascii_alphanumeric()
+        && !byte(5).is_ascii_alphanumeric();
+    found.then_some(phase)
 }

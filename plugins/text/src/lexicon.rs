@@ -15,6 +15,8 @@ pub struct Lexicon {
     next: Vec<u16>,
     /// Words that end in a state, by state.
     ends: Vec<Vec<u16>>,
+    /// Whether all words that end in a state must end between letters, by state.
+    closed: Vec<bool>,
     words: Vec<Word>,
 }
 
@@ -48,6 +50,10 @@ const SPACE: u8 = 1;
 struct Word {
     id: u16,
     symbols: Vec<u8>,
+    /// Whether it holds spaces, and so may be longer in a text.
+    spaced: bool,
+    /// Whether it is the beginning of longer words.
+    goes_on: bool,
     /// Whether the byte before must not be a letter or digit, and the one after.
     edges: (bool, bool),
 }
@@ -86,7 +92,9 @@ impl Lexicon {
             if word.is_empty() {
                 return Err(LexiconError::Empty(id));
             }
-            list.push(Word { id, symbols: word, edges });
+            let spaced = word.contains(&SPACE);
+            let goes_on = open_end && !open_start && edge(text.as_bytes().last());
+            list.push(Word { id, symbols: word, spaced, goes_on, edges });
         }
         // The digit of a leet spelling is its letter, in words as in texts.
         for leet in b"013457" {
@@ -94,7 +102,11 @@ impl Lexicon {
             set(&mut symbols, *leet, symbol);
         }
         let (next, ends) = automaton(&list, width)?;
-        Ok(Lexicon { symbols, width, next, ends, words: list })
+        let closed = ends
+            .iter()
+            .map(|words| words.iter().all(|word| list.get(usize::from(*word)).is_some_and(|word| word.edges.1)))
+            .collect();
+        Ok(Lexicon { symbols, width, next, ends, closed, words: list })
     }
 
     /// All words in `text` in order of their ends, at most `most`. `loose` ignores word edges (for letters that were set
@@ -102,18 +114,25 @@ impl Lexicon {
     pub fn hits(&self, text: &str, loose: bool, most: usize) -> Vec<Hit> {
         let mut found = Vec::new();
         let bytes = text.as_bytes();
+        let (symbols, next, width) = (&self.symbols, self.next.as_slice(), self.width);
         let mut state = 0usize;
         for (at, byte) in bytes.iter().enumerate() {
             // Both tables cover every byte and state; the default is never taken.
-            let symbol = self.symbols.get(usize::from(*byte)).copied().unwrap_or(0);
-            let entry = self.next.get(state * self.width + usize::from(symbol)).copied().unwrap_or(0);
+            let symbol = symbols.get(usize::from(*byte)).copied().unwrap_or(0);
+            let entry = next.get(state * width + usize::from(symbol)).copied().unwrap_or(0);
             state = usize::from(entry & !ENDS);
-            if entry & ENDS != 0 {
-                self.report(bytes, at + 1, state, loose, &mut found);
-                if found.len() >= most {
-                    found.truncate(most);
-                    break;
-                }
+            if entry & ENDS == 0 {
+                continue;
+            }
+            // Most words that end here are only the beginning of others.
+            let inside = bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
+            if inside && !loose && self.closed.get(state).copied().unwrap_or(false) {
+                continue;
+            }
+            self.report(bytes, at + 1, state, loose, &mut found);
+            if found.len() >= most {
+                found.truncate(most);
+                break;
             }
         }
         found
@@ -126,20 +145,29 @@ impl Lexicon {
             if !loose && word.edges.1 && letter(Some(end)) {
                 continue;
             }
-            // Backwards, since a space may be any stretch of white space.
-            let mut start = end;
-            for symbol in word.symbols.iter().rev() {
-                start = start.saturating_sub(1);
-                if *symbol == SPACE {
-                    while start > 0 && bytes.get(start - 1).is_some_and(u8::is_ascii_whitespace) {
-                        start -= 1;
+            let mut start = end.saturating_sub(word.symbols.len());
+            if word.spaced {
+                // Backwards, since a space may be any stretch of white space.
+                start = end;
+                for symbol in word.symbols.iter().rev() {
+                    start = start.saturating_sub(1);
+                    if *symbol == SPACE {
+                        while start > 0 && bytes.get(start - 1).is_some_and(u8::is_ascii_whitespace) {
+                            start -= 1;
+                        }
                     }
                 }
             }
             if !loose && word.edges.0 && letter(start.checked_sub(1)) {
                 continue;
             }
-            found.push(Hit { id: word.id, start, end });
+            // A word that may go on is told as a whole.
+            let more = if word.goes_on {
+                bytes.iter().skip(end).take(24).take_while(|byte| byte.is_ascii_alphanumeric()).count()
+            } else {
+                0
+            };
+            found.push(Hit { id: word.id, start, end: end + more });
         }
     }
 }
@@ -234,7 +262,7 @@ mod tests {
         assert_eq!(found(&words, "IGNORE it", false), [(0, "IGNORE".into())]);
         assert_eq!(found(&words, "1gn0r3 it", false), [(0, "1gn0r3".into())]);
         assert_eq!(found(&words, "the system \r\n\t prompt.", false), [(1, "system \r\n\t prompt".into())]);
-        assert_eq!(found(&words, "instructions", false), [(2, "instruct".into())]);
+        assert_eq!(found(&words, "instructions", false), [(2, "instructions".into())]);
         assert_eq!(found(&words, "ignored ushers", false), []);
         assert_eq!(found(&words, "ushers", true), [(4, "she".into()), (3, "he".into())]);
         assert_eq!(found(&words, "system  system prompt", false), [(1, "system prompt".into())]);
