@@ -36,11 +36,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         let mut docs = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
         call(docs.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    step("dependencies", || call(&mut deny(root, &["bans", "licenses", "sources"])))?;
+    step("dependencies", || call(&mut deny(root, &["check", "bans", "licenses", "sources"])))?;
     step("advisories", || {
-        if let Err(error) = call(&mut deny(root, &["advisories"])) {
+        if let Err(error) = call(&mut deny(root, &["check", "advisories"])) {
             // The database may be out of reach; where it is not, an advisory fails the run.
-            let known = deny(root, &["fetch"]).output().context("cargo deny")?.status.success();
+            let known = deny(root, &["fetch", "db"]).output().context("cargo deny")?.status.success();
             anyhow::ensure!(!known, "{error:#}");
             println!("the advisory database cannot be reached: not checked");
         }
@@ -64,12 +64,7 @@ fn tests(root: &Path) -> Command {
 
 fn deny(root: &Path, checks: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(["deny", "--log-level", "error"]);
-    match checks {
-        ["fetch"] => command.args(["fetch", "--config", ".ci/deny.toml"]),
-        checks => command.args(["check", "--config", ".ci/deny.toml"]).args(checks),
-    };
-    command.current_dir(root);
+    command.args(["deny", "--config", ".ci/deny.toml", "--log-level", "error"]).args(checks).current_dir(root);
     command
 }
 
