@@ -14,7 +14,11 @@ use crate::toolchain::Choice;
 pub(crate) fn build(root: &Path) -> Result<()> {
     guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
     println!("building target/release/portcullis (about six minutes on two cores the first time)");
-    call(Command::new("cargo").args(["build", "--release", "--package", "portcullis"]).current_dir(root))
+    call(
+        Command::new("cargo")
+            .args(["build", "--release", "--package", "portcullis", "--package", "portcullis-ledger-verify"])
+            .current_dir(root),
+    )
 }
 
 /// Builds, then becomes the server.
