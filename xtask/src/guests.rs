@@ -178,7 +178,7 @@ fn compile(root: &Path, kind: Kind, guests: &[Guest], toolchain: &Toolchain) -> 
     }
     let status = command.status().context("cannot run cargo")?;
     if !status.success() {
-        bail!("the guests do not compile");
+        bail!("the guests do not compile ({status})");
     }
     Ok(build.join(toolchain::TARGET).join(PROFILE))
 }
