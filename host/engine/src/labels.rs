@@ -33,9 +33,12 @@ pub trait LabelStore: Send + Sync {
 /// Labels are forgotten 24 hours after the last one was added. A full store refuses new sessions and never forgets
 /// early: a forgotten taint would let through what it was to stop.
 pub struct MemoryLabels {
-    tenants: Shards<HashMap<Box<str>, HashMap<Box<str>, Session>>>,
+    tenants: Shards<HashMap<Box<str>, Sessions>>,
     persist: Option<Arc<dyn Persist>>,
 }
+
+/// The sessions of a tenant, by name.
+type Sessions = HashMap<Box<str>, Session>;
 
 #[derive(Default, Serialize, Deserialize)]
 struct Session {
