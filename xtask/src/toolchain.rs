@@ -82,6 +82,9 @@ impl Toolchain {
         }
         let mut flags: Vec<String> =
             remap.into_iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect();
+        // Plugins are searches over bytes: a vector of them at a time costs as much fuel as one. Fixed-width vectors give
+        // the same on every machine.
+        flags.push("-Ctarget-feature=+simd128".to_owned());
         // Where a dependency wants randomness, the plugin must bring a fixed source itself: verdicts are replayed.
         flags.push("--cfg=getrandom_backend=\"custom\"".to_owned());
         Ok(flags.join("\u{1f}"))

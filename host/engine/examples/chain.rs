@@ -1,7 +1,8 @@
-//! Measures plugin calls: one small plugin, a chain of four, and the same component on bare wasmtime.
+//! Measures plugin calls: one small plugin and a chain of four, the same component on bare wasmtime, the built-in plugins
+//! one by one and as a pipeline, and Rego.
 //!
 //! `cargo run --release -p portcullis-engine --example chain -- [--json] [--calls N] [--runs N]`; needs
-//! `cargo xtask guests`. Times are microseconds; every figure is the median over the runs, with their range.
+//! `cargo xtask guests`. Times are microseconds; the runs of all rows are interleaved.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -11,8 +12,8 @@ use std::time::Instant;
 
 use bare::portcullis::plugin::payload;
 
-use portcullis_engine::{Engine, EngineConfig, Grants, Limits, Plugin, Source};
-use portcullis_model::{AttributedFinding, Call, Document, Phase};
+use portcullis_engine::{Engine, EngineConfig, Grants, Limits, Plugin, PluginFile, Source};
+use portcullis_model::{AttributedFinding, Call, Document, Phase, Role};
 use uuid::Uuid;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -32,8 +33,11 @@ struct Sample {
     fuel: u64,
 }
 
-struct Row {
-    name: &'static str,
+/// One thing that is measured.
+struct Row<'a> {
+    what: String,
+    bar: &'static str,
+    measure: Box<dyn Fn(usize) -> Result<Sample, Failure> + 'a>,
     runs: Vec<Sample>,
 }
 
@@ -45,63 +49,89 @@ fn main() -> Result<(), Failure> {
     };
     let (calls, runs) = (number("--calls", 5_000), number("--runs", 5));
     let engine = Engine::new(EngineConfig::default())?;
-    let words = load(&engine, "good_detector", r#"{"word": "rm -rf"}"#)?;
-    let absent = load(&engine, "good_detector", r#"{"word": "wire_transfer"}"#)?;
-    let rule = load(&engine, "good_rule", r#"{"deny": "none"}"#)?;
-    let other = load(&engine, "good_detector", r#"{"word": "DROP TABLE"}"#)?;
-    let call = call();
+    let small = |word: &str| load(&engine, &guest("good_detector")?, &format!(r#"{{"word": "{word}"}}"#));
+    let (words, absent, other) = (small("rm -rf")?, small("wire_transfer")?, small("DROP TABLE")?);
+    let rule = load(&engine, &guest("good_rule")?, r#"{"deny": "none"}"#)?;
+    let shipped: Vec<Plugin> = ["detector-injection", "detector-commands", "detector-secrets", "rule-baseline"]
+        .iter()
+        .map(|name| load(&engine, &built("plugins", name)?, "{}"))
+        .collect::<Result<_, _>>()?;
+    let rego = load(&engine, &built("plugins", "rule-rego")?, &rego_config())?;
+    let (call, ordinary) = (call(), ordinary());
     let bare = Bare::new(call.clone())?;
 
-    let mut rows = ["bare wasmtime, fresh", "bare wasmtime, warm", "small plugin", "chain of 4"]
-        .map(|name| Row { name, runs: Vec::new() });
+    let mut rows = vec![
+        Row::new("bare wasmtime, no limits, fresh instance", "", |calls| measure(calls, || bare.fresh())),
+        Row::new("bare wasmtime, no limits, warm instance", "", |calls| bare.warm(calls)),
+        Row::new("one small plugin, fresh instance", "12 us / 7 us", |calls| {
+            measure(calls, || cost(words.inspect(&call)))
+        }),
+        Row::new("chain of 4 small plugins", "50 us / 25 us", |calls| {
+            measure(calls, || chain(&[&words, &absent, &other], &rule, &call))
+        }),
+    ];
+    for plugin in &shipped {
+        let what = format!("{}, ordinary text", plugin.name());
+        let ordinary = &ordinary;
+        rows.push(Row::new(what, "", move |calls| measure(calls, || ask(plugin, ordinary))));
+    }
+    if let [injection, commands, secrets, rule] = shipped.as_slice() {
+        let (detectors, ordinary) = ([injection, commands, secrets], &ordinary);
+        rows.push(Row::new("the 4 plugins of the baseline policy, ordinary text", "", move |calls| {
+            measure(calls, || chain(&detectors, rule, ordinary))
+        }));
+    }
+    rows.push(Row::new("rule-rego, two rules", "", |calls| measure(calls, || ask(&rego, &ordinary))));
     for _ in 0..runs {
         // Interleaved, so that a noisy machine is noisy for all.
-        let samples = [
-            measure(calls, || bare.fresh())?,
-            bare.warm(calls)?,
-            measure(calls, || cost(words.inspect(&call)))?,
-            measure(calls, || chain(&[&words, &absent, &other], &rule, &call))?,
-        ];
-        for (row, sample) in rows.iter_mut().zip(samples) {
+        for row in &mut rows {
+            let sample = (row.measure)(calls)?;
             row.runs.push(sample);
         }
     }
-    let notes = engine.notes();
     if arguments.iter().any(|argument| argument == "--json") {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        println!(
-            "{}",
-            serde_json::json!({ "pooling": notes.pooling, "pagemap_scan": notes.pagemap_scan, "rows": rows })
-        );
+        println!("{}", serde_json::json!({ "rows": rows }));
     } else {
+        let notes = engine.notes();
         println!("wasmtime {}, pooling {}, PAGEMAP_SCAN {}", notes.wasmtime, notes.pooling, notes.pagemap_scan);
-        for row in &rows {
-            row.print();
-        }
+        rows.iter().for_each(Row::print);
     }
     Ok(())
 }
 
-impl Row {
-    fn figures(&self, pick: impl Fn(&Sample) -> f64) -> [f64; 3] {
-        let mut all: Vec<f64> = self.runs.iter().map(pick).collect();
-        all.sort_by(f64::total_cmp);
-        let at = |position: usize| all.get(position).copied().unwrap_or_default();
-        [at(all.len() / 2), at(0), at(all.len().saturating_sub(1))]
+impl<'a> Row<'a> {
+    fn new(
+        what: impl Into<String>,
+        bar: &'static str,
+        measure: impl Fn(usize) -> Result<Sample, Failure> + 'a,
+    ) -> Self {
+        Self { what: what.into(), bar, measure: Box::new(measure), runs: Vec::new() }
+    }
+
+    fn of(&self, pick: impl Fn(&Sample) -> f64) -> Vec<f64> {
+        self.runs.iter().map(pick).collect()
     }
 
     fn fuel(&self) -> u64 {
         self.runs.first().map_or(0, |sample| sample.fuel)
     }
 
+    /// A row as the bench reads it: every figure of every run.
     fn json(&self) -> serde_json::Value {
-        let (p50, p99) = (self.figures(|sample| sample.p50), self.figures(|sample| sample.p99));
-        serde_json::json!({ "name": self.name, "p50_us": p50, "p99_us": p99, "fuel": self.fuel() })
+        let figure = |name: &str, runs: Vec<f64>| serde_json::json!({ "name": name, "unit": "us", "runs": runs });
+        let note = if self.fuel() > 0 { format!("fuel {}", self.fuel()) } else { String::new() };
+        let figures = [figure("p50", self.of(|sample| sample.p50)), figure("p99", self.of(|sample| sample.p99))];
+        serde_json::json!({ "what": self.what, "bar": self.bar, "figures": figures, "note": note })
     }
 
     fn print(&self) {
-        let ([p50, low, high], [p99, ..]) = (self.figures(|sample| sample.p50), self.figures(|sample| sample.p99));
-        println!("{:22} p50 {p50:6.1} us ({low:.1}..{high:.1})  p99 {p99:7.1} us  fuel {}", self.name, self.fuel());
+        let middle = |mut runs: Vec<f64>| {
+            runs.sort_by(f64::total_cmp);
+            runs.get(runs.len() / 2).copied().unwrap_or_default()
+        };
+        let (p50, p99) = (middle(self.of(|sample| sample.p50)), middle(self.of(|sample| sample.p99)));
+        println!("{:52} p50 {p50:7.1} us  p99 {p99:7.1} us  fuel {}", self.what, self.fuel());
     }
 }
 
@@ -136,15 +166,44 @@ fn chain(detectors: &[&Plugin], rule: &Plugin, call: &Call) -> Result<u64, Failu
     Ok(fuel + cost(rule.decide(call, &findings))?)
 }
 
-fn guest(name: &str) -> Result<Vec<u8>, Failure> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../target/guests/{name}.wasm"));
-    std::fs::read(&path).map_err(|error| format!("{}: {error}; run `cargo xtask guests`", path.display()).into())
+/// One call of a detector or a rule.
+fn ask(plugin: &Plugin, call: &Call) -> Result<u64, Failure> {
+    match plugin.role() {
+        Role::Detector => cost(plugin.inspect(call)),
+        _ => cost(plugin.decide(call, &[])),
+    }
 }
 
-fn load(engine: &Engine, name: &str, config: &str) -> Result<Plugin, Failure> {
-    let bytes = guest(name)?;
-    let (grants, limits) = (Grants::default(), Limits::default());
-    Ok(engine.load(&Source { name, tenant: "acme", bytes: &bytes, config, grants: &grants, limits })?)
+fn guest(name: &str) -> Result<PluginFile, Failure> {
+    built("guests", name)
+}
+
+fn built(folder: &str, name: &str) -> Result<PluginFile, Failure> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../target/{folder}/{name}.wasm"));
+    let bytes =
+        std::fs::read(&path).map_err(|error| format!("{}: {error}; run `cargo xtask guests`", path.display()))?;
+    Ok(PluginFile::new(bytes))
+}
+
+fn load(engine: &Engine, file: &PluginFile, config: &str) -> Result<Plugin, Failure> {
+    let grants = Grants { clock: true, state: true, ..Grants::default() };
+    let limits = Limits::default();
+    Ok(engine.load(&Source { name: "plugin", tenant: "acme", file, config, grants: &grants, limits })?)
+}
+
+fn rego_config() -> String {
+    let policy = "package portcullis\n\n\
+        deny contains {\"code\": \"too_much\", \"msg\": \"more than 1000\"} if input.arguments.amount > 1000\n\n\
+        review contains \"outside\" if not startswith(input.arguments.path, \"reports/\")\n";
+    serde_json::json!({ "policies": [{ "name": "bench.rego", "text": policy }] }).to_string()
+}
+
+/// About 1 KiB of arguments as agents send them: a path and a text.
+fn ordinary() -> Call {
+    let text = "The quarterly report lists revenue by region and the notes explain each change against the plan. ";
+    let payload = serde_json::json!({ "path": "reports/q3.txt", "mode": "append", "content": text.repeat(10) });
+    let payload = Document::parse(payload.to_string()).unwrap_or_else(|_| Document::empty());
+    Call { tool: "write_file".into(), payload: Arc::new(payload), ..call() }
 }
 
 /// 1 KiB of arguments in five strings.
@@ -209,8 +268,8 @@ impl Bare {
         bare::portcullis::plugin::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
         payload::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
         let wizer = Wizer::new();
-        let bytes = guest("good_detector")?;
-        let (plan, instrumented) = wizer.instrument_component(&bytes)?;
+        let file = guest("good_detector")?;
+        let (plan, instrumented) = wizer.instrument_component(file.bytes())?;
         let component = Component::new(&engine, instrumented)?;
         linker.allow_shadowing(true).define_unknown_imports_as_traps(&component)?;
         bare::portcullis::plugin::types::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;

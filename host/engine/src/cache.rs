@@ -46,9 +46,9 @@ impl Cache {
         Ok(Self { folder: folder.to_owned(), key, serial: AtomicU64::new(0) })
     }
 
-    /// The name under which an artefact is kept that depends on `parts`.
-    pub(crate) fn name(&self, parts: &[&[u8]]) -> Name {
-        Name(self.hash(b"name", &Digest::of_parts(parts.iter().copied()).0))
+    /// The name under which the artefact with this key is kept.
+    pub(crate) fn name(&self, key: Digest) -> Name {
+        Name(self.hash(b"name", &key.0))
     }
 
     /// The kept artefact, if there is one that this installation made for this engine.

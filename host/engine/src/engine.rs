@@ -10,6 +10,7 @@ use wasmtime::{
 };
 
 use crate::cache::{self, Cache};
+use crate::compiled::InUse;
 use crate::limits::{MAX_INSTANCES, MAX_MEMORY, MAX_TABLE_ELEMENTS};
 use crate::{LabelStore, MemoryLabels, MemoryState, StateStore};
 
@@ -84,6 +85,7 @@ pub(crate) struct Inner {
     pub(crate) workshop: wasmtime::Engine,
     pub(crate) compilers: rayon::ThreadPool,
     pub(crate) cache: Option<Cache>,
+    pub(crate) compiled: InUse,
     /// What compiled code depends on.
     pub(crate) compatibility: Digest,
     pub(crate) state: Arc<dyn StateStore>,
@@ -153,6 +155,7 @@ impl Engine {
             workshop,
             compilers,
             cache,
+            compiled: InUse::default(),
             state: config.state,
             labels: config.labels,
             notes,

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use portcullis_model::Role;
+use portcullis_model::{Digest, Role};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::bindings::{AttributedFinding, Call, Finding, Plan, Reason, Verdict};
 use crate::call::{CallState, Shared};
+use crate::compiled::Compiled;
 use crate::configure::{self, Configured};
 use crate::engine::Inner;
 use crate::files::Folders;
@@ -63,19 +64,15 @@ impl Engine {
     /// See [`LoadError`]; the plugin's own words if it refused its configuration.
     pub fn load(&self, source: &Source<'_>) -> Result<Plugin, LoadError> {
         source.limits.check()?;
-        let package = Package::open(source.bytes)?;
+        let key = self.0.key(source);
+        if let Some(compiled) = self.0.compiled.get(key) {
+            let shared = self.0.shared(source, compiled.tier)?;
+            return Ok(Plugin::assemble(self.clone(), shared, compiled));
+        }
+        let package = Package::open(source.file.bytes())?;
         package.check_imports(source.grants)?;
-        let shared = Arc::new(Shared {
-            name: source.name.into(),
-            tenant: source.tenant.into(),
-            limits: source.limits,
-            clock: source.grants.clock,
-            wasi: package.tier == Tier::LockedWasi,
-            folders: Folders::open(&source.grants.files)?,
-            state: self.0.state.clone(),
-            labels: self.0.labels.clone(),
-        });
-        let (component, prepared) = self.0.prepare(source, &package, &shared)?;
+        let shared = self.0.shared(source, package.tier)?;
+        let (component, prepared, reusable) = self.0.prepare(source, key, &package, &shared)?;
         let linker = linker(&self.0.calls, source)?;
         let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
         let configure = export::<configure::Params<'_>, configure::Answer>(&pre, configure::EXPORT)?;
@@ -91,18 +88,14 @@ impl Engine {
             Prepared::Snapshot => None,
             Prepared::Warm { .. } => Some((configure, source.config.into())),
         };
-        let plugin = Plugin::assemble(
-            self.clone(),
-            shared,
-            package.digest,
-            package.role,
-            package.tier,
-            prepared,
-            pre,
-            export,
-            configure,
-        );
+        let digest = source.file.digest();
+        let (role, tier) = (package.role, package.tier);
+        let compiled = Arc::new(Compiled { digest, role, tier, prepared, pre, export, configure });
+        let plugin = Plugin::assemble(self.clone(), shared, Arc::clone(&compiled));
         plugin.try_start().map_err(LoadError::Start)?;
+        if reusable {
+            self.0.compiled.put(key, &compiled);
+        }
         Ok(plugin)
     }
 
@@ -117,7 +110,7 @@ impl Engine {
             Err(reason) => Snapshotting::Impossible(reason),
         };
         Ok(Description {
-            digest: package.digest,
+            digest: Digest::of(bytes),
             size: bytes.len(),
             role: package.role,
             abi: ABI_VERSION.to_owned(),
@@ -130,25 +123,43 @@ impl Engine {
 }
 
 impl Inner {
-    /// The compiled plugin, configured: from the cache or made.
+    /// Everything that the compiled and configured form of a plugin depends on; its name and owner do not belong to it.
+    fn key(&self, source: &Source<'_>) -> Digest {
+        // Plain structs: nothing in them that JSON cannot hold.
+        let grants = serde_json::to_vec(source.grants).unwrap_or_default();
+        let limits = serde_json::to_vec(&source.limits).unwrap_or_default();
+        let file = source.file.digest();
+        Digest::of_parts([&file.0[..], source.config.as_bytes(), &grants, &limits, &self.compatibility.0])
+    }
+
+    fn shared(&self, source: &Source<'_>, tier: Tier) -> Result<Arc<Shared>, LoadError> {
+        Ok(Arc::new(Shared {
+            name: source.name.into(),
+            tenant: source.tenant.into(),
+            limits: source.limits,
+            clock: source.grants.clock,
+            wasi: tier == Tier::LockedWasi,
+            folders: Folders::open(&source.grants.files)?,
+            state: self.state.clone(),
+            labels: self.labels.clone(),
+        }))
+    }
+
+    /// The compiled plugin, configured: from the cache or made; and whether it can be used again under the same key.
     fn prepare(
         &self,
         source: &Source<'_>,
+        key: Digest,
         package: &Package<'_>,
         shared: &Arc<Shared>,
-    ) -> Result<(Component, Prepared), LoadError> {
-        let cached = self.cache.as_ref().map(|cache| {
-            let grants = serde_json::to_vec(source.grants).unwrap_or_default();
-            let limits = serde_json::to_vec(&source.limits).unwrap_or_default();
-            let parts = [&package.digest.0, source.config.as_bytes(), &grants, &limits, &self.compatibility.0];
-            (cache, cache.name(&parts))
-        });
-        if let Some(found) = cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
-            return Ok(found);
+    ) -> Result<(Component, Prepared, bool), LoadError> {
+        let cached = self.cache.as_ref().map(|cache| (cache, cache.name(key)));
+        if let Some((component, prepared)) = cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
+            return Ok((component, prepared, true));
         }
         let workshop = linker(&self.workshop, source)?;
         let configured = configure::configure(self, &workshop, shared, &package.component, source.config)?;
-        let (component, prepared, keep) = match configured {
+        let (component, prepared, reusable) = match configured {
             Configured::Snapshot { bytes, read_files } => {
                 (self.compile(&self.calls, &bytes)?, Prepared::Snapshot, !read_files)
             }
@@ -156,10 +167,10 @@ impl Inner {
                 (self.compile(&self.calls, &package.component)?, Prepared::Warm { reason }, true)
             }
         };
-        if let Some((cache, name)) = cached.filter(|_| keep) {
+        if let Some((cache, name)) = cached.filter(|_| reusable) {
             cache.put(name, &component, &prepared);
         }
-        Ok((component, prepared))
+        Ok((component, prepared, reusable))
     }
 
     /// Compiles on the engine's own threads.

@@ -156,7 +156,6 @@ fn hint(grant: &str) -> String {
 /// A file that passed every check that needs no compiler.
 #[derive(Debug)]
 pub(crate) struct Package<'a> {
-    pub(crate) digest: Digest,
     pub(crate) component: Cow<'a, [u8]>,
     pub(crate) role: Role,
     pub(crate) tier: Tier,
@@ -185,7 +184,7 @@ impl<'a> Package<'a> {
         let role = role_of(&outline.exports)?;
         let wasi = outline.imports.iter().any(|import| import.starts_with("wasi:"));
         let tier = if wasi { Tier::LockedWasi } else { Tier::Sealed };
-        Ok(Self { digest: Digest::of(bytes), component, role, tier, imports: outline.imports })
+        Ok(Self { component, role, tier, imports: outline.imports })
     }
 
     /// Grants without which it does not load, in a stable order.

@@ -3,11 +3,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_model::{AttributedFinding, Call, Digest, Finding, Plan, PluginRun, Reason, Role, Verdict, codes};
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use crate::answer::{self, Findings, Header};
 use crate::call::{CallState, Shared, Stop, Subject, at_once};
+use crate::compiled::Compiled;
 use crate::configure::{Answer, Params};
 use crate::engine::ticks;
 use crate::{Engine, Tier, bindings};
@@ -91,37 +92,18 @@ pub struct Plugin(Arc<Inner>);
 struct Inner {
     engine: Engine,
     shared: Arc<Shared>,
-    digest: Digest,
-    role: Role,
-    tier: Tier,
-    prepared: Prepared,
-    pre: InstancePre<CallState>,
-    /// `inspect`, `decide` or `route`.
-    export: ComponentExportIndex,
-    /// The configuration, where it could not be kept in the memory.
-    configure: Option<(ComponentExportIndex, Box<str>)>,
+    compiled: Arc<Compiled>,
 }
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin").field("name", self.name()).field("digest", &self.0.digest).finish_non_exhaustive()
+        f.debug_struct("Plugin").field("name", self.name()).field("digest", &self.digest()).finish_non_exhaustive()
     }
 }
 
 impl Plugin {
-    #[allow(clippy::too_many_arguments, reason = "one caller, which has each of them by name")]
-    pub(crate) fn assemble(
-        engine: Engine,
-        shared: Arc<Shared>,
-        digest: Digest,
-        role: Role,
-        tier: Tier,
-        prepared: Prepared,
-        pre: InstancePre<CallState>,
-        export: ComponentExportIndex,
-        configure: Option<(ComponentExportIndex, Box<str>)>,
-    ) -> Self {
-        Self(Arc::new(Inner { engine, shared, digest, role, tier, prepared, pre, export, configure }))
+    pub(crate) fn assemble(engine: Engine, shared: Arc<Shared>, compiled: Arc<Compiled>) -> Self {
+        Self(Arc::new(Inner { engine, shared, compiled }))
     }
 
     /// Name in the pipeline.
@@ -133,25 +115,25 @@ impl Plugin {
     /// SHA-256 of the file as given.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.0.digest
+        self.0.compiled.digest
     }
 
     /// What it is.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.0.role
+        self.0.compiled.role
     }
 
     /// How far it is shut in.
     #[must_use]
     pub fn tier(&self) -> Tier {
-        self.0.tier
+        self.0.compiled.tier
     }
 
     /// How its configuration gets into its instances.
     #[must_use]
     pub fn prepared(&self) -> &Prepared {
-        &self.0.prepared
+        &self.0.compiled.prepared
     }
 
     /// Asks a detector.
@@ -193,15 +175,15 @@ impl Plugin {
 
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
         let started = Instant::now();
-        let (result, fuel, memory) = if role == self.0.role {
+        let (result, fuel, memory) = if role == self.role() {
             self.0.answer(call, work)
         } else {
-            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.0.role.as_str(), role.as_str()))), 0, 0)
+            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0)
         };
         let cost = PluginRun {
             name: self.0.shared.name.clone(),
-            role: self.0.role,
-            digest: self.0.digest,
+            role: self.role(),
+            digest: self.digest(),
             fuel,
             micros: u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX),
             memory,
@@ -237,7 +219,7 @@ impl Inner {
     /// A fresh instance with the limits of a call; a configured one, where that could not be kept.
     fn start(&self, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
         let limits = &self.shared.limits;
-        let (fuel, deadline_ms) = match &self.configure {
+        let (fuel, deadline_ms) = match &self.compiled.configure {
             None => (limits.fuel, limits.deadline_ms),
             Some(_) => (limits.configure_fuel, limits.configure_deadline_ms),
         };
@@ -258,7 +240,7 @@ impl Inner {
                 Err(error) => return Err(fault_of(&error, store.data())),
             }
         };
-        let mut session = match &self.configure {
+        let mut session = match &self.compiled.configure {
             None => Session { plugin: self, store, instance },
             Some((export, config)) => {
                 let mut session = Session { plugin: self, store, instance };
@@ -277,9 +259,9 @@ impl Inner {
 
     fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Instance> {
         if self.shared.wasi {
-            at_once(self.pre.instantiate_async(store)).unwrap_or_else(|| Err(Stop::Waited.into()))
+            at_once(self.compiled.pre.instantiate_async(store)).unwrap_or_else(|| Err(Stop::Waited.into()))
         } else {
-            self.pre.instantiate(store)
+            self.compiled.pre.instantiate(store)
         }
     }
 }
@@ -291,7 +273,7 @@ impl Session<'_> {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        self.call_export(self.plugin.export, params)
+        self.call_export(self.plugin.compiled.export, params)
     }
 
     fn call_export<P, R>(&mut self, export: ComponentExportIndex, params: P) -> Result<R, Fault>

@@ -1,8 +1,18 @@
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use portcullis_model::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::Limits;
+
+/// A plugin file in memory, and its SHA-256. Cheap to clone, so that the pipelines of all tenants share one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PluginFile {
+    bytes: Arc<[u8]>,
+    digest: Digest,
+}
 
 /// Everything [`crate::Engine::load`] needs to know about one plugin of one pipeline.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +22,7 @@ pub struct Source<'a> {
     /// Owner of the pipeline: what its state belongs to.
     pub tenant: &'a str,
     /// The file: a component, or a core module that carries component metadata.
-    pub bytes: &'a [u8],
+    pub file: &'a PluginFile,
     /// JSON text handed to the plugin's `configure`.
     pub config: &'a str,
     /// What it may import.
@@ -52,4 +62,31 @@ pub struct Folder {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+}
+
+impl PluginFile {
+    /// Takes the bytes of a file as they are; whether they are a plugin is found out when it is loaded.
+    #[must_use]
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self { digest: Digest::of(&bytes), bytes }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Their SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl fmt::Debug for PluginFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginFile").field("digest", &self.digest).field("size", &self.bytes.len()).finish()
+    }
 }

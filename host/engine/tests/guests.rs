@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_engine::{
-    Engine, EngineConfig, Fault, Folder, Grants, Limits, LoadError, PackageError, Plugin, Prepared, Scope, Source,
-    StateStore, StoreError, Tier,
+    Engine, EngineConfig, Fault, Folder, Grants, Limits, LoadError, PackageError, Plugin, PluginFile, Prepared, Scope,
+    Source, StateStore, StoreError, Tier,
 };
 use portcullis_model::{Approver, AttributedFinding, Decision, Finding, Reason, Role, Span, codes};
 use support::{ENGINE, NOW, ample, call, fault, guest, load, load_with, message, refused, try_load};
@@ -233,9 +233,9 @@ fn probe_random() {
     let first = message(plugin.inspect(&call("t", PAYLOAD)));
     assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), first);
     let other = Engine::new(EngineConfig::default()).unwrap();
-    let bytes = guest("probe_random");
+    let file = PluginFile::new(guest("probe_random"));
     let (grants, limits) = (Grants::default(), ample());
-    let source = Source { name: "p", tenant: "globex", bytes: &bytes, config: "", grants: &grants, limits };
+    let source = Source { name: "p", tenant: "globex", file: &file, config: "", grants: &grants, limits };
     assert_eq!(message(other.load(&source).unwrap().inspect(&call("t", PAYLOAD))), first);
 }
 
@@ -267,8 +267,8 @@ impl StateStore for Slow {
 fn counts_state() {
     assert!(refused("counts_state", "").to_string().contains("\"portcullis:plugin/state@1.0.0\""));
     let grants = Grants { state: true, ..Grants::default() };
-    let bytes = guest("counts_state");
-    let source = |name, tenant| Source { name, tenant, bytes: &bytes, config: "", grants: &grants, limits: ample() };
+    let file = PluginFile::new(guest("counts_state"));
+    let source = |name, tenant| Source { name, tenant, file: &file, config: "", grants: &grants, limits: ample() };
     let ask = |plugin: &Plugin, tool| message(plugin.inspect(&call(tool, PAYLOAD)));
     let mine = ENGINE.load(&source("counter", "acme")).unwrap();
     assert_eq!(ask(&mine, "one"), "1  true");
@@ -330,12 +330,11 @@ fn configure_reads_files() {
         Engine::new(EngineConfig { cache_dir: Some(cache.path().to_owned()), ..EngineConfig::default() }).unwrap();
     let grant = Folder { name: "data".to_owned(), path: folder.path().to_owned() };
     let grants = Grants { files: vec![grant], ..Grants::default() };
-    let bytes = guest("configure_reads_files");
+    let file = PluginFile::new(guest("configure_reads_files"));
     for content in ["first", "second"] {
         std::fs::write(folder.path().join("policy"), content).unwrap();
         let limits = ample();
-        let source =
-            Source { name: "p", tenant: "acme", bytes: &bytes, config: "data/policy", grants: &grants, limits };
+        let source = Source { name: "p", tenant: "acme", file: &file, config: "data/policy", grants: &grants, limits };
         let plugin = engine.load(&source).unwrap();
         assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), content, "a snapshot of another file's content");
     }
@@ -380,10 +379,10 @@ fn good_detector() {
     assert!(run.cost.fuel > 0 && run.cost.memory >= 64 * 1024, "{:?}", run.cost);
     // Fuel is exact: the same call costs the same, also on another engine.
     let other = Engine::new(EngineConfig::default()).unwrap();
-    let bytes = guest("good_detector");
+    let file = PluginFile::new(guest("good_detector"));
     let (grants, limits) = (Grants::default(), ample());
     let config = r#"{"word": "rm -rf"}"#;
-    let source = Source { name: "p", tenant: "acme", bytes: &bytes, config, grants: &grants, limits };
+    let source = Source { name: "p", tenant: "acme", file: &file, config, grants: &grants, limits };
     let other = other.load(&source).unwrap();
     for _ in 0..100 {
         assert_eq!(plugin.inspect(&call("t", PAYLOAD)).cost.fuel, run.cost.fuel);

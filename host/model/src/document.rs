@@ -4,7 +4,7 @@
 //! (duplicate members) and what is made to exhaust them (depth, number of values), keeps numbers as they were written,
 //! and remembers where each value stands, so that a redaction changes only the strings it names.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -143,7 +143,8 @@ impl Document {
         if u32::try_from(text.len()).is_err() {
             return Err(DocumentError { fault: DocumentFault::Size, offset: 0 });
         }
-        let mut parser = Parser { jiter: Jiter::new(text.as_bytes()), nodes: Vec::with_capacity(16) };
+        let mut parser =
+            Parser { bytes: text.as_bytes(), jiter: Jiter::new(text.as_bytes()), nodes: Vec::with_capacity(16) };
         let first = parser.peek()?;
         parser.value(first, None, 0)?;
         let Parser { mut jiter, nodes, .. } = parser;
@@ -196,7 +197,10 @@ impl Document {
     pub fn texts(&self) -> &Arc<[Text]> {
         self.texts.get_or_init(|| {
             let mut out = Vec::new();
-            collect_texts(self.root(), &mut String::new(), &mut out);
+            each_text(self.root(), &mut String::new(), &mut |pointer, value| {
+                let text = value.as_str().unwrap_or_default().to_owned();
+                out.push(Text { pointer: pointer.to_owned(), value: text });
+            });
             out.into()
         })
     }
@@ -277,10 +281,18 @@ impl Document {
             let key = |r: &Replacement| (r.span.start, std::cmp::Reverse(r.span.end));
             a.span.pointer.cmp(&b.span.pointer).then_with(|| key(a).cmp(&key(b)))
         });
+        // All strings are found in one walk: looking up each pointer would take time for every item before it.
+        let mut targets: HashMap<&str, Option<Value<'_>>> =
+            order.iter().map(|replacement| (replacement.span.pointer.as_str(), None)).collect();
+        each_text(self.root(), &mut String::new(), &mut |pointer, value| {
+            if let Some(target) = targets.get_mut(pointer) {
+                *target = Some(value);
+            }
+        });
         let mut edits = Vec::new();
         for group in order.chunk_by(|a, b| a.span.pointer == b.span.pointer) {
             let Some(first) = group.first() else { continue };
-            let target = self.pointer(&first.span.pointer).ok_or(EditError::NoSuchText)?;
+            let target = targets.get(first.span.pointer.as_str()).copied().flatten().ok_or(EditError::NoSuchText)?;
             let text = target.as_str().ok_or(EditError::NoSuchText)?;
             edits.push(Edit { target, value: replace_in(text, group)? });
         }
@@ -444,6 +456,7 @@ impl<'a> Value<'a> {
 }
 
 struct Parser<'j> {
+    bytes: &'j [u8],
     jiter: Jiter<'j>,
     nodes: Vec<Node>,
 }
@@ -484,12 +497,11 @@ impl<'j> Parser<'j> {
                 Kind::Bool
             }
             Peek::String => {
-                let value = self.jiter.known_str().map_err(|error| syntax(&error))?;
+                let length = self.jiter.known_str().map_err(|error| syntax(&error))?.len();
+                let end = self.jiter.current_index();
                 // Without escapes the content is a slice of the text; the decoded length tells without a search.
-                let length = value.len();
-                let owned: Box<str> = Box::from(value);
-                if self.jiter.current_index() - start != length + 2 {
-                    decoded = Some(owned);
+                if end - start != length + 2 {
+                    decoded = Some(self.decoded(start..end)?);
                 }
                 Kind::String
             }
@@ -512,6 +524,12 @@ impl<'j> Parser<'j> {
             *node = Node { end, next, kind, decoded, name: node.name.take(), start: node.start };
         }
         Ok(())
+    }
+
+    /// The content of the string that stands at `range`, with its escapes undone.
+    fn decoded(&self, range: Range<usize>) -> Result<Box<str>, DocumentError> {
+        let written = self.bytes.get(range).unwrap_or_default();
+        Ok(Jiter::new(written).next_str().map_err(|error| syntax(&error))?.into())
     }
 
     fn array(&mut self, depth: usize) -> Result<(), DocumentError> {
@@ -565,17 +583,16 @@ impl<'j> Parser<'j> {
     }
 }
 
-fn collect_texts(value: Value<'_>, pointer: &mut String, out: &mut Vec<Text>) {
+/// Shows every string of `value`, which stands at `pointer`, with its own pointer, in document order.
+fn each_text<'a>(value: Value<'a>, pointer: &mut String, show: &mut impl FnMut(&str, Value<'a>)) {
     let length = pointer.len();
     match value.kind() {
-        Kind::String => {
-            out.push(Text { pointer: pointer.clone(), value: value.as_str().unwrap_or_default().to_owned() })
-        }
+        Kind::String => show(pointer, value),
         Kind::Array => {
             for (position, item) in value.items().enumerate() {
                 pointer.push('/');
                 pointer.push_str(&position.to_string());
-                collect_texts(item, pointer, out);
+                each_text(item, pointer, show);
                 pointer.truncate(length);
             }
         }
@@ -589,7 +606,7 @@ fn collect_texts(value: Value<'_>, pointer: &mut String, out: &mut Vec<Text>) {
                         other => pointer.push(other),
                     }
                 }
-                collect_texts(member, pointer, out);
+                each_text(member, pointer, show);
                 pointer.truncate(length);
             }
         }

@@ -275,7 +275,7 @@ fn stage(
     let source = Source {
         name: &spec.name,
         tenant,
-        bytes: &spec.bytes,
+        file: &spec.file,
         config: &config,
         grants: &spec.grants,
         limits: spec.limits,

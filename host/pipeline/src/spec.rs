@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_engine::{Grants, Limits};
+use portcullis_engine::{Grants, Limits, PluginFile};
 use portcullis_model::{Decision, Mode, Phase};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct PluginSpec {
     /// A label (1 to 63 of `A-Z a-z 0-9 . _ -`), unique in the pipeline; not `portcullis`, which names the host.
     pub name: Arc<str>,
     /// The component, or a core module that carries component metadata.
-    pub bytes: Arc<[u8]>,
+    pub file: PluginFile,
     /// Its own configuration.
     pub config: serde_json::Value,
     /// What it may use.
@@ -91,7 +91,7 @@ impl fmt::Debug for PluginSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PluginSpec")
             .field("name", &self.name)
-            .field("bytes", &self.bytes.len())
+            .field("file", &self.file)
             .field("grants", &self.grants)
             .field("limits", &self.limits)
             .field("select", &self.select)

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use portcullis_engine::{Engine, EngineConfig, Grants, Limits};
+use portcullis_engine::{Engine, EngineConfig, Grants, Limits, PluginFile};
 use portcullis_model::{Call, Decision, Document, Mode, Phase, codes};
 use portcullis_pipeline::{
     BuildError, BuildProblem, FailMode, Generation, Generations, PipelineSpec, PluginSpec, Selector,
@@ -19,16 +19,17 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(EngineConfig { cache_dir, cache_key: [7; 32], ..EngineConfig::default() }).unwrap()
 });
 
-fn bytes(name: &str) -> Arc<[u8]> {
+fn file(name: &str) -> PluginFile {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/plugins").join(name).with_extension("wasm");
     let bytes = std::fs::read(&path);
-    bytes.unwrap_or_else(|error| panic!("{}: {error}; build the plugins: cargo xtask guests", path.display())).into()
+    let build = "build the plugins: cargo xtask guests";
+    PluginFile::new(bytes.unwrap_or_else(|error| panic!("{}: {error}; {build}", path.display())))
 }
 
 fn plugin(name: &str) -> PluginSpec {
     PluginSpec {
         name: name.into(),
-        bytes: bytes(name),
+        file: file(name),
         config: json!({}),
         grants: Grants::default(),
         limits: Limits::default(),
@@ -210,11 +211,12 @@ fn what_is_wrong_is_told_with_its_place() {
         assert_eq!(error.path, path);
         assert!(matches!(error.source, BuildProblem::Role { .. }), "{error}");
     }
-    let error = wrong(&|spec| spec.plugins[0].bytes = Arc::from(&b"MZ not WebAssembly"[..]));
+    let error = wrong(&|spec| spec.plugins[0].file = PluginFile::new(&b"MZ not WebAssembly"[..]));
     assert_eq!(error.path, "plugins[0]");
     assert!(error.to_string().contains("not WebAssembly"), "{error}");
-    let whole = bytes("rule-baseline");
-    assert_eq!(wrong(&|spec| spec.plugins[0].bytes = whole[..whole.len() / 2].into()).path, "plugins[0]");
+    let whole = file("rule-baseline");
+    let half = &whole.bytes()[..whole.bytes().len() / 2];
+    assert_eq!(wrong(&|spec| spec.plugins[0].file = PluginFile::new(half)).path, "plugins[0]");
     assert_eq!(wrong(&|spec| spec.plugins = vec![plugin("rule-baseline"); 65]).path, "plugins");
 }
 

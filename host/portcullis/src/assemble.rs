@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use portcullis_engine::{Engine, Folder, Grants, Limits};
+use portcullis_engine::{Engine, Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_model::Mode;
 use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Selector};
 use portcullis_tenancy::{AgentSpec, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, roles, token_digest};
@@ -132,23 +132,31 @@ fn tenant(tenant: &config::Tenant) -> TenantSpec {
 
 /// Component files, each read once however many tenants use it.
 #[derive(Default)]
-struct Files(HashMap<String, Arc<[u8]>>);
+struct Files(HashMap<String, PluginFile>);
 
 impl Files {
-    fn component(&mut self, name: &str, place: &Place) -> Result<Arc<[u8]>> {
+    fn component(&mut self, name: &str, place: &Place) -> Result<PluginFile> {
         let file = name.ends_with(".wasm");
         let key = if file { place.relative(Path::new(name)).display().to_string() } else { name.to_owned() };
-        if let Some(bytes) = self.0.get(&key) {
-            return Ok(Arc::clone(bytes));
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
         }
-        let bytes: Arc<[u8]> = if file {
-            fs::read(&key).with_context(|| format!("{key}: cannot be read"))?.into()
+        let component = if file {
+            PluginFile::new(read(Path::new(&key)).with_context(|| format!("{key}: cannot be read"))?)
         } else {
-            embedded::plugin(name)?.into()
+            PluginFile::new(embedded::plugin(name)?)
         };
-        self.0.insert(key, Arc::clone(&bytes));
-        Ok(bytes)
+        self.0.insert(key, component.clone());
+        Ok(component)
     }
+}
+
+/// A component file; one byte more than the engine takes is enough to refuse it.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    anyhow::ensure!(fs::metadata(path)?.is_file(), "it is not a file");
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_PLUGIN_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn find_pack(policy: &str, place: &Place) -> Result<Place> {
@@ -209,7 +217,7 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
         |(name, path): (&String, &std::path::PathBuf)| Folder { name: name.clone(), path: place.relative(path) };
     Ok(PluginSpec {
         name: plugin.name.as_str().into(),
-        bytes: files.component(name, place)?,
+        file: files.component(name, place)?,
         config: serde_json::to_value(&plugin.config).context("config")?,
         grants: Grants {
             clock: grants.clock,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use portcullis_engine::{
-    Engine, EngineConfig, Grants, LabelStore, Limits, MemoryLabels, MemoryState, Plugin, Scope, Source, StateStore,
-    StoreError,
+    Engine, EngineConfig, Grants, LabelStore, Limits, MemoryLabels, MemoryState, Plugin, PluginFile, Scope, Source,
+    StateStore, StoreError,
 };
 use portcullis_model::{AttributedFinding, Call, Decision, Document, Finding, Mode, Phase, Reason, Role, Span};
 use portcullis_pipeline::{FailMode, Generation, PipelineSpec, PluginSpec, Selector};
@@ -190,7 +190,7 @@ fn plugin_answers_as_it_does_natively(name: &str) {
     let engine = Engine::new(config).unwrap();
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
-    let bytes = component(name);
+    let file = PluginFile::new(component(name));
     let cases = read_cases(&root().join("plugins").join(name).join("cases")).unwrap();
     let mut failures = Vec::new();
     // One load per configuration: cases share them.
@@ -203,7 +203,7 @@ fn plugin_answers_as_it_does_natively(name: &str) {
             stores.add(TENANT, session, label, value, call.time_ms).unwrap();
         }
         let plugin = loaded.entry(case.config_text()).or_insert_with_key(|config| {
-            let source = Source { name, tenant: TENANT, bytes: &bytes, config, grants: &grants, limits };
+            let source = Source { name, tenant: TENANT, file: &file, config, grants: &grants, limits };
             engine.load(&source).map_err(|error| chain(&error))
         });
         let outcome = match plugin {
@@ -285,7 +285,7 @@ impl PackPlugin {
         };
         PluginSpec {
             name: self.name.as_str().into(),
-            bytes: component(self.plugin.as_ref().unwrap_or(&self.name)).into(),
+            file: PluginFile::new(component(self.plugin.as_ref().unwrap_or(&self.name))),
             config: serde_json::to_value(&self.config).unwrap(),
             grants: Grants::default(),
             limits,

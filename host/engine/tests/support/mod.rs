@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use portcullis_engine::{Engine, EngineConfig, Fault, Grants, Limits, LoadError, Plugin, Run, Source};
+use portcullis_engine::{Engine, EngineConfig, Fault, Grants, Limits, LoadError, Plugin, PluginFile, Run, Source};
 use portcullis_model::{Call, Document, Finding, Phase};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub(crate) fn try_load(
     grants: &Grants,
     limits: Limits,
 ) -> Result<Plugin, LoadError> {
-    ENGINE.load(&Source { name, tenant: "acme", bytes, config, grants, limits })
+    ENGINE.load(&Source { name, tenant: "acme", file: &PluginFile::new(bytes), config, grants, limits })
 }
 
 /// The default limits, with time enough for a machine that does other things too.

@@ -135,3 +135,15 @@ fn made_documents_equal_parsed_ones() {
         assert_eq!(made.digest(), parse(made.raw()).digest());
     }
 }
+
+#[test]
+fn many_replacements_in_a_long_list_take_one_walk() {
+    let items: Vec<String> = (0..60_000).map(|n| format!("\"secret {n}\"")).collect();
+    let document = Document::parse(format!("[{}]", items.join(","))).unwrap();
+    let replacements: Vec<_> = (0..10_000).map(|n| replacement(&format!("/{}", 59_999 - n), 0, 6, "-")).collect();
+    let redacted = document.replace(&replacements).unwrap();
+    assert_eq!(redacted.raw().matches("secret").count(), 50_000);
+    assert!(redacted.raw().ends_with("\"- 59999\"]"));
+    // Only the pointer as it is written for a document names a string.
+    assert_eq!(document.replace(&[replacement("/+1", 0, 1, "")]).unwrap_err(), EditError::NoSuchText);
+}
