@@ -76,6 +76,9 @@ pub struct Approval {
     pub use_by_ms: Option<u64>,
     /// Milliseconds since the Unix epoch at which the approved call was released.
     pub released_ms: Option<u64>,
+    /// Id of the call it was released to: the one that was parked or a later one of the same content.
+    #[serde(default)]
+    pub released_to: Option<Uuid>,
 }
 
 /// One operator's answer.
@@ -250,8 +253,8 @@ impl Approval {
         (self.state_at(now_ms) == State::Pending).then(|| self.ended(State::Cancelled, now_ms))
     }
 
-    /// The approval after its single use.
-    pub(crate) fn released(&self, now_ms: u64) -> Result<Self, ReleaseError> {
+    /// The approval after its single use by `call`.
+    pub(crate) fn released(&self, call: Uuid, now_ms: u64) -> Result<Self, ReleaseError> {
         match self.state_at(now_ms) {
             State::Approved => {}
             other => return Err(ReleaseError::NotApproved(other)),
@@ -262,7 +265,7 @@ impl Approval {
         if !self.is_live(now_ms) {
             return Err(ReleaseError::TooLate);
         }
-        Ok(Self { released_ms: Some(now_ms), ..self.clone() })
+        Ok(Self { released_ms: Some(now_ms), released_to: Some(call), ..self.clone() })
     }
 
     fn ended(&self, state: State, now_ms: u64) -> Self {

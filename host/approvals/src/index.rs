@@ -227,6 +227,7 @@ impl Approvals {
             ended_ms: None,
             use_by_ms: None,
             released_ms: None,
+            released_to: None,
         });
         let evict = self.index().reserve(&self.0.limits, &approval, now_ms)?;
         let slot = Arc::new(Slot { approval: watch::Sender::new(Arc::clone(&approval)), busy: AtomicBool::new(true) });
@@ -269,14 +270,14 @@ impl Approvals {
         Some(self.change(turn, Event::Cancelled, next, now_ms))
     }
 
-    /// Takes an approved call out for its single use.
+    /// Takes an approved call out for its single use by `call`.
     ///
     /// # Errors
     /// Not approved, used before, or approved too long ago.
-    pub fn release(&self, tenant: &str, id: Uuid, now_ms: u64) -> Result<Change, ReleaseError> {
+    pub fn release(&self, tenant: &str, id: Uuid, call: Uuid, now_ms: u64) -> Result<Change, ReleaseError> {
         let slot = self.slot(tenant, id).ok_or(ReleaseError::Unknown)?;
         let turn = slot.turn().ok_or(ReleaseError::Busy)?;
-        let next = turn.approval().released(now_ms)?;
+        let next = turn.approval().released(call, now_ms)?;
         Ok(self.change(turn, Event::Released, next, now_ms))
     }
 

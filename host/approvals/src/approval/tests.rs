@@ -3,6 +3,7 @@ use portcullis_model::Step;
 use super::*;
 
 const MINUTE: u64 = 60_000;
+const CALL: Uuid = Uuid::from_u128(7);
 
 fn plan(approvers: &[Approver], quorum: u32) -> Plan {
     Plan {
@@ -41,6 +42,7 @@ fn approval(plan: Plan) -> Approval {
         ended_ms: None,
         use_by_ms: None,
         released_ms: None,
+        released_to: None,
     }
 }
 
@@ -54,10 +56,10 @@ fn one_approval_is_enough_for_a_quorum_of_one_and_good_for_one_release() {
     let approved = vote(&approval(plan(&[role("approver")], 1)), "ann", true, 5).unwrap();
     assert_eq!((approved.state, approved.ended_ms, approved.use_by_ms), (State::Approved, Some(5), Some(5 + MINUTE)));
     assert!(approved.is_live(MINUTE) && !approved.is_live(5 + MINUTE));
-    assert_eq!(approved.released(5 + MINUTE), Err(ReleaseError::TooLate));
-    let released = approved.released(6).unwrap();
+    assert_eq!(approved.released(CALL, 5 + MINUTE), Err(ReleaseError::TooLate));
+    let released = approved.released(CALL, 6).unwrap();
     assert!(!released.is_live(6));
-    assert_eq!(released.released(7), Err(ReleaseError::Used));
+    assert_eq!(released.released(CALL, 7), Err(ReleaseError::Used));
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn a_quorum_needs_different_people() {
     let first = vote(&approval(plan(&[role("approver")], 2)), "ann", true, 1).unwrap();
     assert_eq!((first.state, first.approvals()), (State::Pending, 1));
     assert_eq!(vote(&first, "ann", true, 2), Err(DecideError::Voted));
-    assert_eq!(first.released(2), Err(ReleaseError::NotApproved(State::Pending)));
+    assert_eq!(first.released(CALL, 2), Err(ReleaseError::NotApproved(State::Pending)));
     assert_eq!(vote(&first, "ben", true, 2).unwrap().state, State::Approved);
 }
 
@@ -76,7 +78,7 @@ fn one_refusal_is_final_even_by_somebody_who_approved() {
         let denied = vote(&first, who, false, 2).unwrap();
         assert_eq!(denied.state, State::Denied);
         assert_eq!(vote(&denied, "cy", true, 3), Err(DecideError::Ended(State::Denied)));
-        assert_eq!(denied.released(3), Err(ReleaseError::NotApproved(State::Denied)));
+        assert_eq!(denied.released(CALL, 3), Err(ReleaseError::NotApproved(State::Denied)));
         assert_eq!((denied.cancelled(3), denied.expired(900_000)), (None, None));
     }
 }

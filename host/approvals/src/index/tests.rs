@@ -5,6 +5,7 @@ use portcullis_model::{Approver, Document, Phase};
 use super::*;
 
 const NOW: u64 = 1_800_000_000_000;
+const CALL: Uuid = Uuid::from_u128(7);
 
 fn call(tenant: &str, agent: &str, arguments: &str) -> Call {
     Call {
@@ -81,7 +82,7 @@ fn the_same_call_parked_twice_at_once_runs_by_either_approval() {
         decide(&approvals, ids[approved], "ann", true).unwrap().commit();
         let find = || approvals.find(call.digest(), Digest::of(b"generation"), NOW + 2000).map(|found| found.id);
         assert_eq!(find(), Some(ids[approved]));
-        approvals.release("one", ids[approved], NOW + 2000).unwrap().commit();
+        approvals.release("one", ids[approved], CALL, NOW + 2000).unwrap().commit();
         assert_eq!(find(), Some(ids[1 - approved]), "the other one still waits");
         decide(&approvals, ids[1 - approved], "ann", false).unwrap().commit();
         assert_eq!(find(), None);
@@ -96,7 +97,7 @@ fn another_tenant_sees_nothing() {
     assert!(approvals.get("two", id).is_none());
     assert!(approvals.list("two", None, None, 9, NOW).is_empty());
     assert!(approvals.cancel("two", id, NOW).is_none());
-    assert_eq!(approvals.release("two", id, NOW).unwrap_err(), ReleaseError::Unknown);
+    assert_eq!(approvals.release("two", id, CALL, NOW).unwrap_err(), ReleaseError::Unknown);
     let roles = ["approver".to_owned()];
     let ballot =
         Ballot { tenant: "two", id, operator: "eve", roles: &roles, approve: true, comment: None, now_ms: NOW };
@@ -129,10 +130,10 @@ fn while_a_change_is_recorded_there_is_no_other() {
     assert!(approvals.overdue(NOW + 900_000, 9).is_empty());
     assert_eq!(change.commit().state, State::Approved);
     assert_eq!(decide(&approvals, id, "ben", false).unwrap_err(), DecideError::Ended(State::Approved));
-    let release = approvals.release("one", id, NOW + 2000).unwrap();
-    assert_eq!(approvals.release("one", id, NOW + 2000).unwrap_err(), ReleaseError::Busy);
+    let release = approvals.release("one", id, CALL, NOW + 2000).unwrap();
+    assert_eq!(approvals.release("one", id, CALL, NOW + 2000).unwrap_err(), ReleaseError::Busy);
     release.commit();
-    assert_eq!(approvals.release("one", id, NOW + 2000).unwrap_err(), ReleaseError::Used);
+    assert_eq!(approvals.release("one", id, CALL, NOW + 2000).unwrap_err(), ReleaseError::Used);
 }
 
 #[test]
@@ -195,7 +196,7 @@ fn approvals_come_back_from_their_records() {
     assert_eq!(loaded.find(one.digest(), Digest::of(b"generation"), NOW).unwrap().id, pending.id);
     assert_eq!(decide(&loaded, pending.id, "ann", true).unwrap_err(), DecideError::Voted);
     assert_eq!(decide(&loaded, pending.id, "ben", true).unwrap().commit().state, State::Approved);
-    assert!(loaded.release("one", approved.id, NOW + 1500).is_ok());
+    assert!(loaded.release("one", approved.id, CALL, NOW + 1500).is_ok());
     assert_eq!(loaded.pending(), 0);
 
     // A record that was moved, cut or written by a newer build is told and never released.
@@ -314,7 +315,7 @@ fn of_many_decisions_at_once_exactly_one_ends_it() {
                             ends.fetch_add(1, Ordering::Relaxed);
                             change.commit();
                         }
-                        if let Ok(change) = approvals.release("one", id, NOW + 2000) {
+                        if let Ok(change) = approvals.release("one", id, CALL, NOW + 2000) {
                             releases.fetch_add(1, Ordering::Relaxed);
                             change.commit();
                         }

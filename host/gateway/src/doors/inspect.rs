@@ -131,9 +131,12 @@ impl InspectDoor {
 
     /// An approval is good for one call: the one that was parked, or the first of its like that asks again.
     async fn use_up(&self, question: &Question, approval: Arc<Approval>) -> Result<Arc<Approval>, ApiError> {
-        let released = approval.released_ms.is_none() && self.gate.release(&approval).await?;
-        if released || approval.call == question.call.id {
-            return Ok(self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval));
+        if approval.released_ms.is_none() {
+            self.gate.release(&approval, question.call.id).await?;
+        }
+        let approval = self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval);
+        if approval.released_to == Some(question.call.id) {
+            return Ok(approval);
         }
         Err(ApiError::new(
             hyper::StatusCode::CONFLICT,

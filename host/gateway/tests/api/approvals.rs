@@ -144,6 +144,22 @@ async fn a_kept_answer_shows_the_present_state() {
 }
 
 #[tokio::test]
+async fn an_approval_that_another_call_used_releases_nothing_more() {
+    let bench = Bench::new().await;
+    let body = r#"{"tool":"pay","arguments":"REVIEW","id":"0193b0e0-0000-7000-8000-00000000000b"}"#;
+    let parked = bench.inspect(AGENT, body).await.json();
+    let id = parked["approval"]["id"].as_str().unwrap();
+    decide(&bench, OPERATOR, id, "approve").await;
+    let first = bench.inspect(AGENT, r#"{"tool":"pay","arguments":"REVIEW"}"#).await.json();
+    assert_eq!((&first["approval"]["id"], &first["approval"]["state"]), (&json!(id), &json!("approved")));
+    // Also not for the very call that was parked, in this run or the next.
+    let late = bench.inspect(AGENT, body).await;
+    assert_eq!((late.check_head().status, late.code().as_str()), (409, "approval_used"));
+    let bench = bench.restarted().await;
+    assert_eq!(bench.inspect(AGENT, body).await.code(), "approval_used");
+}
+
+#[tokio::test]
 async fn decisions_are_for_operators_of_the_tenant_whom_the_plan_names() {
     let bench = Bench::new().await;
     let id = parked(&bench).await;
