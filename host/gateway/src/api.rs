@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use portcullis_model::Mode;
 use serde::Serialize;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use crate::doors::inspect::InspectDoor;
 use crate::gate::{EXPIRE_EVERY, Gate};
 use crate::http::guard::Guard;
-use crate::http::{self, ApiError, Body, Mount, Peer, Reply, bearer, read_body};
+use crate::http::{self, ApiError, Body, BodyRoom, Mount, Peer, Reply, bearer};
 use crate::metrics::Metrics;
 use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Reload};
 use routes::{Access, Found, Operation};
@@ -33,10 +33,8 @@ mod routes;
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// Most bytes of an operator's request.
 const MAX_SMALL_BODY: usize = 16 * 1024;
-/// Bodies up to this size are read without asking for room.
-const FREE_BODY: u64 = 64 * 1024;
-/// Room for larger bodies, all connections together, in KiB.
-const BODY_ROOM: usize = 256 * 1024;
+/// Room for larger bodies, all connections together.
+const BODY_ROOM: usize = 256 * 1024 * 1024;
 
 static ID: HeaderName = HeaderName::from_static(http::ID);
 static MODE: HeaderName = HeaderName::from_static(http::MODE);
@@ -67,7 +65,7 @@ pub struct Api {
     mounts: Vec<Arc<dyn Mount>>,
     guard: Guard,
     body_timeout: Duration,
-    body_room: Semaphore,
+    body_room: BodyRoom,
     /// One verification and one reload at a time.
     verifying: Arc<Semaphore>,
     reloading: Semaphore,
@@ -95,7 +93,7 @@ impl Api {
             mounts,
             guard: Guard::new(&config.hosts, &config.origins),
             body_timeout: config.body_timeout,
-            body_room: Semaphore::new(BODY_ROOM),
+            body_room: BodyRoom::new(BODY_ROOM),
             verifying: Arc::new(Semaphore::new(1)),
             reloading: Semaphore::new(1),
             started: Instant::now(),
@@ -277,28 +275,7 @@ impl Api {
 
     async fn body(&self, request: Request<Incoming>, limit: usize) -> Result<Vec<u8>, ApiError> {
         check_encoding(request.headers())?;
-        let body = request.into_body();
-        let announced = body.size_hint().upper();
-        if announced.is_some_and(|length| length > limit as u64) {
-            return Err(ApiError::too_large(limit));
-        }
-        let _room = self.room(announced.unwrap_or(limit as u64)).await?;
-        read_body(body, limit, self.body_timeout).await
-    }
-
-    /// Room for a large body, so that many of them at once cannot use up the memory.
-    async fn room(&self, length: u64) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
-        if length <= FREE_BODY {
-            return Ok(None);
-        }
-        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-        match tokio::time::timeout(self.body_timeout, self.body_room.acquire_many(kib)).await {
-            Ok(Ok(room)) => Ok(Some(room)),
-            _ => Err(ApiError {
-                retry_after_s: Some(1),
-                ..ApiError::unavailable("busy", "too many large requests at once")
-            }),
-        }
+        self.body_room.read_body(request.into_body(), limit, self.body_timeout).await
     }
 }
 

@@ -17,8 +17,11 @@ use crate::events::{Event, Events};
 use crate::metrics::Metrics;
 use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge};
 
-/// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work.
-const INLINE_BYTES: usize = 64 * 1024;
+/// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
+/// that they hold up nobody else's calls.
+const INLINE_BYTES: usize = 16 * 1024;
+/// How long a call waits for its entry.
+const APPEND_WAIT: Duration = Duration::from_secs(15);
 /// Passed deadlines recorded in one go.
 const EXPIRE_AT_ONCE: usize = 256;
 /// Findings an entry keeps.
@@ -37,12 +40,22 @@ pub struct Ports {
     pub approvals: Approvals,
 }
 
+/// Places for payloads over 16 KiB, each of which takes a thread while it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Heavy {
+    /// How many at once.
+    pub places: usize,
+    /// How long one waits for a place before it is refused.
+    pub wait: Duration,
+}
+
 /// One gate for all doors. Everything that fails in it is a refusal.
 pub struct Gate {
     ports: Ports,
     metrics: Arc<Metrics>,
     events: Events,
     heavy: Arc<Semaphore>,
+    heavy_wait: Duration,
 }
 
 /// What became of a call, after its entry is durable.
@@ -182,11 +195,11 @@ pub fn now_ms() -> u64 {
 }
 
 impl Gate {
-    /// A gate on these ports. `heavy` payloads (over 64 KiB) are judged at once at most; the next one is refused.
+    /// A gate on these ports.
     #[must_use]
-    pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: usize) -> Self {
-        let heavy = Arc::new(Semaphore::new(heavy));
-        Self { ports, metrics, events, heavy }
+    pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
+        let places = Arc::new(Semaphore::new(heavy.places));
+        Self { ports, metrics, events, heavy: places, heavy_wait: heavy.wait }
     }
 
     /// Who presents this bearer token.
@@ -358,12 +371,12 @@ impl Gate {
         Ok(count)
     }
 
-    /// Uses an approved call up for a caller that runs it itself and repeats its question: `true` the first time only.
+    /// Uses an approved call up for `call`, whose caller runs it itself: `true` the first time only.
     ///
     /// # Errors
     /// The entry about it could not be written; the call is not released then.
-    pub async fn release(&self, approval: &Approval) -> Result<bool, GateError> {
-        let Ok(change) = self.ports.approvals.release(&approval.tenant, approval.id, now_ms()) else {
+    pub async fn release(&self, approval: &Approval, call: Uuid) -> Result<bool, GateError> {
+        let Ok(change) = self.ports.approvals.release(&approval.tenant, approval.id, call, now_ms()) else {
             return Ok(false);
         };
         let records = records(&change);
@@ -402,8 +415,10 @@ impl Gate {
         let judged = if call.payload.raw().len() <= INLINE_BYTES {
             tracing::debug_span!("judge").in_scope(|| judge_now(&*self.ports.judge, call))
         } else {
-            let place = Arc::clone(&self.heavy).try_acquire_owned();
-            let place = place.map_err(|_| GateError::Busy("all places for large payloads are taken"))?;
+            let place = tokio::time::timeout(self.heavy_wait, Arc::clone(&self.heavy).acquire_owned()).await;
+            let Ok(Ok(place)) = place else {
+                return Err(GateError::Busy("all places for large payloads are taken"));
+            };
             let (judge, call) = (Arc::clone(&self.ports.judge), call.clone());
             let task = tokio::task::spawn_blocking(move || {
                 let _place = place;
@@ -424,7 +439,7 @@ impl Gate {
                 State::Pending => return Ok(Hold::Known(approval)),
                 // Used by somebody else a moment ago: this call needs an approval of its own.
                 _ => {
-                    if let Ok(change) = approvals.release(&call.tenant, approval.id, now_ms) {
+                    if let Ok(change) = approvals.release(&call.tenant, approval.id, call.id, now_ms) {
                         return Ok(Hold::Changed(change));
                     }
                 }
@@ -451,9 +466,11 @@ impl Gate {
 
     async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {
         let started = Instant::now();
-        let appended = self.ports.journal.append(draft, attach).instrument(tracing::debug_span!("commit")).await;
-        self.metrics.committed(started.elapsed(), appended.is_ok());
-        Ok(appended?)
+        let append = self.ports.journal.append(draft, attach).instrument(tracing::debug_span!("commit"));
+        let appended = tokio::time::timeout(APPEND_WAIT, append).await;
+        self.metrics.committed(started.elapsed(), matches!(appended, Ok(Ok(_))));
+        // The entry may still be written: then the log shows a decision that nobody acted on, never the reverse.
+        Ok(appended.map_err(|_| GateError::LedgerUnavailable("the disk does not answer".to_owned()))??)
     }
 
     fn report(&self, call: &Call, door: Door, ruling: &Ruling) {

@@ -15,6 +15,7 @@ pub(crate) mod guard;
 mod server;
 mod socket;
 
+pub(crate) use body::BodyRoom;
 pub use body::{Body, read_body};
 pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use portcullis_approvals::{Approvals, Limits as ApprovalLimits, RECORDS};
 use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist};
 use portcullis_gateway::events::Events;
-use portcullis_gateway::gate::{Gate, Ports, now_ms};
+use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{Credentials, Judge as _};
 use portcullis_gateway::upstream::{Upstream, Upstreams};
@@ -24,9 +24,6 @@ use uuid::Uuid;
 use crate::assemble;
 use crate::commands::Settings;
 use crate::config::{self, Config};
-
-/// Large payloads judged at a time; each takes a thread.
-const HEAVY_CALLS: usize = 16;
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -50,6 +47,7 @@ impl Host {
                 config::Evidence::Commitment => Evidence::Commitment,
                 config::Evidence::Sealed => Evidence::Sealed,
             },
+            adopt: settings.adopt,
             ..LedgerConfig::new(settings.data()?)
         })?;
         let engine = engine(settings, Some(&ledger))?;
@@ -72,7 +70,7 @@ impl Host {
             approvals,
         };
         let metrics = Arc::new(Metrics::new());
-        let gate = Arc::new(Gate::new(ports, metrics, Events::default(), HEAVY_CALLS));
+        let gate = Arc::new(Gate::new(ports, metrics, Events::default(), heavy()));
         let host = Self { gate, ledger, generations, credentials, engine, control };
         let fresh = host.build(settings)?;
         host.activate(fresh).await?;
@@ -109,6 +107,10 @@ impl Host {
     /// Reads a configuration again: pipelines and credentials change together or not at all.
     pub(crate) async fn reload(self: &Arc<Self>, settings: Arc<Settings>) -> Result<()> {
         let previous = self.credentials.directory();
+        // An emptied or half-written file must not turn a guarded server into one that takes anybody.
+        if settings.config.tenant.is_empty() && previous.open_agent().is_none() {
+            anyhow::bail!("the configuration names no tenant any more; to serve openly without credentials, restart");
+        }
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, Some(&previous), &self.control)?;
         let host = Arc::clone(self);
@@ -117,6 +119,13 @@ impl Host {
         self.credentials.replace(directory);
         Ok(())
     }
+}
+
+/// Large payloads judged at a time: each takes a thread, and with one for each core the workers that judge small ones
+/// keep half of the machine.
+fn heavy() -> Heavy {
+    let places = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    Heavy { places, wait: Duration::from_secs(10) }
 }
 
 fn activation(generation: &Generation, old: Option<Digest>) -> Draft {

@@ -4,12 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use hyper::StatusCode;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::sync::Semaphore;
 
 use super::{ApiError, Peer, StreamBody};
 
-/// Most bytes reserved before a body is there.
-const FIRST_BYTES: usize = 64 * 1024;
+/// Bytes of each body that need no room.
+const FREE: usize = 64 * 1024;
+/// Bytes by which a body takes room.
+const STEP: usize = 64 * 1024;
+/// How long a body waits for room; what it holds meanwhile, others wait for.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// How long the rest of a refused body is taken in.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Body of an answer: whole, or produced while it is sent.
 pub enum Body {
@@ -103,28 +111,92 @@ impl HttpBody for Body {
     }
 }
 
+/// Room for large bodies, shared by all requests, so that many of them at once cannot use up the memory. A body takes
+/// room as its bytes arrive: what is announced and not sent costs nobody anything.
+pub(crate) struct BodyRoom(Semaphore);
+
+impl BodyRoom {
+    /// Room for `bytes` in all, beside the first bytes of each body, which are free.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Semaphore::new(bytes / STEP))
+    }
+
+    /// As [`read_body`], within this room.
+    ///
+    /// # Errors
+    /// Those of [`read_body`], and 503 if there is no room in time.
+    pub(crate) async fn read_body(
+        &self,
+        body: Incoming,
+        limit: usize,
+        deadline: Duration,
+    ) -> Result<Vec<u8>, ApiError> {
+        read(body, limit, deadline, Some(self)).await
+    }
+}
+
 /// Reads a whole body of at most `limit` bytes within `deadline`.
 ///
 /// # Errors
 /// 413 if it is, or says it is, longer; 408 if it does not come in time; 400 if the connection breaks its framing.
 pub async fn read_body(body: Incoming, limit: usize, deadline: Duration) -> Result<Vec<u8>, ApiError> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(ApiError::too_large(limit));
-    }
-    tokio::time::timeout(deadline, collect(body, limit)).await.unwrap_or_else(|_| Err(ApiError::too_slow()))
+    read(body, limit, deadline, None).await
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ApiError> {
+async fn read(
+    mut body: Incoming,
+    limit: usize,
+    deadline: Duration,
+    room: Option<&BodyRoom>,
+) -> Result<Vec<u8>, ApiError> {
+    let read = async {
+        if body.size_hint().lower() > limit as u64 {
+            return Err(ApiError::too_large(limit));
+        }
+        collect(&mut body, limit, room).await
+    };
+    let read = tokio::time::timeout(deadline, read).await.unwrap_or_else(|_| Err(ApiError::too_slow()));
+    if read.as_ref().is_err_and(|error| error.status == StatusCode::PAYLOAD_TOO_LARGE) {
+        // Many clients do not listen while they send: closing on them would lose the answer, which is sent meanwhile.
+        tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(body, limit.saturating_mul(2))));
+    }
+    read
+}
+
+async fn collect(body: &mut Incoming, limit: usize, room: Option<&BodyRoom>) -> Result<Vec<u8>, ApiError> {
     // What is announced is not believed beyond this: memory is given for bytes that are there.
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
-    let mut whole = Vec::with_capacity(announced.min(FIRST_BYTES));
+    let mut whole = Vec::with_capacity(announced.min(FREE));
+    let mut granted = FREE;
+    let mut held = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::broken_body())?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limit {
             return Err(ApiError::too_large(limit));
         }
+        while let Some(BodyRoom(room)) = room.filter(|_| whole.len() + data.len() > granted) {
+            let step = tokio::time::timeout(ROOM_WAIT, room.acquire()).await;
+            let Ok(Ok(step)) = step else { return Err(no_room()) };
+            held.push(step);
+            granted += STEP;
+        }
         whole.extend_from_slice(&data);
     }
     Ok(whole)
+}
+
+fn no_room() -> ApiError {
+    ApiError { retry_after_s: Some(1), ..ApiError::unavailable("busy", "too many large requests at once") }
+}
+
+/// Takes in and forgets up to `most` bytes.
+async fn drain(mut body: Incoming, most: usize) {
+    let mut left = most;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
 }

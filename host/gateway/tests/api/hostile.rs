@@ -78,11 +78,15 @@ async fn bodies_have_a_limit() {
     assert_eq!(answer.status, 200, "4 MiB are allowed");
     // A client that announces too much is told at once, before it sends.
     let mut client = bench.client().await;
-    let head = b"POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer agent-token\r\n\
+    let head: &[u8] = b"POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer agent-token\r\n\
         content-type: application/json\r\ncontent-length: 5242880\r\n\r\n";
     client.0.write_all(head).await.unwrap();
     let answer = client.answer().await;
     assert_eq!((answer.check_head().status, answer.code().as_str()), (413, "too_large"));
+    // One that listens only when it has sent everything gets the answer too.
+    let mut client = bench.client().await;
+    client.0.write_all(&[head, vec![b' '; 5_242_880].as_slice()].concat()).await.unwrap();
+    assert_eq!(client.answer().await.status, 413);
     // One that does not announce it is stopped on the way.
     let mut client = bench.client().await;
     let head = b"POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer agent-token\r\n\
@@ -323,8 +327,17 @@ async fn a_flood_of_connections_is_bounded_and_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_large_payloads_are_refused_and_recorded() {
+async fn large_payloads_wait_for_a_place() {
     let bench = Bench::with(Setup { heavy: 1, ..Setup::default() }).await;
+    *bench.judge.pause.lock().unwrap() = Duration::from_millis(50);
+    let body = format!(r#"{{"tool":"t","arguments":"{}"}}"#, "x".repeat(100_000));
+    let answers = futures_util::future::join_all((0..4).map(|_| bench.inspect(AGENT, &body))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_large_payloads_are_refused_and_recorded() {
+    let bench = Bench::with(Setup { heavy: 1, heavy_wait: Duration::from_millis(100), ..Setup::default() }).await;
     *bench.judge.pause.lock().unwrap() = Duration::from_millis(400);
     let body = format!(r#"{{"tool":"t","arguments":"{}"}}"#, "x".repeat(100_000));
     let asks = (0..4).map(|_| bench.inspect(AGENT, &body));

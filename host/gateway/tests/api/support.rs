@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::events::Events;
-use portcullis_gateway::gate::{Gate, Ports};
+use portcullis_gateway::gate::{Gate, Heavy, Ports};
 use portcullis_gateway::http::{Drained, Server, ServerConfig};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
@@ -240,6 +240,7 @@ pub struct Setup {
     pub body_timeout: Duration,
     pub open: bool,
     pub heavy: usize,
+    pub heavy_wait: Duration,
 }
 
 impl Default for Setup {
@@ -250,7 +251,13 @@ impl Default for Setup {
             write_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(5),
         };
-        Self { server, body_timeout: Duration::from_secs(5), open: false, heavy: 4 }
+        Self {
+            server,
+            body_timeout: Duration::from_secs(5),
+            open: false,
+            heavy: 4,
+            heavy_wait: Duration::from_secs(10),
+        }
     }
 }
 
@@ -295,7 +302,8 @@ impl Bench {
             identity: Arc::new(Credentials::new(directory)) as Arc<dyn Identity>,
             approvals: approvals.clone(),
         };
-        let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), setup.heavy));
+        let heavy = Heavy { places: setup.heavy, wait: setup.heavy_wait };
+        let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
         let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
         let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, Vec::new(), &config));

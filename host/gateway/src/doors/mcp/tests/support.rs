@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::doors::mcp::sse::{Event, Item, Parser};
 use crate::doors::mcp::{McpDoor, McpLimits};
 use crate::events::Events;
-use crate::gate::{Gate, Ports, now_ms};
+use crate::gate::{Gate, Heavy, Ports, now_ms};
 use crate::http::Mount as _;
 use crate::metrics::Metrics;
 use crate::ports::*;
@@ -229,7 +229,8 @@ impl Bench {
             identity: Arc::new(Tokens),
             approvals: approvals.clone(),
         };
-        let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), 4));
+        let heavy = Heavy { places: 4, wait: Duration::from_secs(10) };
+        let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
         Self { gate, journal, parking: Parking(approvals) }
     }
 }
