@@ -1,9 +1,9 @@
-//! Speed of the ledger on this machine, as JSON: `cargo run --release -p portcullis-ledger --example bench -- [SECONDS]
-//! [ROUNDS] [VERIFY] [FOLDER]`.
+//! Speed of the ledger on this machine: `cargo run --release -p portcullis-ledger --example bench -- [--json] [--runs N]
+//! [--seconds N] [--verify N] [--folder FOLDER]`.
 //!
 //! Group commit by 1, 8 and 64 callers in a closed loop, each entry as the gateway writes it (four plugins, 1 KiB of
-//! arguments committed to), with the time of a bare `fdatasync` beside it; then the verification of many entries. Rounds
-//! are interleaved; medians and ranges over them are printed.
+//! arguments committed to), with the time of a bare `fdatasync` beside it; then the verification of many entries. The runs
+//! are interleaved.
 
 use std::fs::File;
 use std::io::Write;
@@ -24,28 +24,47 @@ type AnyError = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), AnyError> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let number = |place: usize, default: u64| words.get(place).map_or(Ok(default), |word| word.parse());
-    let (seconds, rounds, verify) = (number(0, 2)?, number(1, 5)?, number(2, 1_000_000)?);
-    let scratch = tempfile::tempdir_in(words.get(3).map_or(".", String::as_str))?;
+    let after = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    let number = |name: &str, default: u64| after(name).map_or(Ok(default), |word| word.parse());
+    let (seconds, rounds, verify) = (number("--seconds", 2)?, number("--runs", 5)?, number("--verify", 1_000_000)?);
+    let scratch = tempfile::tempdir_in(after("--folder").map_or(".", String::as_str))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
-    let callers = [1_usize, 8, 64];
+    let callers = [(1_usize, ""), (8, ""), (64, "20,000 /s / 50,000 /s")];
     let mut runs: Vec<Vec<Run>> = callers.iter().map(|_| Vec::new()).collect();
     let mut syncs = Vec::new();
     for round in 0..rounds {
         syncs.push(sync_time(scratch.path())?);
-        for (runs, callers) in runs.iter_mut().zip(callers) {
+        for (runs, (callers, _)) in runs.iter_mut().zip(callers) {
             let folder = scratch.path().join(format!("{round}-{callers}"));
             runs.push(runtime.block_on(append(&folder, callers, Duration::from_secs(seconds)))?);
         }
     }
-    let groups: Vec<Value> = callers.iter().zip(&runs).map(|(callers, runs)| report(*callers, runs)).collect();
-    let out = json!({
-        "fdatasync_micros": spread(&syncs),
-        "group_commit": groups,
-        "verify": verify_speed(verify)?,
-    });
-    println!("{}", serde_json::to_string_pretty(&out)?);
+    let mut rows = vec![row("one `fdatasync` of 4 KiB on this disk", "", &[("time", "us", syncs)], "")];
+    for ((callers, bar), runs) in callers.iter().zip(&runs) {
+        let of = |field: fn(&Run) -> f64| runs.iter().map(field).collect::<Vec<_>>();
+        let figures = [
+            ("rate", "entries/s", of(|run| run.rate)),
+            ("p50", "ms", of(|run| run.p50)),
+            ("p99", "ms", of(|run| run.p99)),
+            ("group", "entries", of(|run| run.group)),
+            ("stored", "bytes/entry", of(|run| run.bytes_per_entry)),
+        ];
+        rows.push(row(&format!("ledger group commit, {callers} caller(s)"), bar, &figures, ""));
+    }
+    rows.push(verify_speed(verify, rounds)?);
+    if words.iter().any(|word| word == "--json") {
+        println!("{}", json!({ "rows": rows }));
+    } else {
+        rows.iter().for_each(|row| println!("{row}"));
+    }
     Ok(())
+}
+
+/// A row as the bench reads it: every figure of every run.
+fn row(what: &str, bar: &str, figures: &[(&str, &str, Vec<f64>)], note: &str) -> Value {
+    let figure = |(name, unit, runs): &(&str, &str, Vec<f64>)| json!({ "name": name, "unit": unit, "runs": runs });
+    let figures: Vec<Value> = figures.iter().map(figure).collect();
+    json!({ "what": what, "bar": bar, "figures": figures, "note": note })
 }
 
 /// One closed loop.
@@ -101,25 +120,6 @@ async fn append(folder: &Path, callers: usize, time: Duration) -> Result<Run, An
     Ok(run)
 }
 
-fn report(callers: usize, runs: &[Run]) -> Value {
-    let of = |field: fn(&Run) -> f64| spread(&runs.iter().map(field).collect::<Vec<_>>());
-    json!({
-        "callers": callers,
-        "entries_per_second": of(|run| run.rate),
-        "p50_ms": of(|run| run.p50),
-        "p99_ms": of(|run| run.p99),
-        "entries_per_group": of(|run| run.group),
-        "store_bytes_per_entry": of(|run| run.bytes_per_entry),
-    })
-}
-
-fn spread(values: &[f64]) -> Value {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |index: usize| sorted.get(index).copied().map_or(Value::Null, |value| json!((value * 1e3).round() / 1e3));
-    json!({ "median": at(sorted.len() / 2), "least": at(0), "most": at(sorted.len().saturating_sub(1)) })
-}
-
 /// Median time of 4 KiB and `fdatasync`, in microseconds.
 fn sync_time(folder: &Path) -> Result<f64, AnyError> {
     let mut file = File::create(folder.join("sync"))?;
@@ -134,7 +134,7 @@ fn sync_time(folder: &Path) -> Result<f64, AnyError> {
     Ok(times.get(100).map_or(0.0, |time| time.as_secs_f64() * 1e6))
 }
 
-fn verify_speed(count: u64) -> Result<Value, AnyError> {
+fn verify_speed(count: u64, rounds: u64) -> Result<Value, AnyError> {
     let payload = Arc::new(payload()?);
     let mut rows = Vec::new();
     let mut prev = Digest::default();
@@ -147,7 +147,7 @@ fn verify_speed(count: u64) -> Result<Value, AnyError> {
     }
     let bytes: usize = rows.iter().map(Vec::len).sum();
     let mut times = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..rounds {
         let begin = Instant::now();
         let mut verifier = Verifier::new(None);
         for chunk in rows.chunks(8192) {
@@ -159,7 +159,8 @@ fn verify_speed(count: u64) -> Result<Value, AnyError> {
         }
         times.push(begin.elapsed().as_secs_f64());
     }
-    Ok(json!({ "entries": count, "bytes_per_entry": bytes as u64 / count.max(1), "seconds": spread(&times) }))
+    let note = format!("{} bytes per entry", bytes as u64 / count.max(1));
+    Ok(row(&format!("ledger verify, {count} entries"), "1 M in 5 s / 1 s", &[("time", "s", times)], &note))
 }
 
 fn payload() -> Result<Document, AnyError> {

@@ -93,7 +93,7 @@ pub enum OpenError {
     /// The log ends before what the head file has seen.
     #[error(
         "the log of tenant {tenant} went back: the head file {} has seen entry {seen}, the store ends {end}. An older copy was \
-         restored or entries were removed. Restore the newer copy, or accept the loss by starting once with `adopt`",
+         restored or entries were removed. Restore the newer copy, or accept the loss by starting once with `--adopt`",
         path.display()
     )]
     WentBack {
@@ -135,7 +135,7 @@ pub enum OpenError {
     /// The head file is missing, damaged, or was not written with this folder's keys.
     #[error(
         "the head file {} {reason}; without it a log that went back cannot be noticed. Restore it, or take the log as it is by \
-         starting once with `adopt`",
+         starting once with `--adopt`",
         path.display()
     )]
     HeadFile {

@@ -63,6 +63,9 @@ pub(crate) struct Serve {
     /// An MCP server to stand in front of, served at /mcp. Repeatable.
     #[arg(long = "upstream", value_name = "NAME=URL|NAME=stdio:COMMAND")]
     pub upstreams: Vec<String>,
+    /// Once, after a restore: take the ledger as it is although its head file is missing or knows of later entries.
+    #[arg(long)]
+    pub adopt: bool,
     /// Print the address as one JSON line for programs.
     #[arg(long)]
     pub json: bool,

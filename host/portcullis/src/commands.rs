@@ -19,6 +19,8 @@ use crate::config::{Config, Place};
 pub(crate) struct Settings {
     pub config: Config,
     pub place: Option<Place>,
+    /// Whether the ledger is taken as it is; see [`portcullis_ledger::LedgerConfig::adopt`].
+    pub adopt: bool,
 }
 
 impl Settings {
@@ -30,7 +32,7 @@ impl Settings {
         if let Some(data) = &place.data {
             config.data.clone_from(data);
         }
-        Ok(Self { config, place: file })
+        Ok(Self { config, place: file, adopt: false })
     }
 
     /// The data folder, absolute, so that messages name it whole.

@@ -377,6 +377,9 @@ impl Default for Logs {
     }
 }
 
+/// Longest time that can be configured, in seconds.
+const A_DAY: u64 = 86_400;
+
 impl Config {
     /// Reads and checks a file. Relative paths in it start at its folder.
     ///
@@ -391,6 +394,20 @@ impl Config {
     }
 
     fn check(&self, place: &Place) -> Result<(), ConfigError> {
+        if !self.listen.ip().is_loopback() {
+            let why = "only loopback addresses are served: this build has no TLS; put a TLS proxy in front";
+            return Err(place.error("listen", why));
+        }
+        let server = &self.server;
+        if server.connections == 0 {
+            return Err(place.error("server.connections", "nobody could connect; give at least 1"));
+        }
+        if !(1..=A_DAY).contains(&server.read_timeout_seconds) {
+            return Err(place.error("server.read_timeout_seconds", format!("give 1 to {A_DAY} seconds")));
+        }
+        if server.drain_seconds > A_DAY {
+            return Err(place.error("server.drain_seconds", format!("give at most {A_DAY} seconds")));
+        }
         for (index, upstream) in self.upstream.iter().enumerate() {
             let key = format!("upstream[{index}]");
             if upstream.url.is_some() == upstream.command.is_some() {

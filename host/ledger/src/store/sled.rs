@@ -11,7 +11,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::folder::sync_folder;
 
@@ -19,6 +20,9 @@ use super::{Batch, Commit, Pair, Store, StoreError, Visitor};
 
 /// Bytes of one segment of sled's file.
 const SEGMENT: usize = 8 << 20;
+/// How long sled's own lock is waited for, and how often it is tried.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Folder for what sled left half-written.
 const ASIDE: &str = "aside";
 
@@ -111,8 +115,24 @@ fn database(folder: &Path, cache_bytes: u64) -> Result<sled::Db, StoreError> {
         .flush_every_ms(None)
         .segment_size(SEGMENT)
         .mode(sled::Mode::HighThroughput);
+    // Our own lock keeps other processes out. sled's is given up late: a database that was just dropped may still hold it.
+    let began = Instant::now();
     // sled panics on some damage instead of returning an error.
-    guarded("opening", || config.open())
+    guarded("opening", || {
+        loop {
+            match config.open() {
+                Err(sled::Error::Io(error)) if locked(&error) && began.elapsed() < LOCK_WAIT => {
+                    thread::sleep(LOCK_PAUSE)
+                }
+                opened => return opened,
+            }
+        }
+    })
+}
+
+/// sled reports a taken lock as an error of another kind, in words.
+fn locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
 
 /// Creates a database beside its place and moves it there when it is whole, since sled does not open half of one.

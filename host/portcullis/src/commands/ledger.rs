@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use portcullis_ledger::{Ledger, LedgerConfig};
 use portcullis_ledger_verify::{FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
 use portcullis_model::{Digest, Entry, leaf_hash};
@@ -140,7 +141,7 @@ fn show(log: &Log, from: Option<u64>, limit: usize) -> Result<ExitCode> {
 
 /// One entry for people.
 fn line(entry: &Value) -> String {
-    let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let text = |key: &str| printable(entry.get(key).and_then(Value::as_str).unwrap_or("-"));
     let number = |key: &str| entry.get(key).and_then(Value::as_u64).unwrap_or(0);
     let reasons: Vec<&str> = entry
         .get("reasons")
@@ -163,20 +164,18 @@ fn line(entry: &Value) -> String {
     )
 }
 
-/// `YYYY-MM-DDTHH:MM:SSZ`, by the days-to-civil algorithm of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+/// What an agent named cannot steer the reader's terminal.
+fn printable(text: &str) -> String {
+    let odd = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if odd(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// RFC 3339 in UTC, to the second.
 fn time(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
+    let time = i64::try_from(ms / 1000).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.unwrap_or(Timestamp::MAX).to_string()
 }
 
 fn verify(log: &Log) -> Result<ExitCode> {
@@ -247,7 +246,19 @@ fn export(log: &Log, output: &Path) -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use super::time;
+    use serde_json::json;
+
+    use super::{line, time};
+
+    #[test]
+    fn what_an_agent_named_does_not_steer_the_terminal() {
+        let entry = json!({ "seq": 7, "tool": "evil\u{1b}[2J\n     8  forged \u{202e}row", "agent": "a\rb" });
+        let line = line(&entry);
+        assert!(
+            line.contains("evil\u{fffd}[2J\u{fffd}     8  forged \u{fffd}row") && line.contains("a\u{fffd}b"),
+            "{line:?}"
+        );
+    }
 
     #[test]
     fn times_are_written_as_people_read_them() {

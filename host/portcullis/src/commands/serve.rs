@@ -22,7 +22,7 @@ use crate::logs;
 use crate::remote::Running;
 
 pub(crate) fn run(arguments: &cli::Serve) -> Result<ExitCode> {
-    let settings = Settings::read(&arguments.place)?;
+    let settings = Settings { adopt: arguments.adopt, ..Settings::read(&arguments.place)? };
     let _telemetry = logs::start(&settings.config.logs, &settings.config.traces)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("portcullis").build()?;
     runtime.block_on(serve(arguments, settings))
@@ -159,10 +159,17 @@ impl Reloader {
 
     async fn on_change(self: Arc<Self>, mut settings: Settings) {
         let mut known = Fingerprint::take(&settings);
+        let mut changing = None;
         loop {
             tokio::time::sleep(Fingerprint::EVERY).await;
             let now = Fingerprint::take(&settings);
             if now == known {
+                changing = None;
+                continue;
+            }
+            // A file that is being written is read when it has come to rest.
+            if changing.as_ref() != Some(&now) {
+                changing = Some(now);
                 continue;
             }
             self.tell("file changed").await;

@@ -1,0 +1,260 @@
+//! What an operator meets: starts that must not happen, a restore, traces, and a second verifier.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::json;
+use test_suite::{Server, Setup, binary, root};
+
+fn harmless() -> serde_json::Value {
+    json!({ "tool": "read_file", "arguments": { "path": "a.txt" } })
+}
+
+/// A configuration file with one wrong thing, and what `check` says about it.
+fn refused(setup: &str, files: &[(&str, &[u8])]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    fs::write(folder.path().join("portcullis.toml"), setup).unwrap();
+    let output = Command::new(binary().unwrap())
+        .args(["check", "--config", "portcullis.toml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "accepted: {setup}");
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+#[test]
+fn two_servers_do_not_share_a_data_folder() {
+    let server = Server::start(&Setup::default()).unwrap();
+    assert_eq!(server.inspect(&harmless()).unwrap()["verdict"], "allow");
+    let output = Command::new(binary().unwrap())
+        .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
+        .arg(server.data())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && errors.contains("in use by"), "{errors}");
+    // The first one did not notice.
+    assert_eq!(server.inspect(&harmless()).unwrap()["verdict"], "allow");
+    let (code, said, _) = server.portcullis(&["ledger", "verify", "--data", "data"]).unwrap();
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::write(&data, "a file where the folder should be").unwrap();
+    let error = Server::start_in(folder, &Setup::default()).unwrap_err().to_string();
+    assert!(error.contains(&data.display().to_string()), "{error}");
+}
+
+#[test]
+fn a_read_only_data_folder_serves_nothing() {
+    let (folder, _) = Server::start(&Setup::default()).unwrap().terminate().unwrap();
+    let data = folder.path().join("data");
+    let mode = |bits| fs::set_permissions(&data, fs::Permissions::from_mode(bits)).unwrap();
+    mode(0o500);
+    // For root every folder can be written: there it must simply work.
+    let may_write = fs::write(data.join("probe"), "").is_ok();
+    let started = Server::start_in(folder, &Setup::default());
+    mode(0o700);
+    match started {
+        Ok(server) => {
+            assert!(may_write, "it serves from a folder that cannot be written");
+            assert_eq!(server.inspect(&harmless()).unwrap()["verdict"], "allow");
+        }
+        Err(error) => assert!(!may_write && error.to_string().contains("data"), "{error}"),
+    }
+}
+
+#[test]
+fn a_lost_head_file_needs_an_operator_who_adopts_the_log() {
+    let server = Server::start(&Setup::default()).unwrap();
+    for _ in 0..3 {
+        server.inspect(&harmless()).unwrap();
+    }
+    let (folder, _) = server.terminate().unwrap();
+    let heads = folder.path().join("data/heads");
+    let kept = fs::read(&heads).unwrap();
+    fs::remove_file(&heads).unwrap();
+    let path = folder.keep();
+    let refused = Command::new(binary().unwrap())
+        .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
+        .arg(path.join("data"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && errors.contains("--adopt"), "{errors}");
+    // A damaged one too.
+    fs::write(&heads, &kept[..kept.len() / 2]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::rename(path.join("data"), folder.path().join("data")).unwrap();
+    fs::remove_dir_all(path).unwrap();
+    let adopt = Setup { arguments: vec!["--adopt".to_owned()], ..Setup::default() };
+    let server = Server::start_in(folder, &adopt).unwrap();
+    assert_eq!(server.inspect(&harmless()).unwrap()["verdict"], "allow");
+    let (code, said, _) = server.portcullis(&["ledger", "verify", "--data", "data"]).unwrap();
+    assert_eq!(code, 0, "{said}");
+    // Adopted once: the next start needs no flag.
+    let (folder, _) = server.terminate().unwrap();
+    Server::start_in(folder, &Setup::default()).unwrap();
+}
+
+#[test]
+fn files_that_are_no_plugins_are_named_with_their_place() {
+    let config = "[[tenant]]\nname = \"acme\"\n\n[[tenant.plugins]]\nname = \"mine\"\nplugin = \"mine.wasm\"\n";
+    let whole = fs::read(root().join("target/plugins/rule-baseline.wasm")).unwrap();
+    let half = &whole[..whole.len() / 2];
+    let unsigned = b"\0asm\x0d\0\x01\0";
+    for (content, expected) in [
+        (&b"MZ this is a program of another kind"[..], "not WebAssembly"),
+        (half, "damaged or cut off"),
+        (&unsigned[..], "ABI stamp"),
+        (&b""[..], "not WebAssembly"),
+    ] {
+        let said = refused(config, &[("mine.wasm", content)]);
+        assert!(said.contains(expected) && said.contains("portcullis.toml:4"), "{expected}: {said}");
+    }
+    // A component of the right contract in the wrong place.
+    let router = fs::read(root().join("target/plugins/router-default.wasm")).unwrap();
+    let said = refused(config, &[("mine.wasm", &router)]);
+    assert!(said.contains("router") && said.contains("portcullis.toml:4"), "{said}");
+    let said = refused(config, &[]);
+    assert!(said.contains("mine.wasm") && said.contains("portcullis.toml:6"), "{said}");
+}
+
+#[test]
+fn settings_that_cannot_work_are_named_with_their_line() {
+    for (config, expected) in [
+        ("listen = \"0.0.0.0:0\"\n", "listen"),
+        ("[server]\nconnections = 0\n", "server.connections"),
+        ("[server]\nread_timeout_seconds = 9223372036854775807\n", "server.read_timeout_seconds"),
+        ("[server]\ndrain_seconds = 100000\n", "server.drain_seconds"),
+        ("[server]\nconections = 5\n", "conections"),
+    ] {
+        let said = refused(config, &[]);
+        assert!(said.contains(expected) && said.contains("portcullis.toml:"), "{expected}: {said}");
+    }
+}
+
+#[test]
+fn a_reload_never_opens_a_server_that_has_tenants() {
+    let tenants = "[[tenant]]\nname = \"acme\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = []\n";
+    let server = Server::start(&Setup { config: Some(tenants.to_owned()), ..Setup::default() }).unwrap();
+    let status = || {
+        let headers = [("content-type", "application/json")];
+        server.request("POST", "/v1/inspect", &headers, harmless().to_string().as_bytes()).unwrap().status
+    };
+    assert_eq!(status(), 401);
+    // What a copy over the file, or an editor, leaves for a moment.
+    fs::write(server.folder().join("portcullis.toml"), "").unwrap();
+    let hangup = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap();
+    assert!(hangup.success());
+    for _ in 0..400 {
+        if server.errors().unwrap().contains("nothing was changed") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let said = server.errors().unwrap();
+    assert!(said.contains("nothing was changed") && said.contains("names no tenant any more"), "{said}");
+    assert_eq!(status(), 401);
+}
+
+/// Takes one request and hands over its path and body.
+fn collector() -> (String, mpsc::Receiver<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut path, mut length) = (String::new(), 0);
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
+                if path.is_empty() {
+                    path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            if reader.read_exact(&mut body).is_err() {
+                continue;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            if send.send((path, body)).is_err() {
+                return;
+            }
+        }
+    });
+    (address, receive)
+}
+
+#[test]
+fn traces_reach_a_collector_without_arguments() {
+    let (address, received) = collector();
+    let config = format!("[traces]\notlp = \"{address}\"\n");
+    let server = Server::start(&Setup { config: Some(config), ..Setup::default() }).unwrap();
+    let call = json!({ "tool": "read_file", "arguments": { "path": "whispered-argument" } });
+    assert_eq!(server.inspect(&call).unwrap()["verdict"], "allow");
+    // What was not sent yet is sent on the way out.
+    server.terminate().unwrap();
+    let mut all = Vec::new();
+    while let Ok((path, body)) = received.recv_timeout(Duration::from_secs(2)) {
+        assert_eq!(path, "/v1/traces");
+        all.extend(body);
+    }
+    let text = String::from_utf8_lossy(&all);
+    for expected in ["portcullis", "call", "judge", "commit", "read_file"] {
+        assert!(text.contains(expected), "no `{expected}` in what the collector got ({} bytes)", all.len());
+    }
+    assert!(!text.contains("whispered-argument"), "an argument left in a trace");
+}
+
+#[test]
+fn a_verifier_written_apart_agrees_on_the_vectors_and_on_a_live_export() {
+    let python = root().join("target/tools/python/bin/python");
+    assert!(python.exists(), "{} is missing; run `cargo xtask setup`", python.display());
+    let script = root().join("tests/vectors/verify_ledger.py");
+    let run = |arguments: &[&std::ffi::OsStr]| {
+        let output = Command::new(&python).arg(&script).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = run(&["--vectors".as_ref(), root().join("tests/vectors/ledger").as_os_str()]);
+    assert_eq!(code, Some(0), "{said}");
+
+    let server = Server::start(&Setup::default()).unwrap();
+    for number in 0..20 {
+        let command = if number % 2 == 0 { "ls -la" } else { "rm -rf /" };
+        server.inspect(&json!({ "tool": "shell", "arguments": { "command": command } })).unwrap();
+    }
+    let (code, export, errors) = server.portcullis(&["ledger", "export", "--data", "data"]).unwrap();
+    assert_eq!(code, 0, "{errors}");
+    let file = server.folder().join("export.jsonl");
+    fs::write(&file, &export).unwrap();
+    let (code, said) = run(&[file.as_os_str()]);
+    assert_eq!(code, Some(0), "{said}");
+    // A changed letter and a missing line are told.
+    let mut flipped = export.clone().into_bytes();
+    let at = flipped.len() / 2;
+    flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
+    let lines: Vec<&str> = export.lines().collect();
+    let missing = [&lines[..lines.len() / 2], &lines[lines.len() / 2 + 1..]].concat().join("\n");
+    for bad in [flipped, missing.into_bytes()] {
+        fs::write(&file, bad).unwrap();
+        assert_ne!(run(&[file.as_os_str()]).0, Some(0), "a changed export passes");
+    }
+}
