@@ -6,6 +6,12 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figure(Vec<f64>);
 
+impl From<Vec<f64>> for Figure {
+    fn from(runs: Vec<f64>) -> Self {
+        Self(runs)
+    }
+}
+
 impl Figure {
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);

@@ -17,6 +17,8 @@ use clap::Parser;
 use serde_json::Value;
 use test_suite::root;
 
+use crate::figures::Figure;
+
 /// Measure and write docs/benchmarks.md.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -65,7 +67,8 @@ fn progress(what: &str) {
     eprintln!("measuring {what} …");
 }
 
-/// Runs an example that measures a crate from inside. It prints one JSON object: `{"rows":[{"what","figure","bar"}]}`.
+/// Runs an example that measures a crate from inside. It prints one JSON object:
+/// `{"rows":[{"what","bar","note","figures":[{"name","unit","runs":[…]}]}]}`.
 fn example(package: &str, name: &str, runs: usize) -> Result<Vec<Row>> {
     let path = root().join("target/release/examples").join(name);
     ensure!(path.is_file(), "{package}: example {name} is not built; run `cargo xtask bench`");
@@ -75,11 +78,22 @@ fn example(package: &str, name: &str, runs: usize) -> Result<Vec<Row>> {
     let value: Value =
         serde_json::from_slice(&output.stdout).with_context(|| format!("{package}: {name} printed no JSON"))?;
     let rows = value.get("rows").and_then(Value::as_array).context("no rows")?;
-    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(rows
-        .iter()
-        .map(|row| Row { what: text(row, "what"), figure: text(row, "figure"), bar: text(row, "bar") })
-        .collect())
+    rows.iter()
+        .map(read_row)
+        .collect::<Option<Vec<Row>>>()
+        .with_context(|| format!("{package}: {name}: a row is cut off"))
+}
+
+fn read_row(row: &Value) -> Option<Row> {
+    let text = |key: &str| row.get(key)?.as_str();
+    let mut parts = Vec::new();
+    for figure in row.get("figures")?.as_array()? {
+        let runs: Option<Vec<f64>> = figure.get("runs")?.as_array()?.iter().map(Value::as_f64).collect();
+        let (name, unit) = (figure.get("name")?.as_str()?, figure.get("unit")?.as_str()?);
+        parts.push(format!("{name} {} {unit}", Figure::from(runs?)));
+    }
+    parts.extend(text("note").filter(|note| !note.is_empty()).map(str::to_owned));
+    Some(Row::new(text("what")?, parts.join("; "), text("bar")?))
 }
 
 fn page(rows: &[Row]) -> Result<String> {
