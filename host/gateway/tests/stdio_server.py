@@ -64,6 +64,9 @@ def call(request):
         time.sleep(0.1)
         for step in (1, 2):
             write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": step}}))
+    elif name == "late":
+        time.sleep(0.4)
+        text(request, "a SECRET")
     elif name == "die":
         print("dying", file=sys.stderr, flush=True)
         os._exit(3)

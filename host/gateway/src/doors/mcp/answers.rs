@@ -30,6 +30,7 @@ pub(crate) enum Withheld {
     Call,
     Result,
     Listing,
+    Message,
 }
 
 /// The request that an answer is for.
@@ -87,6 +88,7 @@ impl Withheld {
             Self::Call => "Portcullis refused this call",
             Self::Result => "Portcullis withheld the result of this call",
             Self::Listing => "Portcullis withheld the list of tools",
+            Self::Message => "Portcullis withheld this answer of the upstream",
         }
     }
 }

@@ -185,7 +185,6 @@ impl Pump {
         match self.inspector.server_sent(line, None).await {
             FromServer::Answer { id, bytes } => self.answer(id, bytes).await,
             FromServer::Message { bytes, belongs } => self.route(bytes, belongs).await,
-            FromServer::Orphan(bytes) => self.route(bytes, None).await,
             FromServer::Unmatched => {}
             FromServer::Malformed => self.unreadable(&beginning, "the upstream's answer is not a message").await,
         }

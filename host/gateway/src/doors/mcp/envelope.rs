@@ -177,6 +177,9 @@ impl Frame {
         if name.is_empty() || name.len() > MAX_TOOL {
             return Err(FrameError::Params("name must have 1 to 1024 bytes"));
         }
+        if params.get("task").is_some() {
+            return Err(FrameError::Params("tasks cannot be inspected yet: call the tool without a task"));
+        }
         let arguments = params.get("arguments");
         if arguments.is_some_and(|value| value.kind() != Kind::Object) {
             return Err(FrameError::Params("arguments must be an object"));

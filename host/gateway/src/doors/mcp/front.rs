@@ -271,7 +271,7 @@ impl Visit {
             answer
         };
         let bytes = match session.inspector.client_sent(&frame).await {
-            FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(StatusCode::OK, bytes))),
+            FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes))),
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
                     bridge.forget(cancelled);
@@ -502,6 +502,11 @@ pub(super) fn plain(status: StatusCode) -> Reply {
     let mut reply = Response::new(Body::empty());
     *reply.status_mut() = status;
     reply
+}
+
+/// Status of an answer that Portcullis gives in the upstream's place: JSON-RPC has errors of its own, but only for requests.
+pub(super) fn status_for(frame: &Frame) -> StatusCode {
+    if frame.request_id().is_some() { StatusCode::OK } else { StatusCode::BAD_REQUEST }
 }
 
 /// An HTTP error with a JSON-RPC error as its body.

@@ -1,21 +1,27 @@
 //! One MCP conversation, whatever carries it: which message may pass, in which form, and how every call ended.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase};
+use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value};
 use uuid::Uuid;
 
 use super::answers::{self, Refusal, ReplyTo, Withheld};
-use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, Shape};
+use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, REFUSED, Shape};
 use super::{Counters, Origin};
 use crate::gate::{CallFacts, Effect, Gate, now_ms};
 
 /// The tool name under which a list of tools is judged.
 const LISTING: &str = "tools/list";
+/// Methods whose answers hold nothing for a model to read.
+const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+/// What an upstream says of its own accord that a model, or a person, will read.
+const SPOKEN: &[&str] = &["sampling/createMessage", "elicitation/create", "notifications/message"];
+/// Requests that were ended before their answer came, of one conversation. Beyond that it has to begin anew.
+const MAX_ENDED: usize = 16_384;
 
 /// Inspects both directions of one conversation and keeps the requests of the client that are in flight.
 pub(crate) struct Inspector {
@@ -23,7 +29,18 @@ pub(crate) struct Inspector {
     origin: Origin,
     counters: Arc<Counters>,
     in_flight: usize,
-    pending: Mutex<HashMap<Id, Pending>>,
+    requests: Mutex<Requests>,
+    /// Keyed, so that nobody can choose ids that fall together.
+    hasher: RandomState,
+}
+
+/// The client's requests.
+#[derive(Default)]
+struct Requests {
+    pending: HashMap<Id, Pending>,
+    /// Hashes of the ids of requests that were ended while their answer may still come. Such an id is not used again: the
+    /// late answer would be taken for that of the new request, and looked at as if it were.
+    ended: HashSet<u64>,
 }
 
 /// A request of the client without an answer.
@@ -40,8 +57,10 @@ enum Stage {
     Call { facts: Box<CallFacts>, stateless: bool },
     /// `tools/list`.
     Listing,
-    /// Any other method.
-    Other,
+    /// A method whose answer somebody reads.
+    Message { method: Arc<str> },
+    /// A method whose answer nobody reads.
+    Silent,
 }
 
 /// What happens to a message of the client.
@@ -58,11 +77,9 @@ pub(crate) enum FromClient {
 pub(crate) enum FromServer {
     /// The answer to a request in flight.
     Answer { id: Id, bytes: Bytes },
-    /// An error about something the upstream could not read.
-    Orphan(Bytes),
     /// A request or notification, and the client's request it belongs to, if that is known.
     Message { bytes: Bytes, belongs: Option<Id> },
-    /// Not for the client: an answer nobody waits for.
+    /// Not for the client: an answer nobody waits for, or something that is withheld.
     Unmatched,
     /// Not for the client: not a message.
     Malformed,
@@ -70,7 +87,7 @@ pub(crate) enum FromServer {
 
 impl Inspector {
     pub(crate) fn new(gate: Arc<Gate>, origin: Origin, counters: Arc<Counters>, in_flight: usize) -> Self {
-        Self { gate, origin, counters, in_flight, pending: Mutex::new(HashMap::new()) }
+        Self { gate, origin, counters, in_flight, requests: Mutex::default(), hasher: RandomState::new() }
     }
 
     /// Decides about a message on its way to the upstream.
@@ -85,16 +102,24 @@ impl Inspector {
                 }
                 forward(id)
             }
-            Shape::Notification { .. } => forward(None),
+            Shape::Notification { method } if method.starts_with("notifications/") => forward(None),
+            // An upstream that does not look at the id would run it.
+            Shape::Notification { .. } => {
+                let text = "a request needs an id; without one only notifications are passed on";
+                FromClient::Answer(answers::error(None, INVALID_REQUEST, text, None))
+            }
             Shape::Request { id, method } => {
-                if let Err(text) = self.reserve(id, frame.offered_token()) {
-                    let code = if text == DUPLICATE { INVALID_REQUEST } else { BUSY };
-                    return FromClient::Answer(answers::error(Some(id), code, text, None));
+                if let Some(text) = unsupported(method) {
+                    return FromClient::Answer(answers::error(Some(id), REFUSED, text, None));
+                }
+                if let Err(refused) = self.reserve(id, frame.offered_token()) {
+                    return FromClient::Answer(answers::error(Some(id), refused.code(), &refused.to_string(), None));
                 }
                 match &**method {
                     "tools/call" => self.tool_call(id, frame).await,
                     "tools/list" => self.forward(id, Stage::Listing, frame.raw()).await,
-                    _ => self.forward(id, Stage::Other, frame.raw()).await,
+                    silent if SILENT.contains(&silent) => self.forward(id, Stage::Silent, frame.raw()).await,
+                    _ => self.forward(id, Stage::Message { method: Arc::clone(method) }, frame.raw()).await,
                 }
             }
         }
@@ -113,15 +138,29 @@ impl Inspector {
         };
         let raw = || Bytes::copy_from_slice(frame.raw().as_bytes());
         match frame.shape() {
+            Shape::Request { method, .. } | Shape::Notification { method } if SPOKEN.contains(&&**method) => {
+                match self.spoken(method, frame.params(), &frame).await {
+                    Some(bytes) => FromServer::Message { bytes, belongs: None },
+                    None => FromServer::Unmatched,
+                }
+            }
             Shape::Request { .. } => FromServer::Message { bytes: raw(), belongs: None },
             Shape::Notification { method } => {
                 let token = if &**method == "notifications/progress" { frame.progress_token() } else { None };
                 FromServer::Message { bytes: raw(), belongs: token.and_then(|token| self.offered(&token)) }
             }
-            Shape::Response { id: None, .. } => FromServer::Orphan(raw()),
-            Shape::Response { id: Some(id), failed } => {
-                let stage = if expected.is_none_or(|expected| expected == id) { self.answered(id) } else { None };
-                let Some(stage) = stage else {
+            // An error about something that the upstream could not read, in a stream where anything may be meant.
+            Shape::Response { id: None, .. } if expected.is_none() => {
+                match self.spoken("error", frame.body(), &frame).await {
+                    Some(bytes) => FromServer::Message { bytes, belongs: None },
+                    None => FromServer::Unmatched,
+                }
+            }
+            Shape::Response { id, failed } => {
+                let id = id.as_ref().or(expected);
+                let stage =
+                    id.filter(|id| expected.is_none_or(|expected| expected == *id)).and_then(|id| self.answered(id));
+                let Some((id, stage)) = id.zip(stage) else {
                     self.counters.unmatched.fetch_add(1, Ordering::Relaxed);
                     return FromServer::Unmatched;
                 };
@@ -131,7 +170,9 @@ impl Inspector {
                         self.tool_result(reply, &frame, *failed, &facts).await
                     }
                     Stage::Listing if !failed => self.listing(id, &frame).await,
-                    _ => raw(),
+                    Stage::Listing => self.message(id, LISTING, &frame).await,
+                    Stage::Message { method } => self.message(id, &method, &frame).await,
+                    Stage::Silent | Stage::Judging => raw(),
                 };
                 FromServer::Answer { id: id.clone(), bytes }
             }
@@ -177,23 +218,23 @@ impl Inspector {
 
     /// Whether the request still waits for its answer.
     pub(crate) fn waits(&self, id: &Id) -> bool {
-        self.pending().contains_key(id)
+        self.requests().pending.contains_key(id)
     }
 
     /// Whether any request is in flight.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.pending().is_empty()
+        !self.requests().pending.is_empty()
     }
 
     /// The only request in flight, if there is exactly one.
     pub(crate) fn only_one(&self) -> Option<Id> {
-        let pending = self.pending();
+        let pending = &self.requests().pending;
         if pending.len() == 1 { pending.keys().next().cloned() } else { None }
     }
 
     /// Ends a request. Whether it was in flight.
     pub(crate) async fn end(&self, id: &Id, outcome: Outcome, note: &'static str) -> bool {
-        let Some(pending) = self.pending().remove(id) else { return false };
+        let Some(pending) = self.requests().end(id, self.hash(id)) else { return false };
         if let Stage::Call { facts, .. } = pending.stage {
             self.record(&facts, outcome, note).await;
         }
@@ -206,36 +247,51 @@ impl Inspector {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<Id, Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash(&self, id: &Id) -> u64 {
+        self.hasher.hash_one(id)
     }
 
     fn in_flight(&self) -> Vec<Id> {
-        self.pending().keys().cloned().collect()
+        self.requests().pending.keys().cloned().collect()
     }
 
-    fn reserve(&self, id: &Id, token: Option<Id>) -> Result<(), &'static str> {
-        let mut pending = self.pending();
-        if pending.len() >= self.in_flight {
-            return Err("too many requests of this session are in flight");
+    fn reserve(&self, id: &Id, token: Option<Id>) -> Result<(), Reserve> {
+        let mut requests = self.requests();
+        if requests.pending.len() >= self.in_flight {
+            return Err(Reserve::Busy);
         }
-        match pending.entry(id.clone()) {
-            Entry::Occupied(_) => Err(DUPLICATE),
-            Entry::Vacant(place) => {
-                place.insert(Pending { token, stage: Stage::Judging });
-                Ok(())
-            }
+        if requests.ended.len() >= MAX_ENDED {
+            return Err(Reserve::Worn);
         }
+        if requests.pending.contains_key(id) {
+            return Err(Reserve::InFlight);
+        }
+        if requests.ended.contains(&self.hash(id)) {
+            return Err(Reserve::Ended);
+        }
+        requests.pending.insert(id.clone(), Pending { token, stage: Stage::Judging });
+        Ok(())
     }
 
     /// Marks the request as being at the upstream, unless it was cancelled meanwhile.
     async fn forward(&self, id: &Id, stage: Stage, message: &str) -> FromClient {
-        let late = match self.pending().get_mut(id) {
-            Some(pending) => {
-                pending.stage = stage;
-                None
+        let late = {
+            let mut requests = self.requests();
+            match requests.pending.get_mut(id) {
+                Some(pending) => {
+                    pending.stage = stage;
+                    None
+                }
+                None => {
+                    // It never left, so no answer will come.
+                    requests.ended.remove(&self.hash(id));
+                    Some(stage)
+                }
             }
-            None => Some(stage),
         };
         let Some(stage) = late else {
             return FromClient::Forward { bytes: Bytes::copy_from_slice(message.as_bytes()), cancels: None };
@@ -248,20 +304,27 @@ impl Inspector {
     }
 
     fn forget(&self, id: &Id) {
-        self.pending().remove(id);
+        let mut requests = self.requests();
+        if requests.pending.remove(id).is_none() {
+            requests.ended.remove(&self.hash(id));
+        }
     }
 
     /// Takes a request out because its answer came; requests that the upstream cannot know yet are not answered.
     fn answered(&self, id: &Id) -> Option<Stage> {
-        let mut pending = self.pending();
-        if matches!(pending.get(id)?.stage, Stage::Judging) {
-            return None;
+        let mut requests = self.requests();
+        match requests.pending.get(id).map(|pending| &pending.stage) {
+            Some(Stage::Judging) => None,
+            Some(_) => requests.pending.remove(id).map(|pending| pending.stage),
+            None => {
+                requests.ended.remove(&self.hash(id));
+                None
+            }
         }
-        pending.remove(id).map(|pending| pending.stage)
     }
 
     fn offered(&self, token: &Id) -> Option<Id> {
-        let pending = self.pending();
+        let pending = &self.requests().pending;
         pending.iter().find(|(_, pending)| pending.token.as_ref() == Some(token)).map(|(id, _)| id.clone())
     }
 
@@ -354,10 +417,83 @@ impl Inspector {
             Err(error) => Refusal::by_gate(call.id, Withheld::Listing, &error).rpc_error(id),
         }
     }
+
+    /// What the client gets for the answer to any other method: its text is for a model too.
+    async fn message(&self, id: &Id, method: &str, frame: &Frame) -> Bytes {
+        let Some(body) = frame.body() else { return answers::upstream_error(id, "the upstream's answer is empty") };
+        match self.judged(method, frame, body).await {
+            Ok(bytes) => bytes,
+            Err(refusal) => refusal.rpc_error(id),
+        }
+    }
+
+    /// What the client gets of something that the upstream says by itself; none if it is withheld.
+    async fn spoken(&self, method: &str, words: Option<Value<'_>>, frame: &Frame) -> Option<Bytes> {
+        let Some(words) = words else { return Some(Bytes::copy_from_slice(frame.raw().as_bytes())) };
+        match self.judged(method, frame, words).await {
+            Ok(bytes) => Some(bytes),
+            Err(refusal) => {
+                self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(upstream = %self.origin.upstream, method, ?refusal, "a message of the upstream was withheld");
+                None
+            }
+        }
+    }
+
+    /// The message with `body`, a part of it, as it may be passed on to whoever reads it.
+    async fn judged(&self, method: &str, frame: &Frame, body: Value<'_>) -> Result<Bytes, Refusal> {
+        let call = self.call(Phase::Message, method, Arc::new(body.to_document()));
+        match self.gate.rule(&call, Door::Mcp).await {
+            Ok(ruling) => match &ruling.effect {
+                Effect::Forward => Ok(Bytes::copy_from_slice(frame.raw().as_bytes())),
+                Effect::Replace(document) => Ok(Bytes::from(frame.splice(body, document.raw()))),
+                Effect::Refuse | Effect::Park => Err(Refusal::by_ruling(call.id, Withheld::Message, &ruling)),
+            },
+            Err(error) => Err(Refusal::by_gate(call.id, Withheld::Message, &error)),
+        }
+    }
 }
 
-/// The client uses an id again too early.
-const DUPLICATE: &str = "a request with this id is in flight already";
+impl Requests {
+    /// Takes a request out whose answer may still come.
+    fn end(&mut self, id: &Id, hash: u64) -> Option<Pending> {
+        let pending = self.pending.remove(id)?;
+        self.ended.insert(hash);
+        Some(pending)
+    }
+}
+
+/// Why a request cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Reserve {
+    #[error("too many requests of this session are in flight")]
+    Busy,
+    #[error("too many requests of this session were ended without an answer: open a new session")]
+    Worn,
+    #[error("a request with this id is in flight already")]
+    InFlight,
+    #[error("a request with this id was ended and its answer may still come: use another id")]
+    Ended,
+}
+
+impl Reserve {
+    fn code(self) -> i32 {
+        match self {
+            Self::Busy | Self::Worn => BUSY,
+            Self::InFlight | Self::Ended => INVALID_REQUEST,
+        }
+    }
+}
+
+/// Why a method is not passed on at all.
+fn unsupported(method: &str) -> Option<&'static str> {
+    if method == "tasks/result" {
+        return Some("results of tasks cannot be inspected yet: call the tool without a task");
+    }
+    // A careless upstream may run it all the same.
+    let twin = |known: &str| method != known && method.eq_ignore_ascii_case(known);
+    ["tools/call", LISTING].into_iter().any(twin).then_some("method names are written in small letters")
+}
 
 #[cfg(test)]
 mod tests;

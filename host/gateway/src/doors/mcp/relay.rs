@@ -13,7 +13,7 @@ use super::answers;
 use super::envelope::{Frame, INTERNAL_ERROR, INVALID_REQUEST, Id};
 use super::front::{
     Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, no_session, plain, refusal,
-    stream_reply,
+    status_for, stream_reply,
 };
 use super::inspector::{FromClient, FromServer, Inspector};
 use super::sessions::{InUse, Remote, Session};
@@ -48,7 +48,7 @@ pub(super) async fn post(
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
     let bytes = match inspector.client_sent(&frame).await {
-        FromClient::Answer(bytes) => return answer_with(reply, json_reply(StatusCode::OK, bytes)),
+        FromClient::Answer(bytes) => return answer_with(reply, json_reply(status_for(&frame), bytes)),
         FromClient::Forward { bytes, .. } => bytes,
     };
     let id = frame.request_id().cloned();
@@ -271,10 +271,6 @@ impl Exchange<'_> {
         };
         match self.inspector.server_sent(bytes, self.id.as_ref()).await {
             FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
-            FromServer::Orphan(bytes) => {
-                self.end(Outcome::Failed, "the upstream could not read the request").await;
-                answer_with(reply, mark(json_reply(status, bytes), opened));
-            }
             FromServer::Message { .. } | FromServer::Unmatched | FromServer::Malformed => {
                 self.fail(Outcome::Failed, "the upstream's answer does not fit the request", reply).await;
             }
@@ -358,7 +354,7 @@ impl Exchange<'_> {
             return Ok(None);
         }
         match self.inspector.server_sent(data, self.id.as_ref()).await {
-            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } | FromServer::Orphan(bytes) => {
+            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => {
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
             }
             FromServer::Unmatched => Ok(None),

@@ -230,7 +230,7 @@ impl FromServerPump {
             }
         };
         let bytes = match message {
-            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } | FromServer::Orphan(bytes) => bytes,
+            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => bytes,
             FromServer::Unmatched => return true,
             // Never answered to the server: two sides that complain about each other's complaints do not stop.
             FromServer::Malformed => match self.inspector.fail_probable(&beginning, text).await {

@@ -102,17 +102,87 @@ async fn what_no_policy_changes_is_the_same_bytes_both_ways() {
 async fn other_methods_and_answers_pass_as_they_are() {
     let (mock, served) = with_script(|request| match &*method_of(&request.body) {
         "" => reply(202, &[], ""),
-        _ => json(r#"{"jsonrpc":"2.0","id":5,"result":{"contents":[{"uri":"x","text":"DENY SECRET"}]}}"#),
+        _ => json(r#"{"jsonrpc":"2.0", "id":5,"result":{"contents":[{"uri":"x","text":"as it is"}]}}"#),
     })
     .await;
     let session = served.initialize().await.unwrap();
     let post = served.post().session(&session);
     let read = r#"{"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"file:///DENY"}}"#;
-    assert!(post.send(read).await.text().contains("DENY SECRET"));
+    let got = post.send(read).await;
+    assert_eq!(got.text(), r#"{"jsonrpc":"2.0", "id":5,"result":{"contents":[{"uri":"x","text":"as it is"}]}}"#);
+    assert_eq!(served.journal.lines(), ["decision message allow -"]);
     let answer = r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept" }}"#;
     assert_eq!(post.send(answer).await.status, 202);
     let bodies: Vec<String> = mock.received().into_iter().map(|request| request.body).collect();
     assert_eq!(bodies[1..], [read, answer]);
+}
+
+#[tokio::test]
+async fn answers_that_a_model_reads_are_inspected_whatever_the_method() {
+    for method in ["resources/read", "prompts/get", "completion/complete", "vendor/new"] {
+        let (_mock, served) = with_script(|request| match &*method_of(&request.body) {
+            "" => reply(202, &[], ""),
+            _ if request.body.contains("first") => json(r#"{"jsonrpc":"2.0","id":1,"result":{"text":"a SECRET b"}}"#),
+            _ if request.body.contains("second") => json(r#"{"jsonrpc":"2.0","id":2,"result":{"text":"DENY"}}"#),
+            _ => json(r#"{"jsonrpc":"2.0","id":3,"error":{"code":-1,"message":"SECRET"}}"#),
+        })
+        .await;
+        let session = served.initialize().await.unwrap();
+        let post = served.post().session(&session);
+        let ask = |id: u32, what: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"what":"{what}"}}}}"#)
+        };
+        let got = post.send(ask(1, "first")).await;
+        assert_eq!(got.text(), r#"{"jsonrpc":"2.0","id":1,"result":{"text":"a [redacted] b"}}"#, "{method}");
+        let got = post.send(ask(2, "second")).await;
+        assert_eq!(got.json()["error"]["code"], -32010, "{method}: {}", got.text());
+        let got = post.send(ask(3, "third")).await;
+        assert_eq!(got.json()["error"]["message"], "[redacted]", "{method}: {}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_an_id_goes_nowhere() {
+    let (mock, served) = with_sessions("{}").await;
+    let session = served.initialize().await.unwrap();
+    let before = mock.received().len();
+    for message in [
+        r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"sh","arguments":{"command":"DENY"}}}"#,
+        r#"{"jsonrpc":"2.0","method":"resources/read","params":{"uri":"x"}}"#,
+    ] {
+        let got = served.post().session(&session).send(message).await;
+        assert_eq!((got.status, got.json()["error"]["code"].as_i64()), (400, Some(-32600)), "{message}");
+    }
+    assert_eq!(mock.received().len(), before);
+    assert_eq!(served.journal.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_error_without_an_id_is_inspected_as_the_answer_it_is() {
+    for (text, expected) in [("SECRET", "[redacted]"), ("DENY", "Portcullis withheld")] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":-1,"message":"{text}"}}}}"#);
+        let (_mock, served) = with_script(move |_| json(&body)).await;
+        let session = served.initialize().await.unwrap();
+        let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+        assert!(got.text().contains(expected) && !got.text().contains(text), "{}", got.text());
+        assert_eq!(served.journal.lines().len(), 2, "{:?}", served.journal.lines());
+    }
+}
+
+#[tokio::test]
+async fn tasks_are_refused_since_their_results_come_another_way() {
+    let (mock, served) = with_sessions("{}").await;
+    let session = served.initialize().await.unwrap();
+    let before = mock.received().len();
+    for message in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{},"task":{"ttl":60000}}}"#,
+        r#"{"jsonrpc":"2.0","id":2,"method":"tasks/result","params":{"taskId":"x"}}"#,
+        r#"{"jsonrpc":"2.0","id":3,"method":"Tools/Call","params":{"name":"t","arguments":{"a":"DENY"}}}"#,
+    ] {
+        let got = served.post().session(&session).send(message).await;
+        assert!(got.json()["error"]["code"].is_i64(), "{}", got.text());
+    }
+    assert_eq!(mock.received().len(), before);
 }
 
 #[tokio::test]
@@ -655,11 +725,10 @@ async fn a_client_that_goes_away() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(*mock.left.lock().unwrap(), 1, "the upstream's connection is closed as well");
-        // The id is free again.
-        assert_eq!(
-            served.post().session(&session).send(call("1", "t", r#"{"a":"DENY"}"#)).await.json()["result"]["isError"],
-            true
-        );
+        // Another id is free; this one is not, since its answer may still come.
+        let post = served.post().session(&session);
+        assert_eq!(post.send(call("1", "t", r#"{"a":"DENY"}"#)).await.json()["error"]["code"], -32600);
+        assert_eq!(post.send(call("2", "t", r#"{"a":"DENY"}"#)).await.json()["result"]["isError"], true);
     }
 }
 

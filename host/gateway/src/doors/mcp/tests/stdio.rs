@@ -158,13 +158,30 @@ async fn odd_lines_never_reach_the_client() {
     assert_eq!(text(&post.send(call("1", "junk", "{}")).await), "done");
     assert_eq!(text(&post.send(call("2", "other", "{}")).await), "done");
     assert_eq!(text(&post.send(call("3", "twice", "{}")).await), "one");
-    for (tool, arguments) in [("malformed", "{}"), ("huge", r#"{"size":1000000}"#)] {
-        let got = post.send(call("4", tool, arguments)).await;
+    for (id, tool, arguments) in [("4", "malformed", "{}"), ("6", "huge", r#"{"size":1000000}"#)] {
+        let got = post.send(call(id, tool, arguments)).await;
         assert_eq!(got.json()["error"]["code"], -32603, "{tool}: {}", got.text());
     }
     assert_eq!(text(&post.send(call("5", "echo", r#"{"text":"still here"}"#)).await), "still here");
     let failed = served.journal.lines().iter().filter(|line| line.ends_with("failed")).count();
     assert_eq!(failed, 2, "{:?}", served.journal.lines());
+}
+
+#[tokio::test]
+async fn a_cancelled_calls_late_result_is_no_other_requests_answer() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    let slow = post.clone();
+    let slow = tokio::spawn(async move { slow.send(call("5", "late", "{}")).await });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}"#;
+    assert_eq!(post.send(cancel).await.status, 202);
+    // The late result would be taken for the answer to this one, whose answers nobody looks at.
+    let got = post.send(r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#).await;
+    assert_eq!(got.json()["error"]["code"], -32600, "{}", got.text());
+    assert!(!got.text().contains("SECRET"));
+    assert_eq!(text(&post.send(call("6", "echo", r#"{"text":"still here"}"#)).await), "still here");
+    slow.abort();
 }
 
 #[tokio::test]

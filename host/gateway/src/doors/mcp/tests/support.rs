@@ -102,8 +102,10 @@ impl MemoryJournal {
         self.broken.store(true, std::sync::atomic::Ordering::SeqCst);
     }
 
+    /// Every entry but those about the answer to `initialize`, which every conversation has.
     pub(crate) fn all(&self) -> Vec<Draft> {
-        self.drafts.lock().unwrap().clone()
+        let drafts = self.drafts.lock().unwrap();
+        drafts.iter().filter(|draft| draft.tool.as_deref() != Some("initialize")).cloned().collect()
     }
 
     /// Kind, phase, decision and outcome of each entry.
