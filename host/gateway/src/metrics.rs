@@ -29,6 +29,8 @@ pub struct Metrics {
     connections_open: Gauge,
     connections_refused: Family<CauseLabels, Counter>,
     requests_in_flight: Gauge,
+    mcp_held_back: Family<CauseLabels, Counter>,
+    mcp_sessions: Gauge,
     /// Live figures, set when they are asked for.
     live: Live,
 }
@@ -149,6 +151,8 @@ impl Metrics {
             connections_open: Gauge::default(),
             connections_refused: Family::default(),
             requests_in_flight: Gauge::default(),
+            mcp_held_back: Family::default(),
+            mcp_sessions: Gauge::default(),
             live: Live::default(),
         };
         metrics.register();
@@ -180,6 +184,9 @@ impl Metrics {
         registry.register("http_connections_open", "Connections open now", self.connections_open.clone());
         let refused = "Connections refused or ended for a cause";
         registry.register("http_connections_ended", refused, self.connections_refused.clone());
+        let held_back = "Messages of MCP upstreams that were held back without a verdict";
+        registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
+        registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
         let up = "Since the server started";
         registry.register_with_unit("uptime", up, Unit::Seconds, self.live.uptime.clone());
     }
@@ -239,6 +246,16 @@ impl Metrics {
 
     pub(crate) fn connection_ended(&self, cause: &'static str) {
         self.connections_refused.get_or_create(&CauseLabels { cause: Word(cause) }).inc();
+    }
+
+    /// The counter of MCP messages that were held back for this cause.
+    pub(crate) fn mcp_held_back(&self, cause: &'static str) -> Counter {
+        self.mcp_held_back.get_or_create_owned(&CauseLabels { cause: Word(cause) })
+    }
+
+    /// The gauge of open MCP sessions.
+    pub(crate) fn mcp_sessions(&self) -> Gauge {
+        self.mcp_sessions.clone()
     }
 
     /// The text for a scraper (OpenMetrics 1.0).

@@ -4,17 +4,18 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::Gate;
 use crate::http::{Mount, Reply};
+use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::Upstreams;
 use crate::upstream::http::{HttpClient, Waits};
@@ -59,6 +60,8 @@ pub struct McpLimits {
     pub sessions_per_agent: usize,
     /// Child processes behind HTTP at once: each session of a stdio upstream has its own.
     pub children: usize,
+    /// Of these for one agent.
+    pub children_per_agent: usize,
     /// How long a session without traffic is kept.
     pub session_idle: Duration,
     /// Until the body of a request is there.
@@ -84,6 +87,7 @@ impl Default for McpLimits {
             sessions: 4096,
             sessions_per_agent: 256,
             children: 64,
+            children_per_agent: 16,
             session_idle: Duration::from_secs(30 * 60),
             body_wait: Duration::from_secs(30),
             connect_wait: Duration::from_secs(5),
@@ -96,14 +100,21 @@ impl Default for McpLimits {
 }
 
 /// What was held back without a verdict, since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counters {
     /// Messages of upstreams that were no messages, or too large.
-    pub malformed: AtomicU64,
+    pub malformed: Counter,
     /// Answers of upstreams that nobody waited for.
-    pub unmatched: AtomicU64,
-    /// Messages of upstreams that no client took in time.
-    pub undelivered: AtomicU64,
+    pub unmatched: Counter,
+    /// Messages of upstreams that no client took in time, or that were withheld.
+    pub undelivered: Counter,
+}
+
+impl Counters {
+    fn new(metrics: &Metrics) -> Self {
+        let counter = |cause| metrics.mcp_held_back(cause);
+        Self { malformed: counter("malformed"), unmatched: counter("unmatched"), undelivered: counter("undelivered") }
+    }
 }
 
 /// Who speaks to which upstream.
@@ -139,12 +150,14 @@ impl McpDoor {
     #[must_use]
     pub fn new(gate: Arc<Gate>, upstreams: Upstreams, limits: McpLimits) -> Self {
         let waits = Waits { connect: limits.connect_wait, first_byte: limits.first_byte_wait, idle: limits.idle_wait };
+        let counters = Arc::new(Counters::new(gate.metrics()));
+        let open = gate.metrics().mcp_sessions();
         let inner = Arc::new(Inner {
             gate,
             upstreams,
             client: HttpClient::new(waits),
-            sessions: Sessions::new(limits.sessions, limits.sessions_per_agent),
-            counters: Arc::default(),
+            sessions: Sessions::new(&limits, open),
+            counters,
             closing: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(limits.exchanges)),
             children: Arc::new(Semaphore::new(limits.children)),

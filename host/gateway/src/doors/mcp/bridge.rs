@@ -171,7 +171,7 @@ impl Pump {
                 Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => {}
                 Ok(Some(Line::Whole(line))) => self.message(line).await,
                 Ok(Some(Line::TooLong(beginning))) => {
-                    self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+                    self.counters.malformed.inc();
                     self.unreadable(&beginning, "the upstream's answer is too large").await;
                 }
                 Ok(None) | Err(_) => return (Outcome::Uncertain, "the upstream ended before it answered"),
@@ -218,7 +218,7 @@ impl Pump {
             if stream.is_none() {
                 if routes.queue.len() >= QUEUE {
                     routes.queue.pop_front();
-                    self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
+                    self.counters.undelivered.inc();
                 }
                 routes.queue.push_back(bytes.clone());
             }
@@ -237,7 +237,7 @@ impl Pump {
             _ = stopped.wait_for(Option::is_some) => false,
         };
         if !sent {
-            self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
+            self.counters.undelivered.inc();
         }
     }
 

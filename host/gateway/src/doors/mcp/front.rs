@@ -285,14 +285,21 @@ impl Visit {
             return answer_with(reply, plain(status));
         };
         let messages = bridge.expect(&id);
-        if !bridge.send(bytes, limits).await {
+        let answered = if bridge.send(bytes, limits).await {
+            let exchange = StdioExchange { id: &id, bridge, inspector: &session.inspector, visit: self };
+            exchange.run(messages, reply, mark, frame.asks("initialize")).await
+        } else {
             bridge.forget(&id);
             let text = "the upstream ended or does not read";
             session.inspector.end(&id, Outcome::Failed, text).await;
-            return answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text))));
+            answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text))));
+            false
+        };
+        // Nobody knows of a session whose beginning was not answered: it would only keep its child.
+        if fresh && !answered {
+            self.inner.sessions.remove(&session.id);
+            session.end(Outcome::Disconnected).await;
         }
-        let exchange = StdioExchange { id: &id, bridge, inspector: &session.inspector, visit: self };
-        exchange.run(messages, reply, mark, frame.asks("initialize")).await;
     }
 
     /// The stream for what belongs to no request.
@@ -332,32 +339,37 @@ struct StdioExchange<'a> {
 }
 
 impl StdioExchange<'_> {
-    /// Answers with JSON if the answer is the first thing that comes, else with a stream.
+    /// Answers with JSON if the answer is the first thing that comes, else with a stream. Whether the child answered.
     async fn run(
         &self,
         mut messages: mpsc::Receiver<Routed>,
         mut reply: ReplyTo,
         mark: impl FnOnce(Reply) -> Reply,
         opening: bool,
-    ) {
+    ) -> bool {
         let first = tokio::select! {
             first = messages.recv() => first,
             () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait) => {
                 let text = "the upstream did not answer in time";
                 let error = self.give_up(Outcome::Uncertain, text, opening).await;
-                return answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+                answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+                return false;
             }
             () = reply.closed() => {
                 self.give_up(Outcome::Disconnected, GONE, opening).await;
-                return;
+                return false;
             }
         };
         let first = match first {
             Some(Routed::Message(bytes)) => bytes,
-            Some(Routed::Answer(bytes)) => return answer_with(reply, mark(json_reply(StatusCode::OK, bytes))),
+            Some(Routed::Answer(bytes)) => {
+                answer_with(reply, mark(json_reply(StatusCode::OK, bytes)));
+                return true;
+            }
             None => {
                 let error = self.give_up(Outcome::Uncertain, CANCELLED, true).await;
-                return answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+                answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+                return false;
             }
         };
         let (client, body) = Client::new(&self.visit.inner);
@@ -373,17 +385,18 @@ impl StdioExchange<'_> {
                 }
                 () = client.gone() => break,
             };
-            let (bytes, last) = match message {
-                Some(Routed::Message(bytes)) => (bytes, false),
-                Some(Routed::Answer(bytes)) => (bytes, true),
-                None => (self.give_up(Outcome::Uncertain, CANCELLED, true).await, true),
+            let (bytes, answered) = match message {
+                Some(Routed::Message(bytes)) => (bytes, None),
+                Some(Routed::Answer(bytes)) => (bytes, Some(true)),
+                None => (self.give_up(Outcome::Uncertain, CANCELLED, true).await, Some(false)),
             };
             present = client.send(Event::message(&bytes).encode()).await;
-            if last {
-                return;
+            if let Some(answered) = answered {
+                return answered;
             }
         }
         self.give_up(Outcome::Disconnected, GONE, opening).await;
+        false
     }
 
     /// Stops waiting and tells the child so. The error for the client.

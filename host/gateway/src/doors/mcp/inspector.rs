@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -131,7 +130,7 @@ impl Inspector {
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(error) => {
-                self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+                self.counters.malformed.inc();
                 tracing::warn!(upstream = %self.origin.upstream, %error, "a malformed message of the upstream was dropped");
                 return FromServer::Malformed;
             }
@@ -161,7 +160,7 @@ impl Inspector {
                 let stage =
                     id.filter(|id| expected.is_none_or(|expected| expected == *id)).and_then(|id| self.answered(id));
                 let Some((id, stage)) = id.zip(stage) else {
-                    self.counters.unmatched.fetch_add(1, Ordering::Relaxed);
+                    self.counters.unmatched.inc();
                     return FromServer::Unmatched;
                 };
                 let bytes = match stage {
@@ -381,7 +380,7 @@ impl Inspector {
     /// What the client gets for the answer of a tool. Errors are text for the model too, so they are looked at as well.
     async fn tool_result(&self, to: ReplyTo<'_>, frame: &Frame, failed: bool, facts: &CallFacts) -> Bytes {
         let Some(body) = frame.body().filter(|body| body.kind() == Kind::Object) else {
-            self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+            self.counters.malformed.inc();
             self.record(facts, Outcome::Failed, "malformed result").await;
             return answers::upstream_error(to.id, "the upstream's result is not an object");
         };
@@ -404,7 +403,7 @@ impl Inspector {
     async fn listing(&self, id: &Id, frame: &Frame) -> Bytes {
         let tools = frame.body().and_then(|body| body.get("tools")).filter(|tools| tools.kind() == Kind::Array);
         let Some(tools) = tools else {
-            self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+            self.counters.malformed.inc();
             return answers::upstream_error(id, "the upstream's list of tools is not an array");
         };
         let call = self.call(Phase::Listing, LISTING, Arc::new(tools.to_document()));
@@ -433,7 +432,7 @@ impl Inspector {
         match self.judged(method, frame, words).await {
             Ok(bytes) => Some(bytes),
             Err(refusal) => {
-                self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
+                self.counters.undelivered.inc();
                 tracing::warn!(upstream = %self.origin.upstream, method, ?refusal, "a message of the upstream was withheld");
                 None
             }

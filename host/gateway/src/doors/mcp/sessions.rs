@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::McpLimits;
 use super::bridge::Bridge;
 use super::inspector::Inspector;
 use crate::ports::AgentIdentity;
@@ -49,6 +51,9 @@ pub(crate) struct Full;
 pub(crate) struct Sessions {
     total: usize,
     per_agent: usize,
+    children_per_agent: usize,
+    /// How many are open, for `/metrics`.
+    open: Gauge,
     map: Mutex<HashMap<String, Arc<Session>>>,
 }
 
@@ -70,6 +75,10 @@ impl Session {
             used: Mutex::new(Instant::now()),
             busy: AtomicUsize::new(0),
         })
+    }
+
+    fn has_child(&self) -> bool {
+        matches!(&self.remote, Remote::Stdio(_))
     }
 
     fn over(&self) -> bool {
@@ -97,19 +106,28 @@ impl Drop for InUse {
 }
 
 impl Sessions {
-    pub(crate) fn new(total: usize, per_agent: usize) -> Self {
-        Self { total, per_agent, map: Mutex::default() }
+    pub(crate) fn new(limits: &McpLimits, open: Gauge) -> Self {
+        Self {
+            total: limits.sessions,
+            per_agent: limits.sessions_per_agent,
+            children_per_agent: limits.children_per_agent,
+            open,
+            map: Mutex::default(),
+        }
     }
 
     /// Keeps a session, if there is a place for it.
     pub(crate) fn open(&self, session: Arc<Session>) -> Result<InUse, Full> {
         let mut map = self.map();
         map.retain(|_, session| !session.over());
-        let own = map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent).count();
-        if map.len() >= self.total || own >= self.per_agent {
+        let own = || map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent);
+        let children = own().filter(|other| other.has_child()).count();
+        let no_child = session.has_child() && children >= self.children_per_agent;
+        if map.len() >= self.total || own().count() >= self.per_agent || no_child {
             return Err(Full);
         }
         map.insert(session.id.clone(), Arc::clone(&session));
+        self.count(&map);
         Ok(InUse::new(session))
     }
 
@@ -122,13 +140,17 @@ impl Sessions {
         }
         if session.over() {
             map.remove(id);
+            self.count(&map);
             return None;
         }
         Some(InUse::new(Arc::clone(session)))
     }
 
     pub(crate) fn remove(&self, id: &str) -> Option<Arc<Session>> {
-        self.map().remove(id)
+        let mut map = self.map();
+        let removed = map.remove(id);
+        self.count(&map);
+        removed
     }
 
     /// Takes out the sessions that nobody used for this long.
@@ -139,11 +161,16 @@ impl Sessions {
             session.over() || session.idle_since().is_some_and(|since| now.duration_since(since) > longer_than)
         };
         let ids: Vec<String> = map.values().filter(|session| idle(session)).map(|session| session.id.clone()).collect();
-        ids.iter().filter_map(|id| map.remove(id)).collect()
+        let taken = ids.iter().filter_map(|id| map.remove(id)).collect();
+        self.count(&map);
+        taken
     }
 
     pub(crate) fn take_all(&self) -> Vec<Arc<Session>> {
-        self.map().drain().map(|(_, session)| session).collect()
+        let mut map = self.map();
+        let taken = map.drain().map(|(_, session)| session).collect();
+        self.count(&map);
+        taken
     }
 
     /// Whether any session has a request in flight.
@@ -153,6 +180,10 @@ impl Sessions {
 
     pub(crate) fn len(&self) -> usize {
         self.map().len()
+    }
+
+    fn count(&self, map: &HashMap<String, Arc<Session>>) {
+        self.open.set(i64::try_from(map.len()).unwrap_or(i64::MAX));
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {

@@ -3,7 +3,6 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,7 +71,7 @@ pub async fn wrap(
     let Target::Stdio(target) = &upstream.target else { return Err(WrapError::NotACommand) };
     let process = Process::spawn(&upstream.name, target, Surroundings::Open, limits.message)?;
     let Process { stdin: child_in, stdout: child_out, mut handle } = process;
-    let counters = Arc::<Counters>::default();
+    let counters = Arc::new(Counters::new(gate.metrics()));
     let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name) };
     let inspector = Arc::new(Inspector::new(gate, origin, Arc::clone(&counters), limits.in_flight));
     let (to_client, answers) = mpsc::channel(UNDER_WAY);
@@ -225,7 +224,7 @@ impl FromServerPump {
                 (beginning, "the upstream's answer is not a message", self.inspector.server_sent(line, None).await)
             }
             Line::TooLong(beginning) => {
-                self.counters.malformed.fetch_add(1, Ordering::Relaxed);
+                self.counters.malformed.inc();
                 (beginning, "the upstream's answer is too large", FromServer::Malformed)
             }
         };

@@ -693,7 +693,7 @@ async fn unmatched_answers_are_dropped_and_counted() {
     let session = served.initialize().await.unwrap();
     let got = served.post().session(&session).send(call("1", "t", "{}")).await;
     assert_eq!(got.messages(), [answer]);
-    assert_eq!(served.door.counters().unmatched.load(Ordering::Relaxed), 2);
+    assert_eq!(served.door.counters().unmatched.get(), 2);
     assert_eq!(served.journal.lines().len(), 2, "one decision, one outcome");
 }
 
@@ -826,8 +826,8 @@ async fn the_stream_opened_by_get() {
     let request = mock.received().pop().unwrap();
     assert_eq!((request.header("last-event-id"), request.header("mcp-session-id")), (Some("6"), Some("theirs")));
     assert_eq!(request.header("accept"), Some("text/event-stream"));
-    assert_eq!(served.door.counters().malformed.load(Ordering::Relaxed), 1);
-    assert_eq!(served.door.counters().unmatched.load(Ordering::Relaxed), 1);
+    assert_eq!(served.door.counters().malformed.get(), 1);
+    assert_eq!(served.door.counters().unmatched.get(), 1);
 }
 
 #[tokio::test]

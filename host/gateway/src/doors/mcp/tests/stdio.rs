@@ -278,6 +278,36 @@ async fn idle_sessions_and_a_closing_door_end_processes_too() {
 }
 
 #[tokio::test]
+async fn one_agent_does_not_take_every_process() {
+    let limits = McpLimits { children: 8, children_per_agent: 2, ..quick() };
+    let served = Served::new([python(&[])], limits).await;
+    served.initialize().await.unwrap();
+    served.initialize().await.unwrap();
+    assert_eq!(served.post().send(INITIALIZE).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_session_whose_beginning_nobody_waited_for_is_over() {
+    let silent = Upstream::stdio("silent", "sleep", vec!["600".to_owned()], []).unwrap();
+    let limits = McpLimits { children: 3, first_byte_wait: Duration::from_secs(60), ..quick() };
+    let served = Served::new([silent], limits).await;
+    for _ in 0..3 {
+        let post = served.post();
+        let asked = tokio::spawn(async move { post.send(INITIALIZE).await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(served.door.sessions(), 1);
+        asked.abort();
+        for _ in 0..300 {
+            if served.door.sessions() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(served.door.sessions(), 0, "the child of a caller that went away is kept");
+    }
+}
+
+#[tokio::test]
 async fn processes_are_bounded() {
     let served = Served::new([python(&[])], McpLimits { children: 2, ..quick() }).await;
     let one = served.initialize().await.unwrap();
