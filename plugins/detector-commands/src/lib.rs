@@ -5,7 +5,7 @@
 //! first ([`plugin_text::Views`]).
 #![forbid(unsafe_code)]
 
-use plugin_text::{Kind, Lexicon, Limits, View, Views, without};
+use plugin_text::{Hit, Kind, Limits, View, Views, without};
 use portcullis_plugin::{Call, Detector, Finding, Payload, Span, Text};
 
 pub use crate::config::Config;
@@ -27,8 +27,6 @@ mod unix;
 #[derive(Debug)]
 pub struct Commands {
     signatures: Signatures,
-    /// Names of programs, for finding commands in prose.
-    programs: Lexicon,
     disabled: Vec<String>,
     min_score: f32,
     options: Options,
@@ -115,10 +113,8 @@ impl Detector for Commands {
                 "drop_sites, allow_hosts: `{bad}` is no host name; write it without scheme, port and path"
             ));
         }
-        let programs = Lexicon::new(PROGRAMS.iter().map(|name| (*name, 0))).map_err(|error| error.to_string())?;
         Ok(Commands {
-            signatures: Signatures::new()?,
-            programs,
+            signatures: Signatures::new(PROGRAMS)?,
             disabled: config.disable,
             min_score: config.min_score,
             options: Options {
@@ -236,6 +232,7 @@ impl Commands {
             context
         };
         let run = context == Context::Run;
+        let words = self.signatures.words(text);
         if text.len() <= LONGEST
             && (run || (matches!(context, Context::Unknown | Context::Query) && !text.contains('\n')))
         {
@@ -244,16 +241,16 @@ impl Commands {
             unix::inspect(text, None, 0, &mut inner);
             scale(inner, factor, report);
         } else {
-            self.prose(text, report);
+            prose(text, &words.programs, report);
         }
         let mut inner = Report::default();
-        self.signatures.inspect(text, |range| range, &mut inner);
+        self.signatures.inspect(&words, |range| range, &mut inner);
         if run
             && let Some((plain, map)) = without(text, |c| matches!(c, '^' | '`' | '"' | '\'' | '+' | '(' | ')'))
                 .filter(|_| text.len() <= LONGEST)
         {
             // Marks that shells drop or that only join pieces.
-            self.signatures.inspect(&plain, |range| map.origin(range), &mut inner);
+            self.signatures.inspect(&self.signatures.words(&plain), |range| map.origin(range), &mut inner);
         }
         let factor = match context {
             Context::Run => 1.0,
@@ -272,33 +269,33 @@ impl Commands {
         scale(inner, if context == Context::Prose { 0.7 } else { 1.0 }, report);
         http::inspect(text, context == Context::Request || run, &self.options, report);
     }
+}
 
-    /// Commands in a document: from the name of a program to the end of its line or quotation.
-    fn prose(&self, text: &str, report: &mut Report) {
-        let mut covered = 0;
-        for hit in self.programs.hits(text, false, MOST_TRIES * 4).into_iter().take(MOST_TRIES) {
-            if hit.start < covered {
-                continue;
-            }
-            let line_start = text.get(..hit.start).unwrap_or_default().rfind('\n').map_or(0, |at| at + 1);
-            let lead = text.get(line_start..hit.start).unwrap_or_default();
-            let rest = text.get(hit.start..).unwrap_or_default();
-            let line = rest.find('\n').unwrap_or(rest.len()).min(1000);
-            let line = rest.floor_char_boundary(line);
-            // A quotation ends with the mark it began with.
-            let quote = lead.chars().next_back().filter(|c| matches!(c, '`' | '"' | '\''));
-            let line = quote.and_then(|quote| rest.get(..line)?.find(quote)).unwrap_or(line);
-            let Some(piece) = rest.get(..line) else { continue };
-            covered = hit.start + line;
-            let mut inner = Report::default();
-            unix::inspect(piece, None, 1, &mut inner);
-            for seen in &mut inner.seen {
-                seen.range = hit.start + seen.range.start..hit.start + seen.range.end;
-            }
-            // Alone on a line it is something to be run; inside a sentence it is something to be read.
-            let alone = lead.trim_matches([' ', '\t', '$', '#', '>', '`', '*', '-']).is_empty();
-            scale(inner, if alone { 0.75 } else { 0.6 }, report);
+/// Commands in a document: from the name of a program to the end of its line or quotation.
+fn prose(text: &str, programs: &[Hit], report: &mut Report) {
+    let mut covered = 0;
+    for hit in programs.iter().take(MOST_TRIES) {
+        if hit.start < covered {
+            continue;
         }
+        let line_start = text.get(..hit.start).unwrap_or_default().rfind('\n').map_or(0, |at| at + 1);
+        let lead = text.get(line_start..hit.start).unwrap_or_default();
+        let rest = text.get(hit.start..).unwrap_or_default();
+        let line = rest.find('\n').unwrap_or(rest.len()).min(1000);
+        let line = rest.floor_char_boundary(line);
+        // A quotation ends with the mark it began with.
+        let quote = lead.chars().next_back().filter(|c| matches!(c, '`' | '"' | '\''));
+        let line = quote.and_then(|quote| rest.get(..line)?.find(quote)).unwrap_or(line);
+        let Some(piece) = rest.get(..line) else { continue };
+        covered = hit.start + line;
+        let mut inner = Report::default();
+        unix::inspect(piece, None, 1, &mut inner);
+        for seen in &mut inner.seen {
+            seen.range = hit.start + seen.range.start..hit.start + seen.range.end;
+        }
+        // Alone on a line it is something to be run; inside a sentence it is something to be read.
+        let alone = lead.trim_matches([' ', '\t', '$', '#', '>', '`', '*', '-']).is_empty();
+        scale(inner, if alone { 0.75 } else { 0.6 }, report);
     }
 }
 

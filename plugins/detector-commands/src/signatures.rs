@@ -17,10 +17,20 @@ type Row = (&'static str, &'static str, f32, &'static str);
 /// All signatures over one lexicon.
 #[derive(Debug, Clone)]
 pub(crate) struct Signatures {
+    /// The words of the signatures, and the names of programs as [`PROGRAM`].
     lexicon: Lexicon,
     rows: Vec<Compiled>,
     /// Rows by the words of their first part.
     first: Vec<Vec<u16>>,
+}
+
+/// What one pass over a text found.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// Words of signatures, in order of their starts.
+    signed: Vec<Hit>,
+    /// Names of programs, in order of their ends.
+    pub(crate) programs: Vec<Hit>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +47,8 @@ struct Compiled {
 const NEAR: usize = 400;
 const FAR: usize = 2500;
 const MOST_HITS: usize = 20_000;
+/// Number of a word that is the name of a program.
+const PROGRAM: u16 = u16::MAX;
 
 const LOG: &str = "Erases or switches off the records of what was done";
 const GUARD: &str = "Switches a guard of the system off";
@@ -790,8 +802,8 @@ const CODE: &[Row] = &[
 ];
 
 impl Signatures {
-    /// Builds the lexicon of all words.
-    pub(crate) fn new() -> Result<Signatures, String> {
+    /// Builds the lexicon of all words and of `programs`.
+    pub(crate) fn new(programs: &[&str]) -> Result<Signatures, String> {
         let mut words: Vec<&'static str> = Vec::new();
         let mut rows = Vec::new();
         let mut number = |word: &'static str| {
@@ -815,7 +827,8 @@ impl Signatures {
             rows.push(Compiled { parts, without, category, score: *score, message, reach });
         }
         let entries = words.iter().zip(0u16..).map(|(word, id)| (*word, id));
-        let lexicon = Lexicon::new(entries).map_err(|error| error.to_string())?;
+        let programs = programs.iter().map(|name| (*name, PROGRAM));
+        let lexicon = Lexicon::new(entries.chain(programs)).map_err(|error| error.to_string())?;
         let mut first = vec![Vec::new(); words.len()];
         for (row, at) in rows.iter().zip(0u16..) {
             for word in row.parts.first().into_iter().flatten() {
@@ -827,10 +840,17 @@ impl Signatures {
         Ok(Signatures { lexicon, rows, first })
     }
 
-    /// Reports every signature in `text`. `place` translates what is found to where it came from.
-    pub(crate) fn inspect(&self, text: &str, place: impl Fn(Range<usize>) -> Range<usize>, report: &mut Report) {
-        let mut hits = self.lexicon.hits(text, false, MOST_HITS);
-        hits.sort_by_key(|hit| hit.start);
+    /// All words in `text`.
+    pub(crate) fn words(&self, text: &str) -> Words {
+        let hits = self.lexicon.hits(text, false, MOST_HITS);
+        let (programs, mut signed): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(|hit| hit.id == PROGRAM);
+        signed.sort_by_key(|hit| hit.start);
+        Words { signed, programs }
+    }
+
+    /// Reports every signature in `words`. `place` translates what is found to where it came from.
+    pub(crate) fn inspect(&self, words: &Words, place: impl Fn(Range<usize>) -> Range<usize>, report: &mut Report) {
+        let hits = &words.signed;
         let mut done: Vec<u16> = Vec::new();
         for (at, hit) in hits.iter().enumerate() {
             for &row in self.first.get(usize::from(hit.id)).into_iter().flatten() {
@@ -839,7 +859,7 @@ impl Signatures {
                     continue;
                 }
                 let Some(compiled) = self.rows.get(usize::from(row)) else { continue };
-                if let Some(range) = compiled.around(&hits, at) {
+                if let Some(range) = compiled.around(hits, at) {
                     report.add(compiled.category, compiled.score, compiled.message, &place(range));
                     done.push(row);
                 }

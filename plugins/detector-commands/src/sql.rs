@@ -1,5 +1,6 @@
 //! SQL: statements that destroy, and input that breaks out of a statement.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::report::{Report, SQL_DESTRUCTIVE, SQL_INJECTION};
@@ -15,9 +16,9 @@ enum Kind {
 }
 
 #[derive(Debug, Clone)]
-struct Token {
+struct Token<'t> {
     kind: Kind,
-    text: String,
+    text: Cow<'t, str>,
     range: Range<usize>,
 }
 
@@ -67,12 +68,12 @@ const STARTS: &[&str] = &[
     "pragma",
 ];
 
-fn starts_statement(tokens: &[Token]) -> bool {
+fn starts_statement(tokens: &[Token<'_>]) -> bool {
     let first = tokens.iter().find(|token| !matches!(token.kind, Kind::Comment { .. }) && token.text != "(");
-    first.is_some_and(|token| token.kind == Kind::Word && STARTS.contains(&token.text.as_str()))
+    first.is_some_and(|token| token.kind == Kind::Word && STARTS.contains(&&*token.text))
 }
 
-fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token> {
+fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
     let mut at = from;
@@ -80,13 +81,15 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token> {
         let end = text.find(quote).map_or(text.len(), |at| at + 1);
         out.push(Token {
             kind: Kind::Text { open: false },
-            text: text.get(..end.saturating_sub(1)).unwrap_or_default().to_owned(),
+            text: Cow::Borrowed(text.get(..end.saturating_sub(1)).unwrap_or_default()),
             range: 0..end,
         });
         at = end;
     }
     let mut push = |kind: Kind, range: Range<usize>| {
-        let text = text.get(range.clone()).unwrap_or_default().to_ascii_lowercase();
+        let text = text.get(range.clone()).unwrap_or_default();
+        let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let text = if upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
         out.push(Token { kind, text, range });
     };
     let get = |at: usize| bytes.get(at).copied().unwrap_or(0);
@@ -179,10 +182,10 @@ fn line_end(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Statements that destroy data or reach outside the database.
-fn statements(tokens: &[Token], expected: bool, report: &mut Report) {
-    let list: Vec<&Token> = tokens.iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
+fn statements(tokens: &[Token<'_>], expected: bool, report: &mut Report) {
+    let list: Vec<&Token<'_>> = tokens.iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
     for statement in list.split(|token| token.kind == Kind::Punct && token.text == ";") {
-        let words: Vec<&str> = statement.iter().map(|token| token.text.as_str()).collect();
+        let words: Vec<&str> = statement.iter().map(|token| &*token.text).collect();
         let Some(begin) = statement.iter().position(|token| token.kind == Kind::Word) else { continue };
         let body = words.get(begin..).unwrap_or_default();
         let range = statement.get(begin).map_or(0, |token| token.range.start)
@@ -258,15 +261,15 @@ fn always(words: &[&str]) -> bool {
     }
 }
 
-fn value(token: &Token) -> bool {
+fn value(token: &Token<'_>) -> bool {
     matches!(token.kind, Kind::Number | Kind::Text { .. })
-        || matches!(token.text.as_str(), "true" | "false" | "null")
+        || matches!(&*token.text, "true" | "false" | "null")
         || token.text.starts_with('@')
 }
 
 /// Input that breaks out of the statement it is put into.
-fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
-    let tokens: Vec<&Token> = all.iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
+fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) {
+    let tokens: Vec<&Token<'_>> = all.iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
     let comments = all.iter().any(|token| matches!(token.kind, Kind::Comment { .. }));
     let last_comment = all.last().is_some_and(|token| {
         matches!(token.kind, Kind::Comment { line: true, .. })
@@ -278,7 +281,7 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
         // A tool that takes whole statements may well be given these.
         report.add(SQL_INJECTION, if whole { score * 0.6 } else { score }, message, &range);
     };
-    let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
+    let text = |at: usize| tokens.get(at).map_or("", |token| &*token.text);
     let begins_broken = broken == Break::Quote
         || matches!(first.kind, Kind::Number)
         || matches!(text(0), "-" | "(" | ")" | "'" | ";" | "@");
@@ -391,8 +394,7 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
                     "delete" => after == "from",
                     "load" => after == "data" || after == "(",
                     "if" | "while" | "begin" | "do" | "call" => {
-                        !after.is_empty()
-                            && tokens.iter().skip(at).any(|token| matches!(token.text.as_str(), "(" | ";" | "="))
+                        !after.is_empty() && tokens.iter().skip(at).any(|token| matches!(&*token.text, "(" | ";" | "="))
                     }
                     _ => !after.is_empty(),
                 };
@@ -444,7 +446,7 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
                     token.text.starts_with("information_schema")
                         || token.text.starts_with("mysql.")
                         || matches!(
-                            token.text.as_str(),
+                            &*token.text,
                             "sysobjects"
                                 | "sysusers"
                                 | "pg_user"
@@ -491,7 +493,7 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
                 || token.text.starts_with("/*")
                 || token.text.trim_matches(['#', ' ']).is_empty()
         });
-        let closing = tokens.iter().skip(1).all(|token| matches!(token.text.as_str(), ")" | "(" | ";"));
+        let closing = tokens.iter().skip(1).all(|token| matches!(&*token.text, ")" | "(" | ";"));
         let lead = all.first().map_or(0, |token| token.range.end);
         let short = lead <= 32 && !all.first().is_some_and(|token| token.text.contains(' '));
         if (direct || closing) && short && cut {
@@ -538,9 +540,10 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
         let next = tokens.get(at).is_some_and(|token| value(token));
         let shaped = next
             && (tokens.len() == at + 1
-                || tokens.iter().skip(at).any(|token| {
-                    matches!(token.text.as_str(), "=" | "!=" | "or" | "and" | "||" | "&&" | "<" | ">" | "is")
-                }));
+                || tokens
+                    .iter()
+                    .skip(at)
+                    .any(|token| matches!(&*token.text, "=" | "!=" | "or" | "and" | "||" | "&&" | "<" | ">" | "is")));
         if operator && letters && shaped {
             found(0.84, "Closes a quote and goes on with an operator");
         }
@@ -553,7 +556,7 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
                 || value(token)
                 || text(at + 1) == "("
                 || matches!(
-                    token.text.as_str(),
+                    &*token.text,
                     "or" | "and"
                         | "xor"
                         | "binary"
@@ -576,14 +579,14 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
     }
     // Code in a comment is there for getting past filters.
     if all.iter().any(|token| matches!(token.kind, Kind::Comment { code: true, .. }))
-        && tokens.iter().any(|token| matches!(token.text.as_str(), "union" | "select" | "or" | "and"))
+        && tokens.iter().any(|token| matches!(&*token.text, "union" | "select" | "or" | "and"))
     {
         found(0.92, "Hides SQL in a comment that the database runs");
     }
     // Words held apart by comments.
     let apart = all.windows(3).filter(|three| matches!(three, [a, b, c] if a.kind == Kind::Word && matches!(b.kind, Kind::Comment { line: false, .. }) && c.kind == Kind::Word)).count();
     if apart >= 1
-        && tokens.iter().any(|token| matches!(token.text.as_str(), "union" | "select" | "or" | "and" | "from"))
+        && tokens.iter().any(|token| matches!(&*token.text, "union" | "select" | "or" | "and" | "from"))
         && begins_broken
     {
         found(0.88, "Holds the words of a statement apart with comments");
@@ -592,7 +595,7 @@ fn injected(all: &[Token], broken: Break, whole: bool, report: &mut Report) {
 
 /// A condition that is put beside the one of the statement.
 fn boolean(
-    tokens: &[&Token],
+    tokens: &[&Token<'_>],
     at: usize,
     begins_broken: bool,
     last_comment: bool,
@@ -602,7 +605,7 @@ fn boolean(
     let skip = |mut at: usize| {
         while tokens
             .get(at)
-            .is_some_and(|token| matches!(token.text.as_str(), "(" | "not" | "!" | "-" | "+" | "~" | "binary" | ")"))
+            .is_some_and(|token| matches!(&*token.text, "(" | "not" | "!" | "-" | "+" | "~" | "binary" | ")"))
         {
             at += 1;
         }
@@ -619,7 +622,7 @@ fn boolean(
         }
         at
     };
-    let operator = tokens.get(operator_at).map_or("", |token| token.text.as_str());
+    let operator = tokens.get(operator_at).map_or("", |token| &*token.text);
     let compares = matches!(
         operator,
         "=" | "<"
@@ -699,7 +702,7 @@ fn boolean(
         if select
             || (call
                 && matches!(
-                    left.text.as_str(),
+                    &*left.text,
                     "ascii"
                         | "substring"
                         | "substr"

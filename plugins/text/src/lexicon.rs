@@ -9,8 +9,8 @@
 pub struct Lexicon {
     /// Symbol of each byte; 0 is "in no word".
     symbols: [u8; 256],
-    /// Symbols, and so the width of a row.
-    width: usize,
+    /// Binary logarithm of the width of a row: at least as wide as there are symbols.
+    shift: u32,
     /// Next state by state and symbol. The top bit says that words end in that next state.
     next: Vec<u16>,
     /// Words that end in a state, by state.
@@ -101,12 +101,14 @@ impl Lexicon {
             let symbol = symbol_of(&symbols, plain(*leet));
             set(&mut symbols, *leet, symbol);
         }
-        let (next, ends) = automaton(&list, width)?;
+        // A shift takes a third of the time of the multiplication that would wait for every byte.
+        let shift = width.next_power_of_two().trailing_zeros();
+        let (next, ends) = automaton(&list, 1 << shift)?;
         let closed = ends
             .iter()
             .map(|words| words.iter().all(|word| list.get(usize::from(*word)).is_some_and(|word| word.edges.1)))
             .collect();
-        Ok(Lexicon { symbols, width, next, ends, closed, words: list })
+        Ok(Lexicon { symbols, shift, next, ends, closed, words: list })
     }
 
     /// All words in `text` in order of their ends, at most `most`. `loose` ignores word edges (for letters that were set
@@ -114,12 +116,12 @@ impl Lexicon {
     pub fn hits(&self, text: &str, loose: bool, most: usize) -> Vec<Hit> {
         let mut found = Vec::new();
         let bytes = text.as_bytes();
-        let (symbols, next, width) = (&self.symbols, self.next.as_slice(), self.width);
+        let (symbols, next, shift) = (&self.symbols, self.next.as_slice(), self.shift);
         let mut state = 0usize;
         for (at, byte) in bytes.iter().enumerate() {
             // Both tables cover every byte and state; the default is never taken.
             let symbol = symbols.get(usize::from(*byte)).copied().unwrap_or(0);
-            let entry = next.get(state * width + usize::from(symbol)).copied().unwrap_or(0);
+            let entry = next.get((state << shift) | usize::from(symbol)).copied().unwrap_or(0);
             state = usize::from(entry & !ENDS);
             if entry & ENDS == 0 {
                 continue;
