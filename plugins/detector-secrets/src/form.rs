@@ -30,6 +30,18 @@ pub(crate) struct Anchor {
     pub(crate) next: Class,
 }
 
+/// Where a form fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) whole: Range<usize>,
+    /// The part that is the secret.
+    pub(crate) secret: Range<usize>,
+    /// Whether what follows could belong to it.
+    pub(crate) goes_on: bool,
+    /// Bytes of it that the last run could do without.
+    pub(crate) spare: usize,
+}
+
 #[derive(Clone, Debug)]
 enum Segment {
     Literal(Vec<u8>),
@@ -208,9 +220,15 @@ impl Form {
 
     /// Matches from `start` and returns the whole match and the secret in it. What follows must not continue the token.
     pub(crate) fn match_at(&self, bytes: &[u8], start: usize) -> Option<(Range<usize>, Range<usize>)> {
+        self.find_at(bytes, start).filter(|found| !found.goes_on).map(|found| (found.whole, found.secret))
+    }
+
+    /// As [`match_at`](Self::match_at), also where the text goes on as if the token were longer.
+    pub(crate) fn find_at(&self, bytes: &[u8], start: usize) -> Option<Found> {
         let mut at = start;
         let mut secret = start..start;
         let mut last = Class::default();
+        let mut spare = 0;
         for (index, segment) in self.segments.iter().enumerate() {
             if index == self.secret.start {
                 secret.start = at;
@@ -223,6 +241,7 @@ impl Form {
                     }
                     at += literal.len();
                     last = Class::default();
+                    spare = 0;
                 }
                 Segment::Run { class, min, max } => {
                     let mut length = rest.iter().take(*max).take_while(|byte| class.has(**byte)).count();
@@ -235,6 +254,7 @@ impl Form {
                     }
                     at += length;
                     last = *class;
+                    spare = length - *min;
                 }
             }
             if index + 1 == self.secret.end {
@@ -243,10 +263,8 @@ impl Form {
         }
         let ends_in_run = matches!(self.segments.last(), Some(Segment::Run { .. }));
         let goes_on = |byte: u8| byte.is_ascii_alphanumeric() || (last.has(byte) && byte != b'.');
-        if ends_in_run && bytes.get(at).copied().is_some_and(goes_on) {
-            return None;
-        }
-        Some((start..at, secret))
+        let goes_on = ends_in_run && bytes.get(at).copied().is_some_and(goes_on);
+        Some(Found { whole: start..at, secret, goes_on, spare })
     }
 
     /// Matches the whole of `bytes` and returns the secret in it.

@@ -167,25 +167,27 @@ pub(crate) fn is_irregular(value: &[u8]) -> bool {
 
 /// The score of a value under this name, or none if it is no secret. `name` is the whole name the keyword stands in.
 pub(crate) fn judge(kind: Kind, name: &[u8], value: &[u8], quoted: bool, threshold: f32) -> Option<f32> {
+    let score = match kind {
+        Kind::Password => password_score(value, quoted),
+        Kind::Token => token_score(value, threshold),
+    }?;
+    // Last, since it takes longest: most values are too short, too long or too plain.
     if is_about(name) || is_placeholder(value) || is_trivial_password(value) || is_path(value) {
         return None;
     }
     let code = value.iter().any(|byte| b"()[]{}".contains(byte));
-    if !quoted && (code || is_reference(value)) {
-        return None;
-    }
-    match kind {
-        Kind::Password => password_score(value, quoted),
-        Kind::Token => token_score(value, threshold),
-    }
+    (quoted || !(code || is_reference(value))).then_some(score)
 }
 
 fn password_score(value: &[u8], quoted: bool) -> Option<f32> {
+    if !(6..=256).contains(&value.len()) {
+        return None;
+    }
     let text = std::str::from_utf8(value).ok()?;
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     let signs = value.iter().filter(|byte| b"!@#$%^&*+?~=|".contains(byte)).count();
     let letters = text.chars().filter(|letter| letter.is_alphabetic()).count();
-    let fits = (6..=256).contains(&value.len()) && !text.chars().any(char::is_whitespace);
+    let fits = !text.chars().any(char::is_whitespace);
     let chosen = (digits > 0 && letters > 0) || (quoted && signs > 0 && letters > 4) || (quoted && digits >= 6);
     (fits && chosen && entropy(value) >= 2.0).then_some(if quoted || (digits > 0 && signs > 0) { 0.75 } else { 0.65 })
 }

@@ -1,14 +1,16 @@
 //! Rules compiled into one pass over a text.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use plugin_text::{Kind as ViewKind, Limits, Views};
 use portcullis_plugin::Text;
 use regex_lite::Regex;
 
 use crate::anchors::Anchors;
 use crate::checksum;
-use crate::form::{Class, Form};
+use crate::form::{Class, Form, Found};
 use crate::generic::{self, Kind};
 use crate::placeholder::is_placeholder;
 use crate::rule::Check;
@@ -210,6 +212,7 @@ impl Scanner {
         let mut hits = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             self.text(&text.value, &mut hits);
+            self.decoded(&text.value, &mut hits);
             self.named(&text.pointer, &text.value, &mut hits);
             if let Some(name) = sibling_name(texts, index) {
                 self.named(name, &text.value, &mut hits);
@@ -229,19 +232,53 @@ impl Scanner {
         hits
     }
 
+    /// Every secret in what a reader makes of the text: without look-alike and invisible characters, escapes undone, base64
+    /// and hex decoded. What is found is placed where it was made from.
+    fn decoded(&self, text: &str, hits: &mut Vec<Hit>) {
+        let views = Views::new(text, &Limits::default());
+        let mut found = Vec::new();
+        // What was found in the text itself needs no other form of it; ends are in order once those in between are gone.
+        let mut known: Vec<Range<usize>> = hits.iter().map(|hit| hit.range.clone()).collect();
+        known.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+        known.dedup_by(|next, kept| next.end <= kept.end);
+        let is_known = |range: &Range<usize>| {
+            let at = known.partition_point(|known| known.end <= range.start);
+            known.get(at).is_some_and(|known| known.start < range.end)
+        };
+        for (at, view) in views.iter() {
+            let same = at == 0 && matches!(view.text, Cow::Borrowed(_));
+            if same || view.kind == ViewKind::Joined {
+                continue;
+            }
+            self.text(&view.text, &mut found);
+            let placed = found.drain(..).map(|hit| Hit { range: views.origin(at, hit.range.clone()), ..hit });
+            hits.extend(placed.filter(|hit| !is_known(&hit.range)));
+        }
+    }
+
     fn text(&self, text: &str, hits: &mut Vec<Hit>) {
         let bytes = text.as_bytes();
         let mut kubernetes = false;
+        let mut crowd = Crowd::default();
         self.anchors.scan(bytes, |target, start, end| match self.targets.get(target) {
             Some(Target::Form { rule, form, lead, strict }) => {
                 let begin = start.checked_sub(*lead);
                 hits.extend(begin.and_then(|begin| self.form(bytes, *rule, *form, begin, *strict)));
             }
             Some(Target::Near { rules, whole }) if !*whole || is_whole(bytes, start, end, false) => {
-                self.near(bytes, rules, &(start..end), hits);
+                let value = crowd.admits(start).then(|| value::after(bytes, &(start..end))).flatten();
+                if let Some(value) = value {
+                    crowd.add(&value.range);
+                    hits.extend(rules.iter().filter_map(|rule| self.near_value(bytes, *rule, &value.range)));
+                }
             }
             Some(Target::Generic { kind, whole }) if !*whole || is_whole(bytes, start, end, true) => {
-                hits.extend(self.generic(bytes, *kind, &(start..end)));
+                let value = crowd.admits(start).then(|| value::after(bytes, &(start..end))).flatten();
+                if let Some(value) = value {
+                    crowd.add(&value.range);
+                    let name = name_around(bytes, &(start..end));
+                    hits.extend(self.generic_value(*kind, name, bytes, value.range, value.quoted));
+                }
             }
             Some(Target::Start(begin)) => {
                 let first = !(matches!(begin, Start::Kubernetes) && std::mem::replace(&mut kubernetes, true));
@@ -274,19 +311,26 @@ impl Scanner {
 
     fn form(&self, bytes: &[u8], index: usize, form: usize, start: usize, strict: bool) -> Option<Hit> {
         let rule = self.rules.get(index)?;
-        let (whole, range) = rule.forms.get(form)?.match_at(bytes, start)?;
-        if !begins_token(bytes, start, strict) {
+        let Found { whole, secret: mut range, goes_on, spare } = rule.forms.get(form)?.find_at(bytes, start)?;
+        let summed = matches!(rule.check, Check::Crc62 | Check::GrafanaCrc);
+        let alone = !goes_on && begins_token(bytes, start, strict);
+        if !alone && !summed {
             return None;
         }
-        let secret = bytes.get(range.clone())?;
-        let score = score(rule, bytes.get(whole)?, secret)?;
-        (!is_placeholder(secret)).then_some(Hit { range, rule: index, score })
-    }
-
-    fn near(&self, bytes: &[u8], rules: &[usize], keyword: &Range<usize>, hits: &mut Vec<Hit>) {
-        if let Some(value) = value::after(bytes, keyword) {
-            hits.extend(rules.iter().filter_map(|rule| self.near_value(bytes, *rule, &value.range)));
+        let mut score = score(rule, bytes.get(whole.clone())?, bytes.get(range.clone())?)?;
+        // A right checksum is no accident, whatever stands around the token. Its shortest form counts too: letters may have
+        // been put behind it.
+        let mut sure = summed && score >= 0.99;
+        if summed && !sure && spare > 0 && range.end == whole.end {
+            let (short, secret) = (whole.start..whole.end - spare, range.start..range.end - spare);
+            if let Some(better) =
+                self::score(rule, bytes.get(short)?, bytes.get(secret.clone())?).filter(|sum| *sum >= 0.99)
+            {
+                (score, sure, range) = (better, true, secret);
+            }
         }
+        let secret = bytes.get(range.clone())?;
+        (sure || (alone && !is_placeholder(secret))).then_some(Hit { range, rule: index, score })
     }
 
     fn near_value(&self, bytes: &[u8], index: usize, range: &Range<usize>) -> Option<Hit> {
@@ -299,12 +343,6 @@ impl Scanner {
             return None;
         }
         Some(Hit { range: range.start + secret.start..range.start + secret.end, rule: index, score })
-    }
-
-    fn generic(&self, bytes: &[u8], kind: Kind, keyword: &Range<usize>) -> Option<Hit> {
-        let value = value::after(bytes, keyword)?;
-        let name = name_around(bytes, keyword);
-        self.generic_value(kind, name, bytes, value.range, value.quoted)
     }
 
     fn generic_value(&self, kind: Kind, name: &[u8], bytes: &[u8], range: Range<usize>, quoted: bool) -> Option<Hit> {
@@ -380,14 +418,20 @@ impl Scanner {
     /// Kubernetes secrets as JSON objects: `kind` is `Secret`, everything under `data` and `stringData` is one.
     fn kubernetes_objects(&self, texts: &[Text], out: &mut Vec<(usize, Hit)>) {
         let Some(rule) = self.structures.get(&Structure::Kubernetes) else { return };
-        for kind in texts.iter().filter(|text| text.value == "Secret") {
-            let Some(object) = kind.pointer.strip_suffix("/kind") else { continue };
-            for (index, text) in texts.iter().enumerate() {
-                let inside = text.pointer.strip_prefix(object);
-                let data = inside.is_some_and(|rest| rest.starts_with("/data/") || rest.starts_with("/stringData/"));
-                if data && !text.value.is_empty() && !is_placeholder(text.value.as_bytes()) {
-                    out.push((index, Hit { range: 0..text.value.len(), rule: *rule, score: 0.85 }));
-                }
+        let kinds = texts.iter().filter(|text| text.value == "Secret");
+        let objects: BTreeSet<&str> = kinds.filter_map(|text| text.pointer.strip_suffix("/kind")).collect();
+        if objects.is_empty() {
+            return;
+        }
+        for (index, text) in texts.iter().enumerate() {
+            let holder = |member: &str| {
+                text.pointer
+                    .match_indices(member)
+                    .any(|(at, _)| objects.contains(text.pointer.get(..at).unwrap_or("?")))
+            };
+            let data = holder("/data/") || holder("/stringData/");
+            if data && !text.value.is_empty() && !is_placeholder(text.value.as_bytes()) {
+                out.push((index, Hit { range: 0..text.value.len(), rule: *rule, score: 0.85 }));
             }
         }
     }
@@ -421,6 +465,30 @@ impl Scanner {
             }
             joined
         });
+    }
+}
+
+/// Names one after the other in front of one value, as in `password=password=…`: each would judge all that follows again.
+#[derive(Default)]
+struct Crowd {
+    end: usize,
+    count: usize,
+}
+
+impl Crowd {
+    /// Most names whose values reach into each other.
+    const MOST: usize = 8;
+
+    fn admits(&self, name: usize) -> bool {
+        name >= self.end || self.count < Self::MOST
+    }
+
+    fn add(&mut self, value: &Range<usize>) {
+        if value.start >= self.end {
+            self.count = 0;
+        }
+        self.count += 1;
+        self.end = self.end.max(value.end);
     }
 }
 

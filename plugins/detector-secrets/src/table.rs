@@ -5,6 +5,7 @@ use crate::rule::{Check, Rule, form, near};
 
 /// Every built-in format.
 pub(crate) static RULES: &[Rule] = &[
+    form("portcullis_token", "Portcullis", "Portcullis token", &["pct_{url:43}"]),
     // Code hosting.
     form("github_token", "GitHub", "GitHub token", &["gh{[pousr]:1}_{alnum:36-251}"]).check(Check::Crc62),
     form("github_fine_grained_token", "GitHub", "GitHub fine-grained token", &["github_pat_{[A-Za-z0-9_]:60-240}"]),
