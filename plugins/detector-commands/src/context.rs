@@ -148,6 +148,39 @@ const RUN_TOOLS: &[&str] = &[
     "sandbox",
 ];
 
+/// Last members of pointers whose texts name files.
+const PATH_KEYS: &[&str] = &[
+    "path",
+    "paths",
+    "file",
+    "files",
+    "filename",
+    "file_name",
+    "source",
+    "destination",
+    "dest",
+    "from",
+    "to",
+    "target",
+    "directory",
+    "dir",
+    "folder",
+];
+/// Words in the names of tools that write files.
+const WRITES: &[&str] = &[
+    "write", "edit", "append", "create", "move", "rename", "save", "put", "upload", "copy", "patch", "insert",
+    "replace",
+];
+
+/// Whether the text at `pointer` of `call` names a file for a tool, and whether the tool writes.
+pub(crate) fn file(call: &Call, pointer: &str) -> Option<bool> {
+    let mut keys = pointer.rsplit('/').filter(|key| !key.bytes().all(|byte| byte.is_ascii_digit()));
+    let key = keys.next().unwrap_or_default().to_ascii_lowercase();
+    let named = PATH_KEYS.contains(&key.as_str()) || ["path", "file", "filename"].iter().any(|end| key.ends_with(end));
+    let tool = call.tool.to_ascii_lowercase();
+    (call.phase == Phase::Call && named).then(|| WRITES.iter().any(|word| tool.contains(word)))
+}
+
 /// What happens to the text at `pointer` of `call`.
 pub(crate) fn of(call: &Call, pointer: &str, further: &[String]) -> Context {
     if call.phase != Phase::Call {

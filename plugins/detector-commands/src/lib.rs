@@ -11,7 +11,7 @@ use portcullis_plugin::{Call, Detector, Finding, Payload, Span, Text};
 pub use crate::config::Config;
 use crate::context::Context;
 use crate::http::Options;
-use crate::report::{CATEGORIES, Report, Seen};
+use crate::report::{CATEGORIES, CREDENTIALS, PERSISTENCE, Report, Seen};
 use crate::signatures::Signatures;
 
 mod config;
@@ -88,6 +88,8 @@ const PROGRAMS: &[&str] = &[
 ];
 /// Longest text that is lexed as a whole.
 const LONGEST: usize = 64 * 1024;
+/// Longest path of a file.
+const LONGEST_PATH: usize = 4096;
 /// Most places in a document from which a command is tried.
 const MOST_TRIES: usize = 200;
 /// Most findings of one text.
@@ -131,7 +133,10 @@ impl Detector for Commands {
         let mut findings = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let context = context::of(call, &text.pointer, &self.command_keys);
-            let seen = self.text(context, &text.value);
+            let mut seen = self.text(context, &text.value);
+            if let Some(writes) = context::file(call, &text.pointer) {
+                seen.extend(self.file(&text.value, writes));
+            }
             findings.extend(seen.into_iter().map(|seen| {
                 Finding::new(seen.category, seen.score, format!("{}.", seen.message))
                     .with_span(Span::of(index, seen.range))
@@ -184,6 +189,20 @@ impl Commands {
                 findings.push(Finding::new(seen.category, seen.score, format!("{}.", seen.message)).with_spans(spans));
             }
         }
+    }
+
+    /// A file that a tool reads or writes by itself, without a command.
+    fn file(&self, path: &str, writes: bool) -> Option<Seen> {
+        if path.len() > LONGEST_PATH || path.contains(['\n', '\0']) {
+            return None;
+        }
+        let whole = path.len();
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        let credentials = unix::sensitive(path).map(|(score, message)| (CREDENTIALS, score, message));
+        let start = unix::autostart(path).filter(|_| writes).map(|(score, message)| (PERSISTENCE, score, message));
+        let (category, score, message) = start.or(credentials)?;
+        let counts = score >= self.min_score && !self.disabled.iter().any(|name| name == category);
+        counts.then(|| Seen { category, score, message, range: 0..whole })
     }
 
     /// Everything in one text, in every form it may be read in; the strongest of each category and place.

@@ -391,9 +391,15 @@ impl Lexer<'_> {
                 if name.starts_with("IFS") {
                     return true;
                 }
-                match self.variables.get(&name) {
-                    Some(value) => word.text.push_str(value),
-                    None => {
+                // `${X:-value}`: what it is when nobody set X.
+                let (plain, fallback) = match name.split_once(":-").or_else(|| name.split_once('-')) {
+                    Some((plain, fallback)) => (plain, Some(fallback)),
+                    None => (name.as_str(), None),
+                };
+                match (self.variables.get(plain), fallback) {
+                    (Some(value), _) => word.text.push_str(value),
+                    (None, Some(fallback)) => word.text.push_str(fallback),
+                    (None, None) => {
                         word.text.push_str("${");
                         word.text.push_str(&name);
                         word.text.push('}');

@@ -712,8 +712,8 @@ const CODE: &[Row] = &[
         "Makes an object that runs code when it is loaded",
     ),
     (
-        "*shutil.rmtree(* & *('/')* | *(\"/\")* | *expanduser* | *path.home()* | *'/etc* | *'/home* | *\"/home*",
-        CODE_EXECUTION,
+        "*shutil.rmtree* & *('/'* | *(\"/\"* | *expanduser* | *path.home()* | *'/etc* | *'/home* | *\"/home*",
+        DESTRUCTIVE,
         0.9,
         WIPE,
     ),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::report::{CREDENTIALS, DESTRUCTIVE, EXFILTRATION, OBFUSCATED, PERSISTENCE, Report};
 use crate::shell::{Command, parse};
 use crate::unix::effects::{cloud, destructive, persistence, system, write_target};
-pub(crate) use crate::unix::paths::sensitive;
+pub(crate) use crate::unix::paths::{autostart, sensitive};
 use crate::unix::paths::{device, network_path, trace};
 use crate::unix::run::Run;
 

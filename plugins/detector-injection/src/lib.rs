@@ -102,7 +102,7 @@ impl Detector for Injection {
         for (index, text) in payload.texts().iter().enumerate() {
             self.text(call.phase, index, text, &mut findings);
         }
-        if self.names && call.phase == Phase::Listing {
+        if self.names && call.phase != Phase::Call {
             // A name cannot be pointed at; the finding is about the whole.
             let names = payload.names().join(" ").replace('_', " ");
             let mut found = Vec::new();

@@ -67,7 +67,8 @@ impl Rule for Baseline {
 
     fn decide(&self, call: &Call, _payload: &dyn Payload, findings: &[AttributedFinding]) -> Result<Verdict, String> {
         let mut answer = Answer::default();
-        let tool = call.tool.to_lowercase();
+        // Look-alike and invisible characters must not take a tool off the lists.
+        let tool = plugin_text::folded(&call.tool).to_lowercase();
         if call.phase == Phase::Call && self.review_tools.contain(&tool) {
             answer.reviews.push(Reason::new("sensitive_tool", "this tool always wants a person's approval"));
         }

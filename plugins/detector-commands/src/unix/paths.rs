@@ -109,7 +109,7 @@ pub(super) fn weight(target: &str) -> f32 {
 }
 
 /// What writing to `path` means, if it makes something start by itself or lets somebody in.
-pub(super) fn autostart(path: &str) -> Option<(f32, &'static str)> {
+pub(crate) fn autostart(path: &str) -> Option<(f32, &'static str)> {
     let path = path.trim_matches('"');
     let name = path.rsplit('/').next().unwrap_or_default();
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| !rest.is_empty());
