@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::Upstreams;
 use crate::upstream::http::{HttpClient, Waits};
-use sessions::Sessions;
+use sessions::{Children, Sessions};
 
 mod answers;
 mod bridge;
@@ -140,7 +140,7 @@ struct Inner {
     /// Set when the door closes.
     closing: watch::Sender<bool>,
     places: Arc<Semaphore>,
-    children: Arc<Semaphore>,
+    children: Arc<Children>,
     /// HTTP upstreams that gave out a session id: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
 }
@@ -160,7 +160,7 @@ impl McpDoor {
             counters,
             closing: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(limits.exchanges)),
-            children: Arc::new(Semaphore::new(limits.children)),
+            children: Children::new(&limits),
             with_sessions: Mutex::default(),
             limits,
         });

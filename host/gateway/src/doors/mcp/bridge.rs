@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_model::Outcome;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::envelope::Id;
 use super::inspector::{FromServer, Inspector};
+use super::sessions::Place;
 use super::{Counters, McpLimits};
 use crate::upstream::stdio::{Line, LineReader, LineWriter, Process, SpawnError, Surroundings};
 use crate::upstream::{StdioTarget, Upstream};
@@ -18,6 +19,7 @@ use crate::upstream::{StdioTarget, Upstream};
 const QUEUE: usize = 64;
 /// Messages under way to one stream, or to the child.
 const UNDER_WAY: usize = 16;
+const TOO_LARGE: &str = "the upstream's answer is too large";
 
 /// The session's side of a child process.
 pub(crate) struct Bridge {
@@ -62,7 +64,7 @@ impl Bridge {
         limits: &McpLimits,
         inspector: Arc<Inspector>,
         counters: Arc<Counters>,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<Arc<Self>, SpawnError> {
         let process = Process::spawn(&upstream.name, target, Surroundings::Closed, limits.message)?;
         let (to_child, messages) = mpsc::channel(UNDER_WAY);
@@ -171,8 +173,8 @@ impl Pump {
                 Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => {}
                 Ok(Some(Line::Whole(line))) => self.message(line).await,
                 Ok(Some(Line::TooLong(beginning))) => {
-                    self.counters.malformed.inc();
-                    self.unreadable(&beginning, "the upstream's answer is too large").await;
+                    self.inspector.dropped(&TOO_LARGE);
+                    self.unreadable(&beginning, TOO_LARGE).await;
                 }
                 Ok(None) | Err(_) => return (Outcome::Uncertain, "the upstream ended before it answered"),
             }

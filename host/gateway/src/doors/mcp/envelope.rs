@@ -8,13 +8,17 @@ use portcullis_model::{Document, DocumentError, DocumentFault, Kind, Value};
 /// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 /// The same for the parameters that are read here.
-const RESERVED_PARAMS: &[&str] = &["name", "arguments", "_meta", "requestId", "progressToken"];
+const RESERVED_PARAMS: &[&str] = &["name", "arguments", "task", "_meta", "requestId", "progressToken"];
 /// The same for `_meta` of a request.
 const RESERVED_META: &[&str] = &["progressToken"];
 /// The same for results.
 const RESERVED_RESULT: &[&str] = &["content", "structuredContent", "isError", "tools", "nextCursor", "_meta"];
 /// The same for errors.
 const RESERVED_ERROR: &[&str] = &["code", "message", "data"];
+/// All that the parameters of `tools/call` may have.
+const CALL_PARAMS: &[&str] = &["name", "arguments", "_meta"];
+/// The largest number that every reader of JSON keeps exactly: 2^53 - 1.
+const MAX_EXACT: u64 = 9_007_199_254_740_991;
 /// Longest id as written, in bytes.
 const MAX_ID: usize = 1024;
 /// Longest method name in bytes.
@@ -91,6 +95,17 @@ impl Id {
             Kind::String => value.as_str().map(|text| Self::Text(text.into())),
             Kind::Number => Some(Self::Number(value.raw().into())),
             _ => None,
+        }
+    }
+
+    /// Whether no reader takes another id for this one: 5 and 5.0, or two large numbers that round to one.
+    pub(crate) fn is_exact(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Number(raw) => {
+                let digits = raw.strip_prefix('-').unwrap_or(raw);
+                &**raw != "-0" && digits.parse().is_ok_and(|number: u64| number <= MAX_EXACT)
+            }
         }
     }
 }
@@ -179,6 +194,10 @@ impl Frame {
         }
         if params.get("task").is_some() {
             return Err(FrameError::Params("tasks cannot be inspected yet: call the tool without a task"));
+        }
+        // No policy would see it, and an upstream may.
+        if params.members().filter_map(Value::name).any(|name| !CALL_PARAMS.contains(&name)) {
+            return Err(FrameError::Params("tools/call takes name, arguments and _meta only"));
         }
         let arguments = params.get("arguments");
         if arguments.is_some_and(|value| value.kind() != Kind::Object) {

@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::answers;
 use super::bridge::{Bridge, Routed};
-use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, UNSUPPORTED_VERSION};
+use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::inspector::{FromClient, Inspector};
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
@@ -225,8 +225,8 @@ impl Visit {
     /// A child of its own for a new session.
     fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, String> {
         let Inner { limits, counters, children, sessions, .. } = &*self.inner;
-        let place = Arc::clone(children).try_acquire_owned();
-        let place = place.map_err(|_| "too many child processes are running; try again later".to_owned())?;
+        let place = children.take(&self.agent);
+        let place = place.ok_or_else(|| "too many child processes are running; try again later".to_owned())?;
         let inspector = self.inspector(run);
         let bridge = Bridge::start(&self.upstream, target, limits, Arc::clone(&inspector), Arc::clone(counters), place);
         let bridge = bridge.map_err(|error| {
@@ -264,14 +264,17 @@ impl Visit {
             },
         };
         let Remote::Stdio(bridge) = &session.remote else { return answer_with(reply, no_session()) };
-        let mark = |mut answer: Reply| {
-            if fresh && let Ok(value) = HeaderValue::from_str(&session.id) {
+        let mark = |mut answer: Reply, well: bool| {
+            if fresh
+                && well
+                && let Ok(value) = HeaderValue::from_str(&session.id)
+            {
                 answer.headers_mut().insert(SESSION, value);
             }
             answer
         };
         let bytes = match session.inspector.client_sent(&frame).await {
-            FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes))),
+            FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes), false)),
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
                     bridge.forget(cancelled);
@@ -292,10 +295,10 @@ impl Visit {
             bridge.forget(&id);
             let text = "the upstream ended or does not read";
             session.inspector.end(&id, Outcome::Failed, text).await;
-            answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text))));
+            answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text)), false));
             false
         };
-        // Nobody knows of a session whose beginning was not answered: it would only keep its child.
+        // Nobody goes on with a session whose beginning failed or was not answered: it would only keep its child.
         if fresh && !answered {
             self.inner.sessions.remove(&session.id);
             session.end(Outcome::Disconnected).await;
@@ -339,12 +342,13 @@ struct StdioExchange<'a> {
 }
 
 impl StdioExchange<'_> {
-    /// Answers with JSON if the answer is the first thing that comes, else with a stream. Whether the child answered.
+    /// Answers with JSON if the answer is the first thing that comes, else with a stream. Whether the child answered, and
+    /// not with an error where the answer opens a session.
     async fn run(
         &self,
         mut messages: mpsc::Receiver<Routed>,
         mut reply: ReplyTo,
-        mark: impl FnOnce(Reply) -> Reply,
+        mark: impl FnOnce(Reply, bool) -> Reply,
         opening: bool,
     ) -> bool {
         let first = tokio::select! {
@@ -352,7 +356,7 @@ impl StdioExchange<'_> {
             () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait) => {
                 let text = "the upstream did not answer in time";
                 let error = self.give_up(Outcome::Uncertain, text, opening).await;
-                answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+                answer_with(reply, mark(json_reply(StatusCode::OK, error), false));
                 return false;
             }
             () = reply.closed() => {
@@ -363,17 +367,18 @@ impl StdioExchange<'_> {
         let first = match first {
             Some(Routed::Message(bytes)) => bytes,
             Some(Routed::Answer(bytes)) => {
-                answer_with(reply, mark(json_reply(StatusCode::OK, bytes)));
-                return true;
+                let well = !opening || is_result(&bytes);
+                answer_with(reply, mark(json_reply(StatusCode::OK, bytes), well));
+                return well;
             }
             None => {
                 let error = self.give_up(Outcome::Uncertain, CANCELLED, true).await;
-                answer_with(reply, mark(json_reply(StatusCode::OK, error)));
+                answer_with(reply, mark(json_reply(StatusCode::OK, error), false));
                 return false;
             }
         };
         let (client, body) = Client::new(&self.visit.inner);
-        answer_with(reply, mark(stream_reply(body)));
+        answer_with(reply, mark(stream_reply(body), true));
         let mut present = client.send(Event::message(&first).encode()).await;
         let mut keep_alive = client.keep_alive();
         while present {
@@ -387,7 +392,10 @@ impl StdioExchange<'_> {
             };
             let (bytes, answered) = match message {
                 Some(Routed::Message(bytes)) => (bytes, None),
-                Some(Routed::Answer(bytes)) => (bytes, Some(true)),
+                Some(Routed::Answer(bytes)) => {
+                    let well = !opening || is_result(&bytes);
+                    (bytes, Some(well))
+                }
                 None => (self.give_up(Outcome::Uncertain, CANCELLED, true).await, Some(false)),
             };
             present = client.send(Event::message(&bytes).encode()).await;
@@ -488,6 +496,11 @@ impl HttpBody for Channel {
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
         self.get_mut().0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(BodyFrame::data(bytes))))
     }
+}
+
+/// Whether the message is an answer that is no error.
+fn is_result(bytes: &[u8]) -> bool {
+    Frame::parse(bytes).is_ok_and(|frame| matches!(frame.shape(), Shape::Response { failed: false, .. }))
 }
 
 pub(super) fn answer_with(reply: ReplyTo, answer: Reply) {

@@ -1,7 +1,9 @@
 //! One MCP conversation, whatever carries it: which message may pass, in which form, and how every call ended.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -17,8 +19,19 @@ use crate::gate::{CallFacts, Effect, Gate, now_ms};
 const LISTING: &str = "tools/list";
 /// Methods whose answers hold nothing for a model to read.
 const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
-/// What an upstream says of its own accord that a model, or a person, will read.
-const SPOKEN: &[&str] = &["sampling/createMessage", "elicitation/create", "notifications/message"];
+/// What an upstream says of its own accord without words for a model or a person. Everything else it says is judged.
+const QUIET: &[&str] = &[
+    "ping",
+    "roots/list",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/prompts/list_changed",
+    "notifications/resources/list_changed",
+    "notifications/resources/updated",
+    "notifications/tools/list_changed",
+];
+/// So many malformed messages of one conversation are logged each; after that only every power of two.
+const LOGGED: u64 = 4;
 /// Requests that were ended before their answer came, of one conversation. Beyond that it has to begin anew.
 const MAX_ENDED: usize = 16_384;
 
@@ -29,6 +42,8 @@ pub(crate) struct Inspector {
     counters: Arc<Counters>,
     in_flight: usize,
     requests: Mutex<Requests>,
+    /// Malformed messages of the upstream until now.
+    malformed: AtomicU64,
     /// Keyed, so that nobody can choose ids that fall together.
     hasher: RandomState,
 }
@@ -58,8 +73,8 @@ enum Stage {
     Listing,
     /// A method whose answer somebody reads.
     Message { method: Arc<str> },
-    /// A method whose answer nobody reads.
-    Silent,
+    /// A method whose answer holds nothing to read, unless the upstream puts something there.
+    Silent { method: Arc<str> },
 }
 
 /// What happens to a message of the client.
@@ -86,7 +101,8 @@ pub(crate) enum FromServer {
 
 impl Inspector {
     pub(crate) fn new(gate: Arc<Gate>, origin: Origin, counters: Arc<Counters>, in_flight: usize) -> Self {
-        Self { gate, origin, counters, in_flight, requests: Mutex::default(), hasher: RandomState::new() }
+        let (requests, malformed, hasher) = Default::default();
+        Self { gate, origin, counters, in_flight, requests, malformed, hasher }
     }
 
     /// Decides about a message on its way to the upstream.
@@ -111,13 +127,19 @@ impl Inspector {
                 if let Some(text) = unsupported(method) {
                     return FromClient::Answer(answers::error(Some(id), REFUSED, text, None));
                 }
+                if !id.is_exact() {
+                    let text = "a number as an id must be an integer of at most 2^53 - 1";
+                    return FromClient::Answer(answers::error(Some(id), INVALID_REQUEST, text, None));
+                }
                 if let Err(refused) = self.reserve(id, frame.offered_token()) {
                     return FromClient::Answer(answers::error(Some(id), refused.code(), &refused.to_string(), None));
                 }
                 match &**method {
                     "tools/call" => self.tool_call(id, frame).await,
                     "tools/list" => self.forward(id, Stage::Listing, frame.raw()).await,
-                    silent if SILENT.contains(&silent) => self.forward(id, Stage::Silent, frame.raw()).await,
+                    silent if SILENT.contains(&silent) => {
+                        self.forward(id, Stage::Silent { method: Arc::clone(method) }, frame.raw()).await
+                    }
                     _ => self.forward(id, Stage::Message { method: Arc::clone(method) }, frame.raw()).await,
                 }
             }
@@ -130,14 +152,13 @@ impl Inspector {
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(error) => {
-                self.counters.malformed.inc();
-                tracing::warn!(upstream = %self.origin.upstream, %error, "a malformed message of the upstream was dropped");
+                self.dropped(&error);
                 return FromServer::Malformed;
             }
         };
         let raw = || Bytes::copy_from_slice(frame.raw().as_bytes());
         match frame.shape() {
-            Shape::Request { method, .. } | Shape::Notification { method } if SPOKEN.contains(&&**method) => {
+            Shape::Request { method, .. } | Shape::Notification { method } if !QUIET.contains(&&**method) => {
                 match self.spoken(method, frame.params(), &frame).await {
                     Some(bytes) => FromServer::Message { bytes, belongs: None },
                     None => FromServer::Unmatched,
@@ -171,10 +192,22 @@ impl Inspector {
                     Stage::Listing if !failed => self.listing(id, &frame).await,
                     Stage::Listing => self.message(id, LISTING, &frame).await,
                     Stage::Message { method } => self.message(id, &method, &frame).await,
-                    Stage::Silent | Stage::Judging => raw(),
+                    Stage::Silent { .. } if is_empty(&frame) => raw(),
+                    Stage::Silent { method } => self.message(id, &method, &frame).await,
+                    Stage::Judging => raw(),
                 };
                 FromServer::Answer { id: id.clone(), bytes }
             }
+        }
+    }
+
+    /// Counts a message of the upstream that is none. An upstream that prints nothing else does not fill the log.
+    pub(crate) fn dropped(&self, error: &dyn fmt::Display) {
+        self.counters.malformed.inc();
+        let count = self.malformed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if logged(count) {
+            let upstream = &self.origin.upstream;
+            tracing::warn!(%upstream, %error, count, "a malformed message of the upstream was dropped");
         }
     }
 
@@ -484,6 +517,16 @@ impl Reserve {
     }
 }
 
+/// Whether the answer is a result without members.
+fn is_empty(frame: &Frame) -> bool {
+    frame.body().is_some_and(|body| body.kind() == Kind::Object && body.members().next().is_none())
+}
+
+/// Whether the message of this number is logged.
+fn logged(count: u64) -> bool {
+    count <= LOGGED || count.is_power_of_two()
+}
+
 /// Why a method is not passed on at all.
 fn unsupported(method: &str) -> Option<&'static str> {
     if method == "tasks/result" {
@@ -491,7 +534,7 @@ fn unsupported(method: &str) -> Option<&'static str> {
     }
     // A careless upstream may run it all the same.
     let twin = |known: &str| method != known && method.eq_ignore_ascii_case(known);
-    ["tools/call", LISTING].into_iter().any(twin).then_some("method names are written in small letters")
+    ["tools/call", "tasks/result", LISTING].into_iter().any(twin).then_some("method names are written in small letters")
 }
 
 #[cfg(test)]

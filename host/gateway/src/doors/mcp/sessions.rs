@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
 use super::McpLimits;
@@ -51,10 +51,27 @@ pub(crate) struct Full;
 pub(crate) struct Sessions {
     total: usize,
     per_agent: usize,
-    children_per_agent: usize,
     /// How many are open, for `/metrics`.
     open: Gauge,
     map: Mutex<HashMap<String, Arc<Session>>>,
+}
+
+/// The places for child processes: so many in all, and so many for one agent.
+pub(crate) struct Children {
+    all: Arc<Semaphore>,
+    per_agent: usize,
+    /// Children of each agent that has any, those that are being ended included.
+    taken: Mutex<HashMap<Owner, usize>>,
+}
+
+/// Tenant and agent.
+type Owner = (Arc<str>, Arc<str>);
+
+/// The place of one child process. It is given back when this goes.
+pub(crate) struct Place {
+    children: Arc<Children>,
+    owner: Owner,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Session {
@@ -75,10 +92,6 @@ impl Session {
             used: Mutex::new(Instant::now()),
             busy: AtomicUsize::new(0),
         })
-    }
-
-    fn has_child(&self) -> bool {
-        matches!(&self.remote, Remote::Stdio(_))
     }
 
     fn over(&self) -> bool {
@@ -105,15 +118,46 @@ impl Drop for InUse {
     }
 }
 
+impl Children {
+    pub(crate) fn new(limits: &McpLimits) -> Arc<Self> {
+        let all = Arc::new(Semaphore::new(limits.children));
+        Arc::new(Self { all, per_agent: limits.children_per_agent, taken: Mutex::default() })
+    }
+
+    /// A place for a child of this agent, before it is started.
+    pub(crate) fn take(self: &Arc<Self>, agent: &AgentIdentity) -> Option<Place> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let owner = (Arc::clone(&agent.tenant), Arc::clone(&agent.name));
+        let mut taken = self.taken();
+        let own = taken.get(&owner).copied().unwrap_or_default();
+        if own >= self.per_agent {
+            return None;
+        }
+        taken.insert(owner.clone(), own + 1);
+        drop(taken);
+        Some(Place { children: Arc::clone(self), owner, _permit: permit })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.children.taken();
+        match taken.get_mut(&self.owner) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                taken.remove(&self.owner);
+            }
+        }
+    }
+}
+
 impl Sessions {
     pub(crate) fn new(limits: &McpLimits, open: Gauge) -> Self {
-        Self {
-            total: limits.sessions,
-            per_agent: limits.sessions_per_agent,
-            children_per_agent: limits.children_per_agent,
-            open,
-            map: Mutex::default(),
-        }
+        Self { total: limits.sessions, per_agent: limits.sessions_per_agent, open, map: Mutex::default() }
     }
 
     /// Keeps a session, if there is a place for it.
@@ -121,9 +165,7 @@ impl Sessions {
         let mut map = self.map();
         map.retain(|_, session| !session.over());
         let own = || map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent);
-        let children = own().filter(|other| other.has_child()).count();
-        let no_child = session.has_child() && children >= self.children_per_agent;
-        if map.len() >= self.total || own().count() >= self.per_agent || no_child {
+        if map.len() >= self.total || own().count() >= self.per_agent {
             return Err(Full);
         }
         map.insert(session.id.clone(), Arc::clone(&session));

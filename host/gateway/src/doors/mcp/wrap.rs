@@ -23,6 +23,7 @@ use crate::upstream::{Target, Upstream};
 
 /// Messages under way to the client.
 const UNDER_WAY: usize = 16;
+const TOO_LARGE: &str = "the upstream's answer is too large";
 /// How often a child that should end by itself is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -73,7 +74,7 @@ pub async fn wrap(
     let Process { stdin: child_in, stdout: child_out, mut handle } = process;
     let counters = Arc::new(Counters::new(gate.metrics()));
     let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name) };
-    let inspector = Arc::new(Inspector::new(gate, origin, Arc::clone(&counters), limits.in_flight));
+    let inspector = Arc::new(Inspector::new(gate, origin, counters, limits.in_flight));
     let (to_client, answers) = mpsc::channel(UNDER_WAY);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
     let (stop, stopped) = oneshot::channel();
@@ -86,7 +87,6 @@ pub async fn wrap(
     let mut client = tokio::spawn(client.run(stopped));
     let mut server = FromServerPump {
         inspector: Arc::clone(&inspector),
-        counters,
         to_client: to_client.clone(),
         lines: child_out,
         limits: limits.clone(),
@@ -167,7 +167,6 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
 
 struct FromServerPump {
     inspector: Arc<Inspector>,
-    counters: Arc<Counters>,
     to_client: mpsc::Sender<Bytes>,
     lines: LineReader<ChildStdout>,
     limits: McpLimits,
@@ -224,8 +223,8 @@ impl FromServerPump {
                 (beginning, "the upstream's answer is not a message", self.inspector.server_sent(line, None).await)
             }
             Line::TooLong(beginning) => {
-                self.counters.malformed.inc();
-                (beginning, "the upstream's answer is too large", FromServer::Malformed)
+                self.inspector.dropped(&TOO_LARGE);
+                (beginning, TOO_LARGE, FromServer::Malformed)
             }
         };
         let bytes = match message {

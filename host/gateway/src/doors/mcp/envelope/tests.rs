@@ -142,7 +142,7 @@ fn tool_calls_are_read_strictly() {
 
 #[test]
 fn a_splice_changes_nothing_else() {
-    let text = "{ \"jsonrpc\" : \"2.0\",\n\t\"id\":1.50,\"params\":{\"z\":1e400, \"arguments\": {\"a\":\"\\u0041\"} ,\"name\":\"t\"},\"method\":\"tools/call\"}";
+    let text = "{ \"jsonrpc\" : \"2.0\",\n\t\"id\":1.50,\"params\":{\"_meta\":{\"z\":1e400}, \"arguments\": {\"a\":\"\\u0041\"} ,\"name\":\"t\"},\"method\":\"tools/call\"}";
     let frame = Frame::parse(text).unwrap();
     let arguments = frame.tool_call().unwrap().arguments.unwrap();
     let spliced = frame.splice(arguments, "{}");

@@ -78,7 +78,7 @@ async fn an_ordinary_conversation() {
 #[tokio::test]
 async fn what_no_policy_changes_is_the_same_bytes_both_ways() {
     // Key order, white space, numbers no double can hold, escapes, unknown members on every level.
-    let request = "{ \"x-vendor\":{\"b\":[1,  2],\"a\":1e400}, \"params\" : {\"name\":\"t\\u006f\", \"future\":null,\n \"arguments\":{\"n\":12345678901234567890123456789.10,\"m\":-0.0,\"e\":1E+2,\"s\":\"\\u00e9\\/é\"},\"_meta\":{\"traceparent\":\"00\"}},\t\"method\":\"tools\\/call\",\"id\":\"\\u0031\",\"jsonrpc\":\"2.0\" }";
+    let request = "{ \"x-vendor\":{\"b\":[1,  2],\"a\":1e400}, \"params\" : {\"name\":\"t\\u006f\", \n \"arguments\":{\"n\":12345678901234567890123456789.10,\"m\":-0.0,\"e\":1E+2,\"s\":\"\\u00e9\\/é\"},\"_meta\":{\"traceparent\":\"00\"}},\t\"method\":\"tools\\/call\",\"id\":\"\\u0031\",\"jsonrpc\":\"2.0\" }";
     let answer = "{\"result\": {\"structuredContent\":{\"z\":1.00,\"big\":98765432109876543210},  \"content\":[ {\"text\":\"\\ud83d\\ude00 ok\",\"type\":\"text\",\"annotations\":{\"odd\":1e-9}} ],\"x\":[]},\n\"id\":\"1\" ,\"jsonrpc\":\"2.0\", \"later\":0}";
     let (mock, served) = with_script(move |_| json(answer)).await;
     let session = served.initialize().await.unwrap();
@@ -206,7 +206,7 @@ async fn a_denied_call_never_leaves() {
 async fn a_redacted_call_leaves_with_other_arguments_only() {
     let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
     let session = served.initialize().await.unwrap();
-    let request = "{\"method\":\"tools/call\", \"params\":{\"arguments\": {\"k\":\"a SECRET b\",\"n\":1.0} ,\"name\":\"t\"},\"id\":9.0,\"jsonrpc\":\"2.0\"}";
+    let request = "{\"method\":\"tools/call\", \"params\":{\"arguments\": {\"k\":\"a SECRET b\",\"n\":1.0} ,\"name\":\"t\"},\"id\":9,\"jsonrpc\":\"2.0\"}";
     served.post().session(&session).send(request).await;
     assert_eq!(mock.received()[1].body, request.replace("SECRET", "[redacted]"));
     assert_eq!(served.journal.lines()[0], "decision call redact -");
@@ -953,4 +953,112 @@ async fn the_run_of_the_agent_is_named_by_a_header() {
     assert_eq!(served.journal.all()[0].session.as_deref(), Some("run-1"));
     let long = "r".repeat(257);
     assert_eq!(served.post().with("portcullis-session", &long).send(INITIALIZE).await.status, 400);
+}
+
+#[tokio::test]
+async fn an_answer_that_should_be_empty_and_is_not_is_inspected() {
+    for method in ["ping", "logging/setLevel", "resources/subscribe"] {
+        for (result, expected) in [("a SECRET b", "a [redacted] b"), ("DENY", "Portcullis withheld")] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":"{result}"}}}}"#);
+            let (_mock, served) = with_script(move |_| json(&body)).await;
+            let session = served.initialize().await.unwrap();
+            let ask = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{}}}}"#);
+            let got = served.post().session(&session).send(ask).await;
+            assert!(got.text().contains(expected) && !got.text().contains(result), "{method}: {}", got.text());
+            assert_eq!(served.journal.lines().len(), 1, "{:?}", served.journal.lines());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_calls_late_http_result_is_no_other_requests_answer() {
+    let late = r#"{"jsonrpc":"2.0","id":5,"result":{"content":[{"type":"text","text":"SECRET"}]}}"#;
+    let (mock, served) = with_script(move |request| match &*method_of(&request.body) {
+        "tools/call" => [vec![Step::Pause(400)], json(late)].concat(),
+        "ping" => [vec![Step::Pause(800)], json(r#"{"jsonrpc":"2.0","id":5,"result":{}}"#)].concat(),
+        _ => reply(202, &[], ""),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let slow = post.clone();
+    let slow = tokio::spawn(async move { slow.send(call("5", "t", "{}")).await });
+    while mock.received().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}"#;
+    assert_eq!(post.send(cancel).await.status, 202);
+    let ping = post.send(r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#).await;
+    assert_eq!(ping.json()["error"]["code"], -32600, "{}", ping.text());
+    let slow = slow.await.unwrap();
+    assert_eq!(slow.json()["error"]["code"], -32603, "{}", slow.text());
+    assert!(!slow.text().contains("SECRET"));
+}
+
+#[tokio::test]
+async fn ids_that_a_reader_could_take_for_others_are_refused() {
+    let (mock, served) = with_sessions("{}").await;
+    let session = served.initialize().await.unwrap();
+    let before = mock.received().len();
+    for id in ["5.0", "5e0", "-0", "9007199254740993", "-9007199254740993"] {
+        let got = served.post().session(&session).send(call(id, "t", "{}")).await;
+        assert_eq!(got.json()["error"]["code"], -32600, "{id}: {}", got.text());
+    }
+    assert_eq!(mock.received().len(), before);
+    for id in ["0", "-5", "9007199254740991"] {
+        let got = served.post().session(&session).send(call(id, "t", "{}")).await;
+        assert!(got.json()["result"].is_object(), "{id}: {}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_no_members_that_no_policy_sees() {
+    let (mock, served) = with_sessions("{}").await;
+    let session = served.initialize().await.unwrap();
+    let before = mock.received().len();
+    for params in [
+        r#"{"name":"t","arguments":{},"input":{"command":"DENY"}}"#,
+        r#"{"name":"t","args":{"command":"DENY"}}"#,
+        r#"{"name":"t","arguments":{},"Task":{}}"#,
+    ] {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+        let got = served.post().session(&session).send(message).await;
+        assert!([-32602, -32600].contains(&got.json()["error"]["code"].as_i64().unwrap()), "{}", got.text());
+    }
+    assert_eq!(mock.received().len(), before);
+    assert_eq!(served.journal.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_by_itself_is_inspected() {
+    let say = |method: &str, text: &str| {
+        format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{{\"data\":\"{text}\"}}}}\n\n")
+    };
+    let pieces = [
+        say("notifications/message", "a SECRET b"),
+        say("notifications/message", "DENY"),
+        say("Notifications/Message", "DENY"),
+        say("notifications/vendor", "DENY"),
+        say("notifications/tools/list_changed", "quiet"),
+        "data: {\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"sampling/createMessage\",\"params\":{\"data\":\"DENY\"}}\n\n".to_owned(),
+        "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}\n\n".to_owned(),
+    ];
+    let (_mock, served) = with_script(move |_| sse(&pieces.each_ref().map(String::as_str))).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.messages().len(), 3, "{}", got.text());
+    assert!(got.text().contains("a [redacted] b") && !got.text().contains("DENY"), "{}", got.text());
+    assert_eq!(served.door.counters().undelivered.get(), 4);
+}
+
+#[tokio::test]
+async fn what_is_held_back_and_the_open_sessions_are_in_the_metrics() {
+    let (_mock, served) = with_script(|_| sse(&["data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n"])).await;
+    let session = served.initialize().await.unwrap();
+    served.post().session(&session).send(call("1", "t", "{}")).await;
+    let metrics = served.door.0.gate.metrics();
+    assert_eq!(metrics.mcp_held_back("unmatched").get(), 1);
+    assert_eq!(metrics.mcp_sessions().get(), 1);
+    served.request("DELETE", "/mcp").session(&session).send("").await;
+    assert_eq!(metrics.mcp_sessions().get(), 0);
 }

@@ -32,7 +32,7 @@ async fn an_ordinary_conversation() {
     let session = served.initialize().await.unwrap();
     let post = served.post().session(&session);
     assert_eq!(post.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await.status, 202);
-    let request = "{\"id\":1.0,\n  \"jsonrpc\":\"2.0\",\"params\":{\"arguments\":{\"text\":\"\\u0041\",\"n\":1e400},\"name\":\"echo\", \"x\":{}},\r\n\"method\":\"tools/call\"}";
+    let request = "{\"id\":1,\n  \"jsonrpc\":\"2.0\",\"params\":{\"arguments\":{\"text\":\"\\u0041\",\"n\":1e400},\"name\":\"echo\", \"_meta\":{\"x\":{}}},\r\n\"method\":\"tools/call\"}";
     let got = post.send(request).await;
     assert_eq!((got.status, got.header("content-type")), (200, Some("application/json")));
     assert_eq!(text(&got), "A");
@@ -321,4 +321,41 @@ async fn processes_are_bounded() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the place was not given back");
+}
+
+#[tokio::test]
+async fn a_process_that_is_being_ended_still_counts_for_its_agent() {
+    let stubborn = vec!["-c".to_owned(), "trap '' TERM; sleep 600".to_owned()];
+    let stubborn = Upstream::stdio("stubborn", "sh", stubborn, []).unwrap();
+    let limits = McpLimits {
+        children: 8,
+        children_per_agent: 1,
+        first_byte_wait: Duration::from_millis(100),
+        stop_grace: Duration::from_millis(1500),
+        ..quick()
+    };
+    let served = Served::new([stubborn], limits).await;
+    let post = served.post();
+    let first = tokio::spawn(async move { post.send(INITIALIZE).await });
+    let answer = first.await.unwrap();
+    assert_eq!(answer.json()["error"]["code"], -32603, "{}", answer.text());
+    assert_eq!(served.post().send(INITIALIZE).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_session_whose_beginning_failed_is_over() {
+    let error = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"no such revision"}}"#;
+    let script = vec!["-c".to_owned(), format!("read line; echo '{error}'; exec sleep 600")];
+    let served = Served::new([Upstream::stdio("refuser", "sh", script, []).unwrap()], quick()).await;
+    let open = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
+    let got = served.post().send(open).await;
+    assert_eq!(got.json()["error"]["message"], "no such revision", "{}", got.text());
+    assert_eq!(got.header("mcp-session-id"), None);
+    for _ in 0..300 {
+        if served.door.sessions() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the session was kept");
 }

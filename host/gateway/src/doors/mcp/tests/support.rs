@@ -418,6 +418,7 @@ impl Received {
 }
 
 /// A piece of a raw answer.
+#[derive(Clone)]
 pub(crate) enum Step {
     Bytes(Vec<u8>),
     Pause(u64),

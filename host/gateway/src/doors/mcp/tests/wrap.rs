@@ -208,3 +208,27 @@ async fn only_commands_can_be_wrapped() {
     let mut wrapped = Wrapped::with(quick(), "a=http://127.0.0.1:1/".parse().unwrap());
     assert!(matches!((&mut wrapped.status).await.unwrap(), Err(WrapError::NotACommand)));
 }
+
+#[tokio::test]
+async fn a_call_without_an_id_goes_nowhere() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.ask(r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#).await;
+    // The test server dies of this call, whatever its id.
+    let answer = wrapped.ask(r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"die","arguments":{}}}"#).await;
+    assert_eq!((answer["error"]["code"].as_i64(), &answer["id"]), (Some(-32600), &serde_json::Value::Null));
+    assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).await["id"], 1);
+    assert_eq!(wrapped.bench.journal.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_cancelled_calls_late_result_is_no_other_requests_answer() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.send(&call("5", "late", "{}")).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    wrapped.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}"#).await;
+    assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#).await["error"]["code"], -32600);
+    // The late result came before this answer, and went nowhere.
+    assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":6,"method":"ping"}"#).await["id"], 6);
+    // Now that it came, the id is free.
+    assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#).await["result"], serde_json::json!({}));
+}
