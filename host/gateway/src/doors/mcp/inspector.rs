@@ -51,6 +51,8 @@ pub(crate) struct Inspector {
 /// The client's requests.
 #[derive(Default)]
 struct Requests {
+    /// How many there were until now.
+    turns: u64,
     pending: HashMap<Id, Pending>,
     /// Hashes of the ids of requests that were ended while their answer may still come. Such an id is not used again: the
     /// late answer would be taken for that of the new request, and looked at as if it were.
@@ -59,6 +61,7 @@ struct Requests {
 
 /// A request of the client without an answer.
 struct Pending {
+    turn: u64,
     /// Where progress about it is reported.
     token: Option<Id>,
     stage: Stage,
@@ -75,6 +78,13 @@ enum Stage {
     Message { method: Arc<str> },
     /// A method whose answer holds nothing to read, unless the upstream puts something there.
     Silent { method: Arc<str> },
+}
+
+/// One request of the client. Its id alone would not do: another request may have it after this one has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) id: Id,
+    turn: u64,
 }
 
 /// What happens to a message of the client.
@@ -148,7 +158,7 @@ impl Inspector {
 
     /// Decides about a message on its way to the client. Where the transport allows the answer to one request only,
     /// `expected` names it.
-    pub(crate) async fn server_sent(&self, bytes: impl Into<Vec<u8>>, expected: Option<&Id>) -> FromServer {
+    pub(crate) async fn server_sent(&self, bytes: impl Into<Vec<u8>>, expected: Option<&Ticket>) -> FromServer {
         let frame = match Frame::parse(bytes) {
             Ok(frame) => frame,
             Err(error) => {
@@ -177,9 +187,11 @@ impl Inspector {
                 }
             }
             Shape::Response { id, failed } => {
-                let id = id.as_ref().or(expected);
-                let stage =
-                    id.filter(|id| expected.is_none_or(|expected| expected == *id)).and_then(|id| self.answered(id));
+                let id = id.as_ref().or(expected.map(|expected| &expected.id));
+                let turn = expected.map(|expected| expected.turn);
+                let stage = id
+                    .filter(|id| expected.is_none_or(|expected| expected.id == **id))
+                    .and_then(|id| self.answered(id, turn));
                 let Some((id, stage)) = id.zip(stage) else {
                     self.counters.unmatched.inc();
                     return FromServer::Unmatched;
@@ -216,6 +228,11 @@ impl Inspector {
         self.end(id, outcome, text).await.then(|| answers::upstream_error(id, text))
     }
 
+    /// The same for exactly this request.
+    pub(crate) async fn fail_own(&self, own: &Ticket, outcome: Outcome, text: &'static str) -> Option<Bytes> {
+        self.end_own(own, outcome, text).await.then(|| answers::upstream_error(&own.id, text))
+    }
+
     /// Ends all requests in flight, with their errors for the client.
     pub(crate) async fn fail_all(&self, outcome: Outcome, text: &'static str) -> Vec<(Id, Bytes)> {
         let mut errors = Vec::new();
@@ -248,9 +265,15 @@ impl Inspector {
         }
     }
 
+    /// The request that has this id now.
+    pub(crate) fn ticket(&self, id: &Id) -> Ticket {
+        let turn = self.requests().pending.get(id).map_or(0, |pending| pending.turn);
+        Ticket { id: id.clone(), turn }
+    }
+
     /// Whether the request still waits for its answer.
-    pub(crate) fn waits(&self, id: &Id) -> bool {
-        self.requests().pending.contains_key(id)
+    pub(crate) fn waits(&self, own: &Ticket) -> bool {
+        self.requests().pending.get(&own.id).is_some_and(|pending| pending.turn == own.turn)
     }
 
     /// Whether any request is in flight.
@@ -266,7 +289,16 @@ impl Inspector {
 
     /// Ends a request. Whether it was in flight.
     pub(crate) async fn end(&self, id: &Id, outcome: Outcome, note: &'static str) -> bool {
-        let Some(pending) = self.requests().end(id, self.hash(id)) else { return false };
+        self.end_turn(id, None, outcome, note).await
+    }
+
+    /// Ends exactly this request. Whether it was in flight.
+    pub(crate) async fn end_own(&self, own: &Ticket, outcome: Outcome, note: &'static str) -> bool {
+        self.end_turn(&own.id, Some(own.turn), outcome, note).await
+    }
+
+    async fn end_turn(&self, id: &Id, turn: Option<u64>, outcome: Outcome, note: &'static str) -> bool {
+        let Some(pending) = self.requests().end(id, turn, self.hash(id)) else { return false };
         if let Stage::Call { facts, .. } = pending.stage {
             self.record(&facts, outcome, note).await;
         }
@@ -305,7 +337,9 @@ impl Inspector {
         if requests.ended.contains(&self.hash(id)) {
             return Err(Reserve::Ended);
         }
-        requests.pending.insert(id.clone(), Pending { token, stage: Stage::Judging });
+        requests.turns += 1;
+        let turn = requests.turns;
+        requests.pending.insert(id.clone(), Pending { turn, token, stage: Stage::Judging });
         Ok(())
     }
 
@@ -343,10 +377,11 @@ impl Inspector {
     }
 
     /// Takes a request out because its answer came; requests that the upstream cannot know yet are not answered.
-    fn answered(&self, id: &Id) -> Option<Stage> {
+    fn answered(&self, id: &Id, turn: Option<u64>) -> Option<Stage> {
         let mut requests = self.requests();
-        match requests.pending.get(id).map(|pending| &pending.stage) {
-            Some(Stage::Judging) => None,
+        match requests.pending.get(id) {
+            Some(pending) if turn.is_some_and(|turn| turn != pending.turn) => None,
+            Some(Pending { stage: Stage::Judging, .. }) => None,
             Some(_) => requests.pending.remove(id).map(|pending| pending.stage),
             None => {
                 requests.ended.remove(&self.hash(id));
@@ -488,7 +523,10 @@ impl Inspector {
 
 impl Requests {
     /// Takes a request out whose answer may still come.
-    fn end(&mut self, id: &Id, hash: u64) -> Option<Pending> {
+    fn end(&mut self, id: &Id, turn: Option<u64>, hash: u64) -> Option<Pending> {
+        if turn.is_some_and(|turn| self.pending.get(id).is_none_or(|pending| pending.turn != turn)) {
+            return None;
+        }
         let pending = self.pending.remove(id)?;
         self.ended.insert(hash);
         Some(pending)

@@ -15,7 +15,7 @@ use super::front::{
     Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, no_session, plain, refusal,
     status_for, stream_reply,
 };
-use super::inspector::{FromClient, FromServer, Inspector};
+use super::inspector::{FromClient, FromServer, Inspector, Ticket};
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event, Item, Parser};
 use crate::upstream::HttpTarget;
@@ -33,7 +33,7 @@ struct Exchange<'a> {
     session: Option<&'a Arc<Session>>,
     inspector: Arc<Inspector>,
     /// The request that the exchange is about; `None` for notifications, answers and streams opened by GET.
-    id: Option<Id>,
+    own: Option<Ticket>,
 }
 
 /// Passes one message of the client on, and the answer back.
@@ -51,9 +51,9 @@ pub(super) async fn post(
         FromClient::Answer(bytes) => return answer_with(reply, json_reply(status_for(&frame), bytes)),
         FromClient::Forward { bytes, .. } => bytes,
     };
-    let id = frame.request_id().cloned();
+    let own = frame.request_id().map(|id| inspector.ticket(id));
     let opens = frame.asks("initialize");
-    let exchange = Exchange { visit, session, inspector, id };
+    let exchange = Exchange { visit, session, inspector, own };
     let request = visit.inner.client.send(target, Method::POST, upstream_headers(headers, session), Some(bytes));
     let response = tokio::select! {
         response = request => response,
@@ -77,7 +77,7 @@ pub(super) async fn get(
     mut reply: ReplyTo,
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
-    let exchange = Exchange { visit, session, inspector, id: None };
+    let exchange = Exchange { visit, session, inspector, own: None };
     let mut upstream = upstream_headers(headers, session);
     if let Some(last) = headers.get(LAST_EVENT) {
         upstream.insert(LAST_EVENT, last.clone());
@@ -137,18 +137,22 @@ fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> Head
 }
 
 impl Exchange<'_> {
+    fn id(&self) -> Option<&Id> {
+        self.own.as_ref().map(|own| &own.id)
+    }
+
     async fn end(&self, outcome: Outcome, text: &'static str) {
-        if let Some(id) = &self.id {
-            self.inspector.end(id, outcome, text).await;
+        if let Some(own) = &self.own {
+            self.inspector.end_own(own, outcome, text).await;
         }
     }
 
     /// Ends the request with an error. One that waits for its answer gets it as JSON-RPC, anything else as HTTP.
     async fn fail(&self, outcome: Outcome, text: &'static str, reply: ReplyTo) {
-        let answer = match &self.id {
-            Some(id) => {
-                self.inspector.end(id, outcome, text).await;
-                json_reply(StatusCode::OK, answers::upstream_error(id, text))
+        let answer = match &self.own {
+            Some(own) => {
+                self.inspector.end_own(own, outcome, text).await;
+                json_reply(StatusCode::OK, answers::upstream_error(&own.id, text))
             }
             None => refusal(StatusCode::BAD_GATEWAY, None, INTERNAL_ERROR, text),
         };
@@ -205,7 +209,7 @@ impl Exchange<'_> {
             Err(full) => {
                 self.end(Outcome::Failed, "no place for a session").await;
                 let text = full.to_string();
-                answer_with(reply, refusal(StatusCode::SERVICE_UNAVAILABLE, self.id.as_ref(), INTERNAL_ERROR, &text));
+                answer_with(reply, refusal(StatusCode::SERVICE_UNAVAILABLE, self.id(), INTERNAL_ERROR, &text));
                 if let crate::upstream::Target::Http(target) = &upstream.target {
                     delete(inner, target, &remote, &HeaderMap::new()).await;
                 }
@@ -218,7 +222,7 @@ impl Exchange<'_> {
         if status == StatusCode::NOT_FOUND && self.session.is_some() {
             return self.over(reply).await;
         }
-        if self.id.is_none() {
+        if self.own.is_none() {
             return match status {
                 status if status.is_success() => answer_with(reply, plain(StatusCode::ACCEPTED)),
                 status if status.is_client_error() => {
@@ -269,7 +273,7 @@ impl Exchange<'_> {
             Ok(bytes) => bytes,
             Err(error) => return self.fail(Outcome::Uncertain, text_of(error), reply).await,
         };
-        match self.inspector.server_sent(bytes, self.id.as_ref()).await {
+        match self.inspector.server_sent(bytes, self.own.as_ref()).await {
             FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
             FromServer::Message { .. } | FromServer::Unmatched | FromServer::Malformed => {
                 self.fail(Outcome::Failed, "the upstream's answer does not fit the request", reply).await;
@@ -320,7 +324,7 @@ impl Exchange<'_> {
                 if !client.send(piece).await || last {
                     return self.end(Outcome::Disconnected, GONE).await;
                 }
-                answered = self.id.as_ref().is_some_and(|id| !self.inspector.waits(id));
+                answered = self.own.as_ref().is_some_and(|own| !self.inspector.waits(own));
             }
             patience = self.patience();
             if !complete {
@@ -335,7 +339,7 @@ impl Exchange<'_> {
             End::Broken(text) => self.last_words(&client, text).await,
             End::Stopped => {
                 self.end(Outcome::Uncertain, ENDED).await;
-                if let Some(id) = self.id.as_ref().filter(|_| !answered) {
+                if let Some(id) = self.id().filter(|_| !answered) {
                     client.send(Event::message(&answers::upstream_error(id, ENDED)).encode()).await;
                 }
             }
@@ -344,7 +348,7 @@ impl Exchange<'_> {
 
     /// Until when the upstream must go on, where somebody waits for an answer.
     fn patience(&self) -> Option<tokio::time::Instant> {
-        self.id.as_ref().map(|_| self.visit.inner.client.patience())
+        self.own.as_ref().map(|_| self.visit.inner.client.patience())
     }
 
     /// What goes to the client for an event; `Err` for the last thing that goes.
@@ -353,14 +357,14 @@ impl Exchange<'_> {
         if !event.is_message() {
             return Ok(None);
         }
-        match self.inspector.server_sent(data, self.id.as_ref()).await {
+        match self.inspector.server_sent(data, self.own.as_ref()).await {
             FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => {
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
             }
             FromServer::Unmatched => Ok(None),
             FromServer::Malformed => {
-                let Some(id) = &self.id else { return Ok(None) };
-                match self.inspector.fail(id, Outcome::Failed, "the upstream sent a malformed message").await {
+                let Some(own) = &self.own else { return Ok(None) };
+                match self.inspector.fail_own(own, Outcome::Failed, "the upstream sent a malformed message").await {
                     Some(bytes) => Err(Event::message(&bytes).encode()),
                     None => Ok(None),
                 }
@@ -370,8 +374,8 @@ impl Exchange<'_> {
 
     /// An error in place of the answer that will not come.
     async fn last_words(&self, client: &Client, text: &'static str) {
-        let Some(id) = &self.id else { return };
-        if let Some(bytes) = self.inspector.fail(id, Outcome::Uncertain, text).await {
+        let Some(own) = &self.own else { return };
+        if let Some(bytes) = self.inspector.fail_own(own, Outcome::Uncertain, text).await {
             client.send(Event::message(&bytes).encode()).await;
         }
     }

@@ -1062,3 +1062,31 @@ async fn what_is_held_back_and_the_open_sessions_are_in_the_metrics() {
     served.request("DELETE", "/mcp").session(&session).send("").await;
     assert_eq!(metrics.mcp_sessions().get(), 0);
 }
+
+#[tokio::test]
+async fn an_exchange_settles_no_request_but_its_own() {
+    let result = |text: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":5,"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#)
+    };
+    // The first call is answered twice; the second answer comes when another request has its id.
+    let (mock, served) = with_script(move |request| {
+        if request.body.contains("first") {
+            let event = |text| chunk(&format!("data: {}\n\n", result(text)));
+            return vec![sse_head(), event("one"), Step::Pause(400), event("stray"), Step::Pause(400), last_chunk()];
+        }
+        [vec![Step::Pause(800)], json(&result("two"))].concat()
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let mut first = post.open(call("5", "first", "{}")).await.into_body();
+    assert_eq!(read_messages(&mut first, 1).await.len(), 1);
+    let again = post.clone();
+    let second = tokio::spawn(async move { again.send(call("5", "second", "{}")).await });
+    while mock.received().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = second.await.unwrap();
+    assert!(second.text().contains("two"), "{}", second.text());
+    assert_eq!(served.door.counters().unmatched.get(), 1);
+}
