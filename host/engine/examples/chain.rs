@@ -49,14 +49,14 @@ fn main() -> Result<(), Failure> {
     };
     let (calls, runs) = (number("--calls", 5_000), number("--runs", 5));
     let engine = Engine::new(EngineConfig::default())?;
-    let small = |word: &str| load(&engine, &guest("good_detector")?, &format!(r#"{{"word": "{word}"}}"#));
+    let small = |word: &str| load(&engine, "small", &guest("good_detector")?, &format!(r#"{{"word": "{word}"}}"#));
     let (words, absent, other) = (small("rm -rf")?, small("wire_transfer")?, small("DROP TABLE")?);
-    let rule = load(&engine, &guest("good_rule")?, r#"{"deny": "none"}"#)?;
+    let rule = load(&engine, "rule", &guest("good_rule")?, r#"{"deny": "none"}"#)?;
     let shipped: Vec<Plugin> = ["detector-injection", "detector-commands", "detector-secrets", "rule-baseline"]
         .iter()
-        .map(|name| load(&engine, &built("plugins", name)?, "{}"))
+        .map(|name| load(&engine, name, &built("plugins", name)?, "{}"))
         .collect::<Result<_, _>>()?;
-    let rego = load(&engine, &built("plugins", "rule-rego")?, &rego_config())?;
+    let rego = load(&engine, "rule-rego", &built("plugins", "rule-rego")?, &rego_config())?;
     let (call, ordinary) = (call(), ordinary());
     let bare = Bare::new(call.clone())?;
 
@@ -185,10 +185,10 @@ fn built(folder: &str, name: &str) -> Result<PluginFile, Failure> {
     Ok(PluginFile::new(bytes))
 }
 
-fn load(engine: &Engine, file: &PluginFile, config: &str) -> Result<Plugin, Failure> {
+fn load(engine: &Engine, name: &str, file: &PluginFile, config: &str) -> Result<Plugin, Failure> {
     let grants = Grants { clock: true, state: true, ..Grants::default() };
     let limits = Limits::default();
-    Ok(engine.load(&Source { name: "plugin", tenant: "acme", file, config, grants: &grants, limits })?)
+    Ok(engine.load(&Source { name, tenant: "acme", file, config, grants: &grants, limits })?)
 }
 
 fn rego_config() -> String {

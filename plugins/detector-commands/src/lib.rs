@@ -202,7 +202,7 @@ impl Commands {
         let start = unix::autostart(path).filter(|_| writes).map(|(score, message)| (PERSISTENCE, score, message));
         let (category, score, message) = start.or(credentials)?;
         let counts = score >= self.min_score && !self.disabled.iter().any(|name| name == category);
-        counts.then(|| Seen { category, score, message, range: 0..whole })
+        counts.then_some(Seen { category, score, message, range: 0..whole })
     }
 
     /// Everything in one text, in every form it may be read in; the strongest of each category and place.

@@ -1,5 +1,9 @@
-//! Many words found in one pass: an Aho-Corasick automaton as one dense table, whose alphabet already joins upper and
-//! lower case, kinds of white space and leet digits, and in which a stretch of white space counts as one space.
+//! Many words found in one pass: an Aho-Corasick automaton whose alphabet already joins upper and lower case, kinds of
+//! white space and leet digits, and in which a stretch of white space counts as one space.
+//!
+//! The states near the root, where a search spends nearly all its time, have a full row of next states each; the others
+//! have the few steps that go on, and the state to fall back to. All rows together would be megabytes, which no cache holds
+//! and every snapshot would carry.
 //!
 //! Crate `aho-corasick` has the automaton but neither the joined alphabet nor the stretch of white space, and a second
 //! pass to bring them about costs as much as the search.
@@ -11,8 +15,10 @@ pub struct Lexicon {
     symbols: [u8; 256],
     /// Binary logarithm of the width of a row: at least as wide as there are symbols.
     shift: u32,
-    /// Next state by state and symbol. The top bit says that words end in that next state.
+    /// Next state by state and symbol, for the states near the root, which have the lowest numbers. The top bit says that
+    /// words end in that next state.
     next: Vec<u16>,
+    deep: Deep,
     /// Words that end in a state, by state.
     ends: Vec<Vec<u16>>,
     /// Whether all words that end in a state must end between letters, by state.
@@ -45,6 +51,24 @@ pub enum LexiconError {
 const MOST_STATES: usize = 0x7fff;
 const ENDS: u16 = 0x8000;
 const SPACE: u8 = 1;
+/// Longest beginnings of words that have a full row, and most rows.
+const NEAR: usize = 2;
+const MOST_ROWS: usize = 1024;
+
+/// The states that have no full row.
+#[derive(Debug, Clone)]
+struct Deep {
+    /// Number of the first of them.
+    first: usize,
+    /// Where the steps of each begin in the two lists below; one more than there are states.
+    starts: Vec<u32>,
+    symbols: Vec<u8>,
+    targets: Vec<u16>,
+    /// Where to go on from where no step fits.
+    fail: Vec<u16>,
+    /// What a space leads to where it leads back to the state itself, 0 elsewhere.
+    again: Vec<u16>,
+}
 
 #[derive(Debug, Clone)]
 struct Word {
@@ -103,12 +127,12 @@ impl Lexicon {
         }
         // A shift takes a third of the time of the multiplication that would wait for every byte.
         let shift = width.next_power_of_two().trailing_zeros();
-        let (next, ends) = automaton(&list, 1 << shift)?;
+        let (next, deep, ends) = automaton(&list, 1 << shift)?;
         let closed = ends
             .iter()
             .map(|words| words.iter().all(|word| list.get(usize::from(*word)).is_some_and(|word| word.edges.1)))
             .collect();
-        Ok(Lexicon { symbols, shift, next, ends, closed, words: list })
+        Ok(Lexicon { symbols, shift, next, deep, ends, closed, words: list })
     }
 
     /// All words in `text` in order of their ends, at most `most`. `loose` ignores word edges (for letters that were set
@@ -121,7 +145,11 @@ impl Lexicon {
         for (at, byte) in bytes.iter().enumerate() {
             // Both tables cover every byte and state; the default is never taken.
             let symbol = symbols.get(usize::from(*byte)).copied().unwrap_or(0);
-            let entry = next.get((state << shift) | usize::from(symbol)).copied().unwrap_or(0);
+            let row = state << shift;
+            let entry = match next.get(row | usize::from(symbol)) {
+                Some(entry) => *entry,
+                None => self.deep.step(state, symbol, next, shift),
+            };
             state = usize::from(entry & !ENDS);
             if entry & ENDS == 0 {
                 continue;
@@ -197,56 +225,121 @@ fn symbol_of(symbols: &[u8; 256], byte: u8) -> u8 {
     symbols.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-/// The trie of the words with all failing steps filled in.
+impl Deep {
+    /// The next state from `state`, or from the first of those it falls back to that knows the symbol.
+    fn step(&self, mut state: usize, symbol: u8, next: &[u16], shift: u32) -> u16 {
+        // A state falls back to one nearer to the root, so this ends; the defaults are never taken.
+        while let Some(deep) = state.checked_sub(self.first) {
+            let range = self.starts.get(deep).zip(self.starts.get(deep + 1));
+            let range = range.map_or(0..0, |(from, to)| *from as usize..*to as usize);
+            let here = self.symbols.get(range.clone()).unwrap_or_default();
+            if let Some(at) = here.iter().position(|known| *known == symbol) {
+                return self.targets.get(range.start + at).copied().unwrap_or(0);
+            }
+            if symbol == SPACE
+                && let Some(again) = self.again.get(deep).filter(|again| **again != 0)
+            {
+                return *again;
+            }
+            state = self.fail.get(deep).copied().map_or(0, usize::from);
+        }
+        next.get((state << shift) | usize::from(symbol)).copied().unwrap_or(0)
+    }
+}
+
+/// A state while the automaton is built.
+#[derive(Default)]
+struct Node {
+    children: Vec<(u8, u16)>,
+    ends: Vec<u16>,
+    /// The symbol that leads here.
+    last: u8,
+    depth: usize,
+    fail: usize,
+}
+
+/// Full rows of the states near the root, the other states, and the words that end in each.
 #[expect(clippy::indexing_slicing, reason = "states and symbols are numbered by this very function")]
-fn automaton(words: &[Word], width: usize) -> Result<(Vec<u16>, Vec<Vec<u16>>), LexiconError> {
-    let mut next = vec![0u16; width];
-    let mut ends: Vec<Vec<u16>> = vec![Vec::new()];
-    let mut last = vec![0u8];
+fn automaton(words: &[Word], width: usize) -> Result<(Vec<u16>, Deep, Vec<Vec<u16>>), LexiconError> {
+    let number = |at: usize| u16::try_from(at).map_err(|_| LexiconError::TooMany);
+    let mut nodes = vec![Node::default()];
     for (index, word) in words.iter().enumerate() {
         let mut state = 0;
         for symbol in &word.symbols {
-            let slot = state * width + usize::from(*symbol);
-            if next[slot] == 0 {
-                if ends.len() > MOST_STATES {
-                    return Err(LexiconError::TooMany);
+            let known = nodes[state].children.iter().find(|(known, _)| known == symbol).map(|(_, child)| *child);
+            state = match known {
+                Some(child) => usize::from(child),
+                None => {
+                    let child = nodes.len();
+                    if child > MOST_STATES {
+                        return Err(LexiconError::TooMany);
+                    }
+                    nodes.push(Node { last: *symbol, depth: nodes[state].depth + 1, ..Node::default() });
+                    nodes[state].children.push((*symbol, number(child)?));
+                    child
                 }
-                next[slot] = u16::try_from(ends.len()).map_err(|_| LexiconError::TooMany)?;
-                next.resize(next.len() + width, 0);
-                ends.push(Vec::new());
-                last.push(*symbol);
-            }
-            state = usize::from(next[slot]);
+            };
         }
-        ends[state].push(u16::try_from(index).map_err(|_| LexiconError::TooMany)?);
+        nodes[state].ends.push(number(index)?);
     }
     // Breadth first, so that the state to fall back to is complete when it is needed.
-    let mut fail = vec![0usize; ends.len()];
-    let mut queue = std::collections::VecDeque::from([0usize]);
-    while let Some(state) = queue.pop_front() {
-        for symbol in 0..width {
-            let slot = state * width + symbol;
-            let fallback = if state == 0 { 0 } else { usize::from(next[fail[state] * width + symbol]) };
-            match usize::from(next[slot]) {
-                0 if symbol == usize::from(SPACE) && last[state] == SPACE => {
-                    next[slot] = u16::try_from(state).unwrap_or(0)
-                }
-                0 => next[slot] = u16::try_from(fallback).unwrap_or(0),
-                child => {
-                    fail[child] = fallback;
-                    let inherited = ends[fallback].clone();
-                    ends[child].extend(inherited);
-                    queue.push_back(child);
-                }
-            }
+    let mut order = vec![0usize];
+    let mut at = 0;
+    while at < order.len() {
+        let state = order[at];
+        at += 1;
+        for (symbol, child) in nodes[state].children.clone() {
+            let child = usize::from(child);
+            let fail = if state == 0 { 0 } else { follow(&nodes, nodes[state].fail, symbol) };
+            let inherited = nodes[fail].ends.clone();
+            nodes[child].ends.extend(inherited);
+            nodes[child].fail = fail;
+            order.push(child);
         }
     }
-    for entry in &mut next {
-        if !ends[usize::from(*entry)].is_empty() {
-            *entry |= ENDS;
-        }
+    // Numbered anew in that order: the states near the root come first.
+    let mut renamed = vec![0u16; nodes.len()];
+    for (new, old) in order.iter().enumerate() {
+        renamed[*old] = number(new)?;
     }
-    Ok((next, ends))
+    let entry = |state: usize| renamed[state] | if nodes[state].ends.is_empty() { 0 } else { ENDS };
+    let first = order.iter().take(MOST_ROWS).take_while(|state| nodes[**state].depth <= NEAR).count();
+    let mut next = Vec::with_capacity(first * width);
+    for state in &order[..first] {
+        let symbols = (0..width).map(|symbol| u8::try_from(symbol).unwrap_or(0));
+        next.extend(symbols.map(|symbol| entry(follow(&nodes, *state, symbol))));
+    }
+    let mut deep =
+        Deep { first, starts: vec![0], symbols: Vec::new(), targets: Vec::new(), fail: Vec::new(), again: Vec::new() };
+    for state in &order[first..] {
+        let node = &nodes[*state];
+        deep.symbols.extend(node.children.iter().map(|(symbol, _)| *symbol));
+        deep.targets.extend(node.children.iter().map(|(_, child)| entry(usize::from(*child))));
+        deep.starts.push(u32::try_from(deep.symbols.len()).map_err(|_| LexiconError::TooMany)?);
+        deep.fail.push(renamed[node.fail]);
+        deep.again.push(if node.last == SPACE { entry(*state) } else { 0 });
+    }
+    let ends = order.iter().map(|state| std::mem::take(&mut nodes[*state].ends)).collect();
+    Ok((next, deep, ends))
+}
+
+/// Where `symbol` leads from `state`: to a longer beginning of a word, back to the state itself for another space, or to where
+/// the state falls back to.
+#[expect(clippy::indexing_slicing, reason = "states are numbered by the caller")]
+fn follow(nodes: &[Node], mut state: usize, symbol: u8) -> usize {
+    loop {
+        let node = &nodes[state];
+        if let Some((_, child)) = node.children.iter().find(|(known, _)| *known == symbol) {
+            return usize::from(*child);
+        }
+        if symbol == SPACE && node.last == SPACE {
+            return state;
+        }
+        if state == 0 {
+            return 0;
+        }
+        state = node.fail;
+    }
 }
 
 #[cfg(test)]
