@@ -127,7 +127,7 @@ impl Lexicon {
         }
         // A shift takes a third of the time of the multiplication that would wait for every byte.
         let shift = width.next_power_of_two().trailing_zeros();
-        let (next, deep, ends) = automaton(&list, 1 << shift)?;
+        let Automaton { next, deep, ends } = automaton(&list, 1 << shift)?;
         let closed = ends
             .iter()
             .map(|words| words.iter().all(|word| list.get(usize::from(*word)).is_some_and(|word| word.edges.1)))
@@ -247,6 +247,15 @@ impl Deep {
     }
 }
 
+/// What a search needs of the words.
+struct Automaton {
+    /// Full rows of the states near the root.
+    next: Vec<u16>,
+    deep: Deep,
+    /// Words that end in a state, by state.
+    ends: Vec<Vec<u16>>,
+}
+
 /// A state while the automaton is built.
 #[derive(Default)]
 struct Node {
@@ -258,9 +267,8 @@ struct Node {
     fail: usize,
 }
 
-/// Full rows of the states near the root, the other states, and the words that end in each.
 #[expect(clippy::indexing_slicing, reason = "states and symbols are numbered by this very function")]
-fn automaton(words: &[Word], width: usize) -> Result<(Vec<u16>, Deep, Vec<Vec<u16>>), LexiconError> {
+fn automaton(words: &[Word], width: usize) -> Result<Automaton, LexiconError> {
     let number = |at: usize| u16::try_from(at).map_err(|_| LexiconError::TooMany);
     let mut nodes = vec![Node::default()];
     for (index, word) in words.iter().enumerate() {
@@ -320,7 +328,7 @@ fn automaton(words: &[Word], width: usize) -> Result<(Vec<u16>, Deep, Vec<Vec<u1
         deep.again.push(if node.last == SPACE { entry(*state) } else { 0 });
     }
     let ends = order.iter().map(|state| std::mem::take(&mut nodes[*state].ends)).collect();
-    Ok((next, deep, ends))
+    Ok(Automaton { next, deep, ends })
 }
 
 /// Where `symbol` leads from `state`: to a longer beginning of a word, back to the state itself for another space, or to where
