@@ -15,7 +15,7 @@ use crate::generic::{self, Kind};
 use crate::placeholder::is_placeholder;
 use crate::rule::Check;
 use crate::structure;
-use crate::value;
+use crate::value::{self, Value};
 
 /// A rule as it runs.
 #[derive(Debug)]
@@ -266,16 +266,12 @@ impl Scanner {
                 hits.extend(begin.and_then(|begin| self.form(bytes, *rule, *form, begin, *strict)));
             }
             Some(Target::Near { rules, whole }) if !*whole || is_whole(bytes, start, end, false) => {
-                let value = crowd.admits(start).then(|| value::after(bytes, &(start..end))).flatten();
-                if let Some(value) = value {
-                    crowd.add(&value.range);
+                if let Some(value) = crowd.value(bytes, &(start..end)) {
                     hits.extend(rules.iter().filter_map(|rule| self.near_value(bytes, *rule, &value.range)));
                 }
             }
             Some(Target::Generic { kind, whole }) if !*whole || is_whole(bytes, start, end, true) => {
-                let value = crowd.admits(start).then(|| value::after(bytes, &(start..end))).flatten();
-                if let Some(value) = value {
-                    crowd.add(&value.range);
+                if let Some(value) = crowd.value(bytes, &(start..end)) {
                     let name = name_around(bytes, &(start..end));
                     hits.extend(self.generic_value(*kind, name, bytes, value.range, value.quoted));
                 }
@@ -479,16 +475,18 @@ impl Crowd {
     /// Most names whose values reach into each other.
     const MOST: usize = 8;
 
-    fn admits(&self, name: usize) -> bool {
-        name >= self.end || self.count < Self::MOST
-    }
-
-    fn add(&mut self, value: &Range<usize>) {
-        if value.start >= self.end {
+    /// The value of the name at `name`, unless too many names before it reach into the same one.
+    fn value(&mut self, bytes: &[u8], name: &Range<usize>) -> Option<Value> {
+        if name.start < self.end && self.count >= Self::MOST {
+            return None;
+        }
+        let value = value::after(bytes, name)?;
+        if value.range.start >= self.end {
             self.count = 0;
         }
         self.count += 1;
-        self.end = self.end.max(value.end);
+        self.end = self.end.max(value.range.end);
+        Some(value)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::gate::{GateError, Ruling};
 
 /// Longest text of one reason in an answer, in characters.
 const REASON_CHARACTERS: usize = 300;
+/// What a client is told of an answer over the limit, whatever carried it.
+pub(crate) const TOO_LARGE: &str = "the upstream's answer is too large";
 /// Most reason codes in an answer.
 const CODES: usize = 16;
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use portcullis_model::Outcome;
 use tokio::sync::{mpsc, watch};
 
+use super::answers::TOO_LARGE;
 use super::envelope::Id;
 use super::inspector::{FromServer, Inspector};
 use super::sessions::Place;
@@ -19,7 +20,6 @@ use crate::upstream::{StdioTarget, Upstream};
 const QUEUE: usize = 64;
 /// Messages under way to one stream, or to the child.
 const UNDER_WAY: usize = 16;
-const TOO_LARGE: &str = "the upstream's answer is too large";
 
 /// The session's side of a child process.
 pub(crate) struct Bridge {

@@ -474,21 +474,16 @@ impl Inspector {
             self.counters.malformed.inc();
             return answers::upstream_error(id, "the upstream's list of tools is not an array");
         };
-        let call = self.call(Phase::Listing, LISTING, Arc::new(tools.to_document()));
-        match self.gate.rule(&call, Door::Mcp).await {
-            Ok(ruling) => match &ruling.effect {
-                Effect::Forward => Bytes::copy_from_slice(frame.raw().as_bytes()),
-                Effect::Replace(document) => Bytes::from(frame.splice(tools, document.raw())),
-                Effect::Refuse | Effect::Park => Refusal::by_ruling(call.id, Withheld::Listing, &ruling).rpc_error(id),
-            },
-            Err(error) => Refusal::by_gate(call.id, Withheld::Listing, &error).rpc_error(id),
+        match self.judged(Phase::Listing, LISTING, Withheld::Listing, frame, tools).await {
+            Ok(bytes) => bytes,
+            Err(refusal) => refusal.rpc_error(id),
         }
     }
 
     /// What the client gets for the answer to any other method: its text is for a model too.
     async fn message(&self, id: &Id, method: &str, frame: &Frame) -> Bytes {
         let Some(body) = frame.body() else { return answers::upstream_error(id, "the upstream's answer is empty") };
-        match self.judged(method, frame, body).await {
+        match self.judged(Phase::Message, method, Withheld::Message, frame, body).await {
             Ok(bytes) => bytes,
             Err(refusal) => refusal.rpc_error(id),
         }
@@ -497,7 +492,7 @@ impl Inspector {
     /// What the client gets of something that the upstream says by itself; none if it is withheld.
     async fn spoken(&self, method: &str, words: Option<Value<'_>>, frame: &Frame) -> Option<Bytes> {
         let Some(words) = words else { return Some(Bytes::copy_from_slice(frame.raw().as_bytes())) };
-        match self.judged(method, frame, words).await {
+        match self.judged(Phase::Message, method, Withheld::Message, frame, words).await {
             Ok(bytes) => Some(bytes),
             Err(refusal) => {
                 self.counters.undelivered.inc();
@@ -508,15 +503,22 @@ impl Inspector {
     }
 
     /// The message with `body`, a part of it, as it may be passed on to whoever reads it.
-    async fn judged(&self, method: &str, frame: &Frame, body: Value<'_>) -> Result<Bytes, Refusal> {
-        let call = self.call(Phase::Message, method, Arc::new(body.to_document()));
+    async fn judged(
+        &self,
+        phase: Phase,
+        method: &str,
+        what: Withheld,
+        frame: &Frame,
+        body: Value<'_>,
+    ) -> Result<Bytes, Refusal> {
+        let call = self.call(phase, method, Arc::new(body.to_document()));
         match self.gate.rule(&call, Door::Mcp).await {
             Ok(ruling) => match &ruling.effect {
                 Effect::Forward => Ok(Bytes::copy_from_slice(frame.raw().as_bytes())),
                 Effect::Replace(document) => Ok(Bytes::from(frame.splice(body, document.raw()))),
-                Effect::Refuse | Effect::Park => Err(Refusal::by_ruling(call.id, Withheld::Message, &ruling)),
+                Effect::Refuse | Effect::Park => Err(Refusal::by_ruling(call.id, what, &ruling)),
             },
-            Err(error) => Err(Refusal::by_gate(call.id, Withheld::Message, &error)),
+            Err(error) => Err(Refusal::by_gate(call.id, what, &error)),
         }
     }
 }

@@ -328,7 +328,7 @@ impl Exchange<'_> {
             }
             patience = self.patience();
             if !complete {
-                break End::Broken("the upstream's answer is too large");
+                break End::Broken(answers::TOO_LARGE);
             }
         };
         match end {
@@ -401,6 +401,6 @@ fn text_of(error: BodyError) -> &'static str {
     match error {
         BodyError::Broken => "the upstream's answer broke off",
         BodyError::TooSlow => "the upstream's answer stalled",
-        BodyError::TooLarge => "the upstream's answer is too large",
+        BodyError::TooLarge => answers::TOO_LARGE,
     }
 }

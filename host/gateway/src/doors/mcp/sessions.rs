@@ -164,8 +164,8 @@ impl Sessions {
     pub(crate) fn open(&self, session: Arc<Session>) -> Result<InUse, Full> {
         let mut map = self.map();
         map.retain(|_, session| !session.over());
-        let own = || map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent);
-        if map.len() >= self.total || own().count() >= self.per_agent {
+        let own = map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent).count();
+        if map.len() >= self.total || own >= self.per_agent {
             return Err(Full);
         }
         map.insert(session.id.clone(), Arc::clone(&session));

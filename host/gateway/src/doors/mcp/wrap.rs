@@ -23,7 +23,6 @@ use crate::upstream::{Target, Upstream};
 
 /// Messages under way to the client.
 const UNDER_WAY: usize = 16;
-const TOO_LARGE: &str = "the upstream's answer is too large";
 /// How often a child that should end by itself is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -223,8 +222,8 @@ impl FromServerPump {
                 (beginning, "the upstream's answer is not a message", self.inspector.server_sent(line, None).await)
             }
             Line::TooLong(beginning) => {
-                self.inspector.dropped(&TOO_LARGE);
-                (beginning, TOO_LARGE, FromServer::Malformed)
+                self.inspector.dropped(&answers::TOO_LARGE);
+                (beginning, answers::TOO_LARGE, FromServer::Malformed)
             }
         };
         let bytes = match message {
