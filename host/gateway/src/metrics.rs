@@ -1,6 +1,7 @@
 //! Figures for Prometheus. Labels come from the configuration, never from a caller's text: tool names are not labels.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -9,20 +10,25 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use distribution::Distribution;
+use table::Table;
+
+mod distribution;
+mod table;
 
 /// Every figure of one server.
 pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
-    judge_seconds: Histogram,
-    plugin_seconds: Family<PluginLabels, Histogram>,
-    plugin_fuel: Family<PluginLabels, Histogram>,
-    plugin_memory: Family<PluginLabels, Histogram>,
+    judge_seconds: Distribution,
+    plugin_seconds: Family<PluginLabels, Distribution>,
+    plugin_fuel: Family<PluginLabels, Distribution>,
+    plugin_memory: Family<PluginLabels, Distribution>,
     plugin_faults: Family<FaultLabels, Counter>,
-    commit_seconds: Histogram,
+    commit_seconds: Distribution,
     commit_failures: Counter,
     requests: Family<RequestLabels, Counter>,
     connections: Counter,
@@ -33,6 +39,24 @@ pub struct Metrics {
     mcp_sessions: Gauge,
     /// Live figures, set when they are asked for.
     live: Live,
+    /// What every call counts.
+    hot: Hot,
+}
+
+/// The metrics of the families above that every call counts, found without their locks.
+#[derive(Default)]
+struct Hot {
+    calls: Table<CallLabels, Counter>,
+    requests: Table<RequestLabels, Counter>,
+    plugins: Table<PluginLabels, PluginMetrics>,
+}
+
+/// The metrics of one plugin.
+#[derive(Clone)]
+struct PluginMetrics {
+    seconds: Distribution,
+    fuel: Distribution,
+    memory: Distribution,
 }
 
 #[derive(Default)]
@@ -46,7 +70,7 @@ struct Live {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
-    tenant: String,
+    tenant: Arc<str>,
     door: Word,
     phase: Word,
     verdict: Word,
@@ -62,12 +86,12 @@ struct RefusalLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLabels {
-    plugin: String,
+    plugin: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FaultLabels {
-    plugin: String,
+    plugin: Arc<str>,
     code: String,
 }
 
@@ -111,20 +135,6 @@ pub struct Snapshot<'a> {
     pub uptime: Duration,
 }
 
-fn seconds() -> Histogram {
-    // 10 us to 10 s.
-    Histogram::new(exponential_buckets(0.000_01, 2.5, 16))
-}
-
-fn fuel() -> Histogram {
-    Histogram::new(exponential_buckets(1_000.0, 4.0, 10))
-}
-
-fn memory() -> Histogram {
-    // 64 KiB to 64 MiB.
-    Histogram::new(exponential_buckets(65_536.0, 4.0, 6))
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -139,12 +149,12 @@ impl Metrics {
             registry: Registry::with_prefix("portcullis"),
             calls: Family::default(),
             refusals: Family::default(),
-            judge_seconds: seconds(),
-            plugin_seconds: Family::new_with_constructor(seconds),
-            plugin_fuel: Family::new_with_constructor(fuel),
-            plugin_memory: Family::new_with_constructor(memory),
+            judge_seconds: Distribution::seconds(),
+            plugin_seconds: Family::new_with_constructor(Distribution::seconds),
+            plugin_fuel: Family::new_with_constructor(Distribution::fuel),
+            plugin_memory: Family::new_with_constructor(Distribution::memory),
             plugin_faults: Family::default(),
-            commit_seconds: seconds(),
+            commit_seconds: Distribution::seconds(),
             commit_failures: Counter::default(),
             requests: Family::default(),
             connections: Counter::default(),
@@ -154,6 +164,7 @@ impl Metrics {
             mcp_held_back: Family::default(),
             mcp_sessions: Gauge::default(),
             live: Live::default(),
+            hot: Hot::default(),
         };
         metrics.register();
         metrics
@@ -193,22 +204,28 @@ impl Metrics {
 
     pub(crate) fn ruled(&self, call: &Call, door: Door, judgement: &Judgement) {
         let labels = CallLabels {
-            tenant: call.tenant.to_string(),
+            tenant: Arc::clone(&call.tenant),
             door: Word(door_word(door)),
             phase: Word(call.phase.as_str()),
             verdict: Word(judgement.decision.as_str()),
             mode: Word(judgement.mode.as_str()),
         };
-        self.calls.get_or_create(&labels).inc();
+        self.hot.calls.with(&labels, || self.calls.get_or_create_owned(&labels), |calls| _ = calls.inc());
         for run in &judgement.plugins {
-            let labels = PluginLabels { plugin: run.name.to_string() };
-            self.plugin_seconds.get_or_create(&labels).observe(f64::from(run.micros) / 1e6);
-            #[allow(clippy::cast_precision_loss, reason = "a histogram needs no exact count")]
-            let (fuel, memory) = (run.fuel as f64, run.memory as f64);
-            self.plugin_fuel.get_or_create(&labels).observe(fuel);
-            self.plugin_memory.get_or_create(&labels).observe(memory);
+            let labels = PluginLabels { plugin: Arc::clone(&run.name) };
+            let make = || PluginMetrics {
+                seconds: self.plugin_seconds.get_or_create_owned(&labels),
+                fuel: self.plugin_fuel.get_or_create_owned(&labels),
+                memory: self.plugin_memory.get_or_create_owned(&labels),
+            };
+            self.hot.plugins.with(&labels, make, |plugin| {
+                plugin.seconds.observe(run.micros.into());
+                plugin.fuel.observe(run.fuel);
+                plugin.memory.observe(run.memory);
+            });
             if let Some(code) = &run.fault {
-                self.plugin_faults.get_or_create(&FaultLabels { plugin: labels.plugin, code: code.clone() }).inc();
+                let labels = FaultLabels { plugin: Arc::clone(&run.name), code: code.clone() };
+                self.plugin_faults.get_or_create(&labels).inc();
             }
         }
     }
@@ -219,18 +236,19 @@ impl Metrics {
     }
 
     pub(crate) fn judged(&self, took: Duration) {
-        self.judge_seconds.observe(took.as_secs_f64());
+        self.judge_seconds.observe_time(took);
     }
 
     pub(crate) fn committed(&self, took: Duration, good: bool) {
-        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_seconds.observe_time(took);
         if !good {
             self.commit_failures.inc();
         }
     }
 
     pub(crate) fn answered(&self, route: &'static str, status: u16) {
-        self.requests.get_or_create(&RequestLabels { route: Word(route), status }).inc();
+        let labels = RequestLabels { route: Word(route), status };
+        self.hot.requests.with(&labels, || self.requests.get_or_create_owned(&labels), |requests| _ = requests.inc());
     }
 
     /// Counts a request as being answered for as long as the guard lives.

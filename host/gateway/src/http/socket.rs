@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_model::Mode;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use uuid::Uuid;
@@ -19,6 +19,10 @@ const MAX_BARE: usize = 200;
 
 /// How often a client with requests in its pipe is looked at: what it sent hides whether it is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a client that has closed its side may still read: one that sends, closes and then reads is a client, too,
+/// and nothing tells it from one that has gone.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -38,12 +42,19 @@ impl Peer {
         self.address
     }
 
-    /// Waits until the client has closed its side or the connection is broken.
+    /// Waits until the connection is broken, or the client has closed its side for a while.
     pub(crate) async fn gone(&self) {
         let mut byte = [0];
-        while let Ok(1) = self.stream.peek(&mut byte).await {
-            tokio::time::sleep(LOOK_EVERY).await;
+        loop {
+            match self.stream.peek(&mut byte).await {
+                Ok(0) => break,
+                Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+                Err(_) => return,
+            }
         }
+        // What is written to a closed socket comes back as a reset.
+        let broken = self.stream.ready(Interest::ERROR);
+        drop(tokio::time::timeout(HALF_CLOSED, broken).await);
     }
 }
 

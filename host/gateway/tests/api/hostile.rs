@@ -1,7 +1,13 @@
 //! Foreign bytes of every sort: an answer in the contract's form, never a panic, a hang or a 500.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use portcullis_gateway::http::{Body, Mount, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -249,6 +255,68 @@ async fn a_client_that_closes_its_side_gets_its_answer() {
     client.0.shutdown().await.unwrap();
     assert_eq!(client.answer().await.check_head().status, 400);
     assert_eq!(bench.entries("acme").len(), 1);
+}
+
+/// Answers after a while, and says when nobody waited for it.
+struct Slow {
+    takes: Duration,
+    left: tokio::sync::mpsc::UnboundedSender<()>,
+}
+
+struct Waiting<'a>(Option<&'a Slow>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(slow) = self.0 {
+            slow.left.send(()).unwrap();
+        }
+    }
+}
+
+impl Mount for Slow {
+    fn prefix(&self) -> &'static str {
+        "/slow"
+    }
+
+    fn handle(&self, _: Request<Incoming>, _: SocketAddr) -> BoxFuture<'_, Reply> {
+        Box::pin(async {
+            let mut waiting = Waiting(Some(self));
+            tokio::time::sleep(self.takes).await;
+            waiting.0 = None;
+            Response::new(Body::from("done"))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_gets_the_answer_of_a_mount() {
+    let (left, mut leaves) = tokio::sync::mpsc::unbounded_channel();
+    let slow = Slow { takes: Duration::from_millis(300), left };
+    let bench = Bench::with(Setup { mounts: vec![Arc::new(slow)], ..Setup::default() }).await;
+    let mut client = bench.client().await;
+    client.0.write_all(&request("POST", "/slow", AGENT, b"")).await.unwrap();
+    client.0.shutdown().await.unwrap();
+    assert_eq!(client.answer().await.text, "done");
+    assert!(leaves.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_mount_is_not_kept_busy_for_a_client_that_has_gone() {
+    let (left, mut leaves) = tokio::sync::mpsc::unbounded_channel();
+    let slow = Slow { takes: Duration::from_secs(600), left };
+    let bench = Bench::with(Setup { mounts: vec![Arc::new(slow)], ..Setup::default() }).await;
+    let started = Instant::now();
+    for reset in [true, false] {
+        let mut client = bench.client().await;
+        client.0.write_all(&request("POST", "/slow", AGENT, b"")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if reset {
+            socket2::SockRef::from(&client.0).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(client);
+        tokio::time::timeout(Duration::from_secs(20), leaves.recv()).await.expect("noticed").unwrap();
+        assert!(!reset || started.elapsed() < Duration::from_secs(4), "a reset is noticed at once");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports};
-use portcullis_gateway::http::{Drained, Server, ServerConfig};
+use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
     Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, PluginView, Reload,
@@ -241,6 +241,7 @@ pub struct Setup {
     pub open: bool,
     pub heavy: usize,
     pub heavy_wait: Duration,
+    pub mounts: Vec<Arc<dyn Mount>>,
 }
 
 impl Default for Setup {
@@ -257,6 +258,7 @@ impl Default for Setup {
             open: false,
             heavy: 4,
             heavy_wait: Duration::from_secs(10),
+            mounts: Vec::new(),
         }
     }
 }
@@ -306,7 +308,7 @@ impl Bench {
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
         let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
         let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
-        let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, Vec::new(), &config));
+        let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, setup.mounts, &config));
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), setup.server, api).unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
