@@ -9,13 +9,17 @@ use portcullis_model::{
     Call, Decision, Digest, Document, Door, Draft, EntryFinding, EntryKind, EntryPlugin, EntryReason, Judgement, Mode,
     Outcome, Phase, codes,
 };
-use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
 use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge};
+
+pub use heavy::Heavy;
+use heavy::HeavyPlaces;
+
+mod heavy;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
 /// that they hold up nobody else's calls.
@@ -40,22 +44,12 @@ pub struct Ports {
     pub approvals: Approvals,
 }
 
-/// Places for payloads over 16 KiB, each of which takes a thread while it is judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Heavy {
-    /// How many at once.
-    pub places: usize,
-    /// How long one waits for a place before it is refused.
-    pub wait: Duration,
-}
-
 /// One gate for all doors. Everything that fails in it is a refusal.
 pub struct Gate {
     ports: Ports,
     metrics: Arc<Metrics>,
     events: Events,
-    heavy: Arc<Semaphore>,
-    heavy_wait: Duration,
+    heavy: HeavyPlaces,
 }
 
 /// What became of a call, after its entry is durable.
@@ -198,8 +192,7 @@ impl Gate {
     /// A gate on these ports.
     #[must_use]
     pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
-        let places = Arc::new(Semaphore::new(heavy.places));
-        Self { ports, metrics, events, heavy: places, heavy_wait: heavy.wait }
+        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
     }
 
     /// Who presents this bearer token.
@@ -415,10 +408,7 @@ impl Gate {
         let judged = if call.payload.raw().len() <= INLINE_BYTES {
             tracing::debug_span!("judge").in_scope(|| judge_now(&*self.ports.judge, call))
         } else {
-            let place = tokio::time::timeout(self.heavy_wait, Arc::clone(&self.heavy).acquire_owned()).await;
-            let Ok(Ok(place)) = place else {
-                return Err(GateError::Busy("all places for large payloads are taken"));
-            };
+            let place = self.heavy.take(&call.tenant, &call.agent).await?;
             let (judge, call) = (Arc::clone(&self.ports.judge), call.clone());
             let task = tokio::task::spawn_blocking(move || {
                 let _place = place;

@@ -19,6 +19,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// Files beside the configuration: relative path and content.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Bytes beyond which the server cannot make a file grow: a disk that is full for it alone.
+    pub largest_file: Option<u64>,
 }
 
 /// A running server on a folder of its own. Killed when dropped.
@@ -82,7 +84,16 @@ impl Server {
             fs::create_dir_all(path.parent().context("a file has a folder")?)?;
             fs::write(path, content)?;
         }
-        let mut command = Command::new(binary()?);
+        let mut command = match setup.largest_file {
+            None => Command::new(binary()?),
+            Some(bytes) => {
+                // Without the trap the signal would end it; with it the write fails. POSIX counts in 512 bytes.
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"trap "" XFSZ; ulimit -f "$0"; exec "$@""#, &(bytes / 512).to_string()]);
+                shell.arg(binary()?);
+                shell
+            }
+        };
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
         if let Some(config) = &setup.config {
             let path = folder.path().join("portcullis.toml");

@@ -77,6 +77,54 @@ fn a_read_only_data_folder_serves_nothing() {
 }
 
 #[test]
+fn a_full_disk_ends_verdicts_and_loses_nothing() {
+    let (folder, _) = Server::start(&Setup::default()).unwrap().terminate().unwrap();
+    // Plugins are compiled and kept by now; only the log grows.
+    let largest = files(&folder.path().join("data")).into_iter().map(|(_, bytes)| bytes).max().unwrap();
+    let full = Setup { largest_file: Some(largest + 64 * 1024), ..Setup::default() };
+    let server = Server::start_in(folder, &full).unwrap();
+    let ask = |server: &Server| {
+        let json = [("content-type", "application/json")];
+        server.request("POST", "/v1/inspect", &json, harmless().to_string().as_bytes()).unwrap()
+    };
+    let mut durable = Vec::new();
+    let refused = (0..50_000).map(|_| ask(&server)).find(|answer| {
+        if answer.status == 200 {
+            durable.push(answer.json().unwrap()["entry"].clone());
+        }
+        answer.status != 200
+    });
+    let refused = refused.expect("the log reaches its limit");
+    assert_eq!((refused.status, &refused.json().unwrap()["error"]["code"]), (503, &json!("ledger_unavailable")));
+    assert!(!durable.is_empty());
+    // It stays refused, it says so, and it still ends in order.
+    assert_eq!(ask(&server).status, 503);
+    assert_eq!(server.request("GET", "/readyz", &[], b"").unwrap().status, 503);
+    let (folder, _) = server.terminate().unwrap();
+    // With room again everything that was answered is there.
+    let server = Server::start_in(folder, &Setup::default()).unwrap();
+    let (code, said, errors) = server.portcullis(&["ledger", "verify", "--data", "data"]).unwrap();
+    assert_eq!(code, 0, "{said}{errors}");
+    for entry in [durable.first().unwrap(), durable.last().unwrap()] {
+        let found = server.request("GET", &format!("/v1/ledger/entries/{}", entry["seq"]), &[], b"").unwrap();
+        assert!(found.text().contains(entry["hash"].as_str().unwrap()), "{} is not {entry}", found.text());
+    }
+    assert_eq!(server.inspect(&harmless()).unwrap()["verdict"], "allow");
+}
+
+/// Every file below a folder and its length.
+fn files(folder: &std::path::Path) -> Vec<(std::path::PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        match entry.metadata().unwrap() {
+            metadata if metadata.is_dir() => found.extend(files(&entry.path())),
+            metadata => found.push((entry.path(), metadata.len())),
+        }
+    }
+    found
+}
+
+#[test]
 fn a_lost_head_file_needs_an_operator_who_adopts_the_log() {
     let server = Server::start(&Setup::default()).unwrap();
     for _ in 0..3 {

@@ -1,0 +1,110 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::GateError;
+
+/// Names of agents without a place beyond which they are forgotten.
+const IDLE_AGENTS: usize = 64;
+
+/// Places for payloads over 16 KiB, each of which takes a thread while it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Heavy {
+    /// How many at once.
+    pub places: usize,
+    /// How long one waits for a place before it is refused.
+    pub wait: Duration,
+}
+
+/// The places and who waits for one. An agent has no more calls in the common queue than there are places, so whoever
+/// comes next waits for one round of the other agents and not for all that one of them has sent.
+pub(super) struct HeavyPlaces {
+    config: Heavy,
+    common: Arc<Semaphore>,
+    /// Taken for a moment by calls that then work for milliseconds; others never see it.
+    agents: Mutex<HashMap<AgentKey, Weak<Semaphore>>>,
+}
+
+type AgentKey = (Arc<str>, Arc<str>);
+
+/// A place, given back when it is dropped.
+pub(super) struct Place {
+    _common: OwnedSemaphorePermit,
+    _own: OwnedSemaphorePermit,
+}
+
+impl HeavyPlaces {
+    pub(super) fn new(config: Heavy) -> Self {
+        Self { config, common: Arc::new(Semaphore::new(config.places)), agents: Mutex::default() }
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// There was none in time.
+    pub(super) async fn take(&self, tenant: &Arc<str>, agent: &Arc<str>) -> Result<Place, GateError> {
+        let own = self.own(tenant, agent);
+        let take = async {
+            let own = own.acquire_owned().await.ok()?;
+            let common = Arc::clone(&self.common).acquire_owned().await.ok()?;
+            Some(Place { _common: common, _own: own })
+        };
+        let place = tokio::time::timeout(self.config.wait, take).await.ok().flatten();
+        place.ok_or(GateError::Busy("all places for large payloads are taken"))
+    }
+
+    fn own(&self, tenant: &Arc<str>, agent: &Arc<str>) -> Arc<Semaphore> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if agents.len() > IDLE_AGENTS {
+            agents.retain(|_, own| own.strong_count() > 0);
+        }
+        let own = agents.entry((Arc::clone(tenant), Arc::clone(agent))).or_default();
+        own.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Semaphore::new(self.config.places));
+            *own = Arc::downgrade(&new);
+            new
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_with_many_calls_does_not_keep_another_one_waiting() {
+        let places = Arc::new(HeavyPlaces::new(Heavy { places: 1, wait: Duration::from_secs(10) }));
+        let (tenant, greedy, modest): (Arc<str>, Arc<str>, Arc<str>) = ("t".into(), "greedy".into(), "modest".into());
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let first = places.take(&tenant, &greedy).await.unwrap();
+        let mut waiting = Vec::new();
+        for agent in [&greedy, &greedy, &greedy, &modest] {
+            let (places, tenant, agent, order) =
+                (Arc::clone(&places), Arc::clone(&tenant), Arc::clone(agent), Arc::clone(&order));
+            waiting.push(tokio::spawn(async move {
+                let place = places.take(&tenant, &agent).await.unwrap();
+                order.lock().unwrap().push(agent);
+                tokio::task::yield_now().await;
+                drop(place);
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for waiting in waiting {
+            waiting.await.unwrap();
+        }
+        assert_eq!(&*order.lock().unwrap()[0], "modest");
+    }
+
+    #[tokio::test]
+    async fn agents_without_a_place_are_forgotten() {
+        let places = HeavyPlaces::new(Heavy { places: 1, wait: Duration::from_secs(10) });
+        let tenant: Arc<str> = "t".into();
+        for agent in 0..1_000 {
+            places.take(&tenant, &agent.to_string().into()).await.unwrap();
+        }
+        assert!(places.agents.lock().unwrap().len() <= IDLE_AGENTS + 1);
+    }
+}
