@@ -73,7 +73,7 @@ impl Host {
         let gate = Arc::new(Gate::new(ports, metrics, Events::default(), heavy()));
         let host = Self { gate, ledger, generations, credentials, engine, control };
         let fresh = host.build(settings)?;
-        host.activate(fresh).await?;
+        host.activate(&fresh).await?;
         Ok(host)
     }
 
@@ -84,17 +84,19 @@ impl Host {
         built.collect()
     }
 
-    /// Puts generations in force, all tenants at once, after recording those that are new.
-    pub(crate) async fn activate(&self, fresh: Vec<Arc<Generation>>) -> Result<()> {
+    /// Puts generations in force, all at once, after recording those that are new. Other tenants keep theirs.
+    pub(crate) async fn activate(&self, fresh: &[Arc<Generation>]) -> Result<()> {
         let mut changed = Vec::new();
-        for generation in &fresh {
+        for generation in fresh {
             let old = self.generations.current(generation.tenant()).map(|old| old.id());
             if old != Some(generation.id()) {
                 self.ledger.append(activation(generation, old)).await?;
                 changed.push(Arc::clone(generation.tenant()));
             }
         }
-        self.generations.replace(fresh);
+        let mut others = self.generations.all();
+        others.retain(|other| fresh.iter().all(|generation| generation.tenant() != other.tenant()));
+        self.generations.replace(fresh.iter().cloned().chain(others));
         for tenant in changed {
             for view in self.generations.generations(Some(&tenant)) {
                 tracing::info!(tenant = &*tenant, generation = %view.generation, "generation activated");
@@ -115,8 +117,10 @@ impl Host {
         let directory = assemble::directory(&settings.config, place, Some(&previous), &self.control)?;
         let host = Arc::clone(self);
         let fresh = tokio::task::spawn_blocking(move || host.build(&settings)).await??;
-        self.activate(fresh).await?;
+        // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
+        self.activate(&fresh).await?;
         self.credentials.replace(directory);
+        self.generations.replace(fresh);
         Ok(())
     }
 }

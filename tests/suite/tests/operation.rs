@@ -218,6 +218,40 @@ fn a_reload_never_opens_a_server_that_has_tenants() {
     assert_eq!(status(), 401);
 }
 
+#[test]
+fn who_is_let_in_finds_a_pipeline_while_tenants_come_and_go() {
+    let (code, made, _) = Server::start(&Setup::default()).unwrap().portcullis(&["token"]).unwrap();
+    assert_eq!(code, 0);
+    let words: Vec<_> = made.split_whitespace().collect();
+    let (token, hash) = (words[1], words[3]);
+    let tenant = |name: &str, tokens: &str| {
+        format!("[[tenant]]\nname = \"{name}\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = [{tokens}]\n")
+    };
+    let without = tenant("stays", "");
+    let with = format!("{without}{}", tenant("guest", &format!("\"{hash}\"")));
+    let server = Server::start(&Setup { config: Some(without.clone()), ..Setup::default() }).unwrap();
+    let bearer = format!("Bearer {token}");
+    let ask = || {
+        let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
+        server.request("POST", "/v1/inspect", &headers, harmless().to_string().as_bytes()).unwrap().status
+    };
+    let mut seen = Vec::new();
+    for config in [&with, &without, &with, &without] {
+        let before = ask();
+        fs::write(server.folder().join("next.toml"), config).unwrap();
+        fs::rename(server.folder().join("next.toml"), server.folder().join("portcullis.toml")).unwrap();
+        assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
+        let changed = (0..20_000).map(|_| ask()).find(|status| {
+            seen.push(*status);
+            *status != before
+        });
+        assert!(changed.is_some(), "the reload came: {}", server.errors().unwrap());
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, [200, 401], "let in with a verdict, or not let in");
+}
+
 /// Takes one request and hands over its path and body.
 fn collector() -> (String, mpsc::Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
