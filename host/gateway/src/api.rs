@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use crate::doors::inspect::InspectDoor;
-use crate::gate::{EXPIRE_EVERY, Gate};
+use crate::gate::Gate;
 use crate::http::guard::Guard;
-use crate::http::{self, ApiError, Body, BodyRoom, Mount, Peer, Reply, bearer};
+use crate::http::{self, ApiError, BODY_ROOM, Body, BodyRoom, Mount, Peer, Received, Reply, bearer};
 use crate::metrics::Metrics;
 use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Reload};
 use routes::{Access, Found, Operation};
@@ -33,8 +33,6 @@ mod routes;
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// Most bytes of an operator's request.
 const MAX_SMALL_BODY: usize = 16 * 1024;
-/// Room for larger bodies, all connections together.
-const BODY_ROOM: usize = 256 * 1024 * 1024;
 
 static ID: HeaderName = HeaderName::from_static(http::ID);
 static MODE: HeaderName = HeaderName::from_static(http::MODE);
@@ -105,17 +103,9 @@ impl Api {
     /// Records passed deadlines of parked calls until the API closes. Run it beside the server.
     pub async fn expire(&self) {
         let mut closing = self.closing.subscribe();
-        let mut every = tokio::time::interval(EXPIRE_EVERY);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = async { drop(closing.wait_for(|closing| *closing).await) } => return,
-                _ = every.tick() => {
-                    if let Err(error) = self.gate.expire().await {
-                        tracing::warn!(%error, "the end of a parked call could not be recorded");
-                    }
-                }
-            }
+        tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => {}
+            () = self.gate.keep_expiring() => {}
         }
     }
 
@@ -129,8 +119,8 @@ impl Api {
         self.closing.send_replace(true);
     }
 
-    pub(crate) async fn drain_mounts(&self) {
-        futures_util::future::join_all(self.mounts.iter().map(|mount| mount.drain())).await;
+    pub(crate) async fn drain_mounts(&self, within: Duration) {
+        futures_util::future::join_all(self.mounts.iter().map(|mount| mount.drain(within))).await;
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer, too.
@@ -194,10 +184,10 @@ impl Api {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let query = query.as_str();
         match found.operation {
-            Operation::Inspect => self.inspect(request, context).await,
+            Operation::Inspect => self.inspect(request, context, &peer).await,
             Operation::InspectBatch => {
                 let body = self.json_body(request, MAX_BODY).await?;
-                Ok(json_bytes(self.inspect.batch(context.agent()?, body).await?))
+                Ok(json_bytes(self.inspect.batch(context.agent()?, body, &peer).await?))
             }
             Operation::LedgerHead => self.ledger_head(context, query),
             Operation::LedgerEntries => self.ledger_entries(context, query).await,
@@ -207,7 +197,7 @@ impl Api {
             Operation::Generations => self.generations(context, query),
             Operation::Activate => {
                 let body = self.body(request, MAX_SMALL_BODY).await?;
-                self.activate(context, &body).await
+                self.activate(context, &body.bytes).await
             }
             Operation::Approvals => self.approvals(context, query),
             Operation::Approval => self.approval(context, query, parameter),
@@ -215,7 +205,7 @@ impl Api {
                 // Who may not decide learns it before anything is read.
                 let operator = context.operator()?.clone();
                 let body = self.json_body(request, MAX_SMALL_BODY).await?;
-                self.decide(&operator, parameter, body).await
+                self.decide(&operator, parameter, body.bytes).await
             }
             Operation::Events => self.events(context, query, peer),
             Operation::Health => Ok(json_value(StatusCode::OK, &health::Alive { status: "ok" })),
@@ -225,9 +215,14 @@ impl Api {
         }
     }
 
-    async fn inspect(&self, request: Request<Incoming>, context: &mut Context) -> Result<Reply, ApiError> {
+    async fn inspect(
+        &self,
+        request: Request<Incoming>,
+        context: &mut Context,
+        peer: &Peer,
+    ) -> Result<Reply, ApiError> {
         let body = self.json_body(request, MAX_BODY).await?;
-        match self.inspect.one(context.agent()?, body).await {
+        match self.inspect.one(context.agent()?, body, peer).await {
             Ok(answered) => {
                 context.id = answered.id;
                 Ok(json_bytes(answered.json))
@@ -268,14 +263,14 @@ impl Api {
     }
 
     /// A body that says it is JSON.
-    async fn json_body(&self, request: Request<Incoming>, limit: usize) -> Result<Vec<u8>, ApiError> {
+    async fn json_body(&self, request: Request<Incoming>, limit: usize) -> Result<Received, ApiError> {
         check_json(request.headers())?;
         self.body(request, limit).await
     }
 
-    async fn body(&self, request: Request<Incoming>, limit: usize) -> Result<Vec<u8>, ApiError> {
+    async fn body(&self, request: Request<Incoming>, limit: usize) -> Result<Received, ApiError> {
         check_encoding(request.headers())?;
-        self.body_room.read_body(request.into_body(), limit, self.body_timeout).await
+        self.body_room.read(request.into_body(), limit, self.body_timeout).await
     }
 }
 

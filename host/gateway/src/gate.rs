@@ -26,6 +26,8 @@ mod heavy;
 const INLINE_BYTES: usize = 16 * 1024;
 /// How long a call waits for its entry.
 const APPEND_WAIT: Duration = Duration::from_secs(15);
+/// How often passed deadlines are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// Passed deadlines recorded in one go.
 const EXPIRE_AT_ONCE: usize = 256;
 /// Findings an entry keeps.
@@ -364,6 +366,18 @@ impl Gate {
         Ok(count)
     }
 
+    /// Records passed deadlines for as long as it is polled. Run it beside whatever makes calls.
+    pub async fn keep_expiring(&self) {
+        let mut every = tokio::time::interval(EXPIRE_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            if let Err(error) = self.expire().await {
+                tracing::warn!(%error, "the end of a parked call could not be recorded");
+            }
+        }
+    }
+
     /// Uses an approved call up for `call`, whose caller runs it itself: `true` the first time only.
     ///
     /// # Errors
@@ -643,6 +657,3 @@ fn release_draft(approval: &Approval) -> Draft {
         note: Some("released to its caller".to_owned()),
     }
 }
-
-/// How often [`Gate::expire`] is due.
-pub const EXPIRE_EVERY: Duration = Duration::from_secs(1);

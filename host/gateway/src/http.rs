@@ -1,6 +1,7 @@
 //! HTTP as all doors share it: bodies in, bodies out, errors, who may address the server, the server itself.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -15,8 +16,8 @@ pub(crate) mod guard;
 mod server;
 mod socket;
 
-pub(crate) use body::BodyRoom;
-pub use body::{Body, read_body};
+pub use body::Body;
+pub(crate) use body::{BODY_ROOM, BodyRoom, Received};
 pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};
 pub(crate) use socket::Peer;
@@ -35,8 +36,8 @@ pub type StreamBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sy
 /// A part of the server under a path of its own, such as the MCP door under `/mcp`.
 ///
 /// The server has checked Host and Origin and the size of the head before it calls, and adds `x-portcullis-id` and
-/// `x-portcullis-mode` to the answer if they are missing. Reading the body within limits is the mount's own work, see
-/// [`read_body`]. If the client goes away before the answer, the future is dropped; if it goes away during a streamed
+/// `x-portcullis-mode` to the answer if they are missing. Reading the body within limits is the mount's own work. If
+/// the client goes away before the answer, the future is dropped; if it goes away during a streamed
 /// body, that body is.
 pub trait Mount: Send + Sync + 'static {
     /// First segment of its paths, for instance `/mcp`: it gets that path and everything below.
@@ -45,8 +46,10 @@ pub trait Mount: Send + Sync + 'static {
     /// Answers one request.
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> BoxFuture<'_, Reply>;
 
-    /// Ends what would not end by itself, such as open streams. Called when the server begins to drain.
-    fn drain(&self) -> BoxFuture<'_, ()> {
+    /// Lets what is in flight finish and ends what would not end by itself, such as open streams, all of it `within` this
+    /// time. Called when the server begins to drain.
+    fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
+        let _nothing_to_end = within;
         Box::pin(async {})
     }
 }

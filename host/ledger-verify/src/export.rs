@@ -55,11 +55,17 @@ impl Row {
 pub enum Line {
     /// One entry.
     Row(Row),
-    /// The end of the log as its writer knows it.
-    Head {
-        /// The last entry; absent if the log is empty.
-        head: Option<Head>,
-    },
+    /// The end.
+    End(End),
+}
+
+/// The last line: the end of the log as its writer knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// The last entry; null if the log is empty. It must be there: a line without it is no end.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub head: Option<Head>,
 }
 
 /// Why an export could not be checked at all. A log that is wrong is not an error but a [`Report`] with a fault.
@@ -114,10 +120,13 @@ pub fn read_export(mut input: impl BufRead, known: Option<&Head>) -> Result<Repo
         let at = |reason: String| ExportError::Line { line: number, reason };
         match serde_json::from_slice(&line).map_err(|error| at(error.to_string()))? {
             Line::Row(row) => rows.push(BASE64_STANDARD.decode(row.entry).map_err(|error| at(error.to_string()))?),
-            Line::Head { head } => {
+            Line::End(End { head }) => {
                 verifier.push_all(&rows);
                 if read_line(&mut input, &mut line, number + 1)? {
                     return Err(ExportError::Line { line: number + 1, reason: "nothing may follow the head".into() });
+                }
+                if head.is_none() {
+                    verifier.expect_nothing();
                 }
                 for head in [head.as_ref(), known].into_iter().flatten() {
                     verifier.expect_head(head);

@@ -8,6 +8,6 @@ mod export;
 mod report;
 mod verifier;
 
-pub use export::{ExportError, FORMAT, FORMAT_VERSION, Header, Line, Row, read_export};
+pub use export::{End, ExportError, FORMAT, FORMAT_VERSION, Header, Line, Row, read_export};
 pub use report::{Fault, FaultKind, Head, Report};
 pub use verifier::Verifier;

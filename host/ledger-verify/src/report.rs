@@ -115,6 +115,9 @@ pub enum FaultKind {
         /// The head's sequence number.
         head_seq: u64,
     },
+    /// The log has entries and its end says that there are none.
+    #[error("the log has entries, and its end says that it has none: the end is of another time")]
+    NotEmpty,
     /// The last entry is not the one the head names.
     #[error("the last entry is {found}, the head names {expected}: one of the two was changed")]
     Head {

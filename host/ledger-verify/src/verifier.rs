@@ -114,6 +114,15 @@ impl Verifier {
         true
     }
 
+    /// Expects a log without entries: its end says that there are none.
+    pub fn expect_nothing(&mut self) -> bool {
+        self.report.head_checked = true;
+        if self.report.fault.is_some() {
+            return false;
+        }
+        self.report.entries == 0 || self.fail(FaultKind::NotEmpty)
+    }
+
     /// What was found.
     #[must_use]
     pub fn finish(self) -> Report {

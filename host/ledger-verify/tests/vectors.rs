@@ -166,6 +166,13 @@ fn exports_are_read_and_broken_ones_are_told_apart_from_bad_logs() {
     ));
     assert!(matches!(read(&good.replacen("{\"entry\":", "{\"extra\":1,\"entry\":", 1)), Err(ExportError::Line { .. })));
     assert!(matches!(read(&format!("{good}{{}}\n")), Err(ExportError::Line { .. })));
+    // What only looks like an end is none, and an end that knows of no entry is not that of a log with some.
+    for end in ["{}", "{\"junk\":1}", "{\"entry\":\"\",\"x\":1}", "{\"head\":null,\"x\":1}", "null"] {
+        assert!(matches!(read(&format!("{without_head}{end}\n")), Err(ExportError::Line { .. })), "{end}");
+    }
+    assert_eq!(read(&format!("{without_head}{{\"head\":null}}\n")).unwrap().fault.unwrap().kind, FaultKind::NotEmpty);
+    let empty = good.lines().next().unwrap();
+    assert!(read(&format!("{empty}\n{{\"head\":null}}\n")).unwrap().is_good());
     let endless = format!("{}{}", good.lines().next().unwrap().to_owned() + "\n", "x".repeat(200_000));
     assert!(matches!(read(&endless), Err(ExportError::Line { line: 2, .. })));
 }

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use portcullis_ledger_verify::{FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
+use portcullis_ledger_verify::{End, FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
 use portcullis_model::{Digest, Draft, Entry, leaf_hash};
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::layout::{self, TenantId};
 use crate::metrics::{Counters, Metrics};
 use crate::queue::{Bounds, Job, Queue, Work};
 use crate::rows;
-use crate::store::{Batch, SledStore, Store, StoreError, after, long_value, remove_long};
+use crate::store::{Batch, SledStore, Store, StoreError, after, long_value};
 use crate::tenants::{Tail, Tenant, Tenants};
 use crate::vault::{SALT, Vault, VaultError, commitment};
 use crate::writer::{Ended, Shared, now_ms, run};
@@ -387,7 +387,7 @@ impl Ledger {
                 next += 1;
             }
         }
-        write_line(out, &Line::Head { head: head.clone() })?;
+        write_line(out, &Line::End(End { head: head.clone() }))?;
         out.flush()?;
         Ok(head)
     }
@@ -468,7 +468,9 @@ impl Ledger {
                     let sealed = keys.seal_answer(tenant.id, id, &[&request.0[..], &answer].concat());
                     let sealed = sealed.map_err(|source| keys_error(&tenant, source))?;
                     let value = [&end.to_be_bytes()[..], &sealed].concat();
-                    beside.put_long(&layout::answer(tenant.id, id), &value);
+                    let place = layout::answer(tenant.id, id);
+                    beside.clear_long(&place);
+                    beside.put_long(&place, &value);
                     beside.put(layout::expiry(end, tenant.id, id), Vec::new());
                 }
             }
@@ -485,7 +487,7 @@ impl Ledger {
             }
         }
         let body = entry.body()?;
-        let size = body.size() + evidence.as_ref().map_or(0, Vec::len) + length(&beside);
+        let size = body.size() + evidence.as_ref().map_or(0, Vec::len) + beside.size();
         let (answer, receiver) = oneshot::channel();
         let work = Work::Entry { tenant, time_ms, body, evidence, answer };
         Ok((Job { work, beside, size, queued: Instant::now() }, receiver))
@@ -496,14 +498,12 @@ impl Ledger {
         if key.is_empty() || key.len() > MAX_RECORD_KEY || key.contains(&0) {
             return Err(AppendError::RecordKey);
         }
-        let shared = &self.inner.shared;
         let place = layout::record(key);
         // Pieces of a longer value before it would stay behind.
-        let removed = remove_long(&*shared.store, &place, batch);
-        removed.map_err(|error| AppendError::Poisoned { cause: error.to_string().into() })?;
+        batch.clear_long(&place);
         if let Some(value) = value {
             fits("a record", value)?;
-            let sealed = shared.vault.seal_record(key, value);
+            let sealed = self.inner.shared.vault.seal_record(key, value);
             let sealed =
                 sealed.map_err(|source| AppendError::Keys { tenant: "(records)".into(), source: Arc::new(source) })?;
             batch.put_long(&place, &sealed);
@@ -682,11 +682,7 @@ fn stored(bytes: Vec<u8>) -> Result<StoredEntry, ReadError> {
 }
 
 fn writes(beside: Batch, answer: Option<oneshot::Sender<Result<(), AppendError>>>) -> Job {
-    Job { size: length(&beside), beside, work: Work::Writes { answer }, queued: Instant::now() }
-}
-
-fn length(batch: &Batch) -> usize {
-    batch.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+    Job { size: beside.size(), beside, work: Work::Writes { answer }, queued: Instant::now() }
 }
 
 fn fits(what: &'static str, bytes: &[u8]) -> Result<(), AppendError> {

@@ -167,6 +167,10 @@ impl Queue {
         }
         drop(state);
         let count = late.len() as u64;
+        let unasked = late.iter().filter(|job| matches!(job.work, Work::Writes { answer: None })).count();
+        if unasked > 0 {
+            tracing::warn!(records = unasked, "records of plugins were not kept: the disk is too slow");
+        }
         late.into_iter().for_each(|job| job.refuse(AppendError::Busy { waiting }));
         count
     }

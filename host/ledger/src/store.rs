@@ -2,6 +2,7 @@
 
 mod sled;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 pub(crate) use self::sled::SledStore;
@@ -26,22 +27,88 @@ impl StoreError {
     }
 }
 
-/// What is written together or not at all; `None` removes.
+/// What is to be written together or not at all, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Keys and what they become.
-    pub(crate) writes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub(crate) writes: Vec<Write>,
 }
+
+/// One step of a batch.
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// Sets a key.
+    Put(Vec<u8>, Vec<u8>),
+    /// Removes a key.
+    Remove(Vec<u8>),
+    /// Removes the pieces of the long value under a key, of which only the writer knows how many there are by then.
+    Clear(Vec<u8>),
+}
+
+/// A key and what it becomes; `None` removes it. Of several changes of one key the last counts.
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 impl Batch {
     /// Sets one key to a short value: at most an entry and its length.
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.writes.push((key, Some(value)));
+        self.writes.push(Write::Put(key, value));
     }
 
     /// Removes one key.
     pub(crate) fn remove(&mut self, key: Vec<u8>) {
-        self.writes.push((key, None));
+        self.writes.push(Write::Remove(key));
+    }
+
+    /// Removes what [`put_long`](Self::put_long) wrote under a key, if anything.
+    pub(crate) fn clear_long(&mut self, key: &[u8]) {
+        self.writes.push(Write::Clear(key.to_vec()));
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let size = |write: &Write| match write {
+            Write::Put(key, value) => key.len() + value.len(),
+            Write::Remove(key) | Write::Clear(key) => key.len(),
+        };
+        self.writes.iter().map(size).sum()
+    }
+
+    /// What it changes in a store that nobody else writes to.
+    pub(crate) fn resolve(self, store: &dyn Store) -> Result<Vec<Change>, StoreError> {
+        let clears = self.writes.iter().any(|write| matches!(write, Write::Clear(_)));
+        let mut changes = Vec::with_capacity(self.writes.len());
+        // Which keys are there after the changes so far, where that is not what the store says.
+        let mut there: HashMap<Vec<u8>, bool> = HashMap::new();
+        for write in self.writes {
+            match write {
+                Write::Put(key, value) => {
+                    if clears {
+                        there.insert(key.clone(), true);
+                    }
+                    changes.push((key, Some(value)));
+                }
+                Write::Remove(key) => {
+                    if clears {
+                        there.insert(key.clone(), false);
+                    }
+                    changes.push((key, None));
+                }
+                Write::Clear(key) => {
+                    for number in 0.. {
+                        let piece = piece(&key, number);
+                        let exists = match there.get(&piece) {
+                            Some(exists) => *exists,
+                            None => store.get(&piece)?.is_some(),
+                        };
+                        if !exists {
+                            break;
+                        }
+                        there.insert(piece.clone(), false);
+                        changes.push((piece, None));
+                    }
+                }
+            }
+        }
+        Ok(changes)
     }
 
     /// Sets `key` followed by 0, 1, 2... (4 bytes) to the pieces of a value of any length. [`long_value`] reads it back.
@@ -53,7 +120,7 @@ impl Batch {
             let (piece, after) = rest.split_at(rest.len().min(PIECE));
             // The first piece says how long the whole is, so that a piece left over from a longer value is not read.
             let head: &[u8] = if number == 0 { &total } else { &[] };
-            self.put([key, &number.to_be_bytes()].concat(), [head, piece].concat());
+            self.put(self::piece(key, number), [head, piece].concat());
             number = number.wrapping_add(1);
             rest = after;
             if rest.is_empty() {
@@ -74,8 +141,8 @@ pub(crate) trait Store: Send + Sync {
     /// Visits the keys in `from..to` in ascending order until the visitor breaks.
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visitor<'_>) -> Result<(), StoreError>;
 
-    /// Writes a batch: all of it or nothing, and on the disk when it returns.
-    fn commit(&self, batch: Batch) -> Result<Commit, StoreError>;
+    /// Makes changes: all of them or nothing, and on the disk when it returns.
+    fn commit(&self, changes: Vec<Change>) -> Result<Commit, StoreError>;
 
     /// Bytes on the disk.
     fn size(&self) -> u64;
@@ -96,7 +163,7 @@ pub(crate) struct Commit {
 
 /// Reads what [`Batch::put_long`] wrote; `None` if there is nothing, an error if a piece is missing.
 pub(crate) fn long_value(store: &dyn Store, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let piece = |number: u32| store.get(&[key, &number.to_be_bytes()].concat());
+    let piece = |number| store.get(&piece(key, number));
     let Some(first) = piece(0)? else { return Ok(None) };
     let cut = || StoreError::new("reading a long value", "a piece is missing");
     let (total, first) = first.split_first_chunk::<8>().ok_or_else(cut)?;
@@ -110,14 +177,9 @@ pub(crate) fn long_value(store: &dyn Store, key: &[u8]) -> Result<Option<Vec<u8>
     if value.len() == total { Ok(Some(value)) } else { Err(cut()) }
 }
 
-/// Adds the removal of what [`Batch::put_long`] wrote under a key, if anything.
-pub(crate) fn remove_long(store: &dyn Store, key: &[u8], batch: &mut Batch) -> Result<(), StoreError> {
-    let piece = |number: u32| [key, &number.to_be_bytes()].concat();
-    let Some(first) = store.get(&piece(0))? else { return Ok(()) };
-    let total = first.first_chunk::<8>().map_or(0, |total| u64::from_be_bytes(*total));
-    let pieces = u32::try_from(total.div_ceil(PIECE as u64)).unwrap_or(u32::MAX).max(1);
-    (0..pieces).for_each(|number| batch.remove(piece(number)));
-    Ok(())
+/// Key of one piece of a long value.
+pub(crate) fn piece(key: &[u8], number: u32) -> Vec<u8> {
+    [key, &number.to_be_bytes()].concat()
 }
 
 /// The first key after all keys that begin with `prefix`.

@@ -125,7 +125,9 @@ impl Vault {
     /// A tenant's keys, made at the first use.
     pub(crate) fn tenant(&self, id: TenantId) -> Result<TenantKeys, VaultError> {
         let path = self.path(id);
-        let Some(bytes) = read_secret(&path)? else { return self.make(id) };
+        // A key that was overwritten is gone, also if another one could not be made at once.
+        let kept = read_secret(&path)?.filter(|bytes| bytes.iter().any(|byte| *byte != 0));
+        let Some(bytes) = kept else { return self.make(id) };
         let damaged = || VaultError::Damaged { path: path.clone() };
         let (&version, rest) = bytes.split_first().ok_or_else(damaged)?;
         let (nonce, wrapped) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
@@ -198,7 +200,8 @@ impl TenantKeys {
 
     /// The salt of an entry's commitment.
     pub(crate) fn salt(&self, entry: &Entry) -> [u8; SALT] {
-        let place = [entry.kind as u8, entry.phase as u8];
+        // Callers choose ids, and may use one again for a call that was refused.
+        let place = [&[entry.kind as u8, entry.phase as u8][..], &entry.time_ms.to_be_bytes()].concat();
         let mac: [u8; 32] =
             self.salt.clone().chain_update(entry.id.as_bytes()).chain_update(place).finalize().into_bytes().into();
         let mut salt = [0; SALT];

@@ -19,7 +19,7 @@ use crate::ledger::Receipt;
 use crate::metrics::Counters;
 use crate::queue::{Job, Queue, Taken, Work};
 use crate::rows::Bundle;
-use crate::store::{Batch, Store, StoreError, remove_long};
+use crate::store::{Batch, Store, StoreError, piece};
 use crate::tenants::{Tail, Tenant, Tenants};
 use crate::vault::Vault;
 
@@ -27,7 +27,7 @@ use crate::vault::Vault;
 const TICK: Duration = Duration::from_millis(100);
 /// How often the head file is written at most, and expired answers are looked for.
 const SECOND: Duration = Duration::from_secs(1);
-/// Most expired answers removed in one group.
+/// Most expired answers removed in a small group.
 const EXPIRED_AT_ONCE: usize = 256;
 /// A group that takes longer than this makes the ledger unhealthy until it ends.
 const STALL: Duration = Duration::from_secs(5);
@@ -87,7 +87,9 @@ struct Writer<'a> {
     /// Where the bundle of a tenant stands in `open`, for the present group.
     index: HashMap<TenantId, usize>,
     open: Vec<Open>,
+    /// When expired answers were last looked for, and whether some were left.
     pruned: Instant,
+    behind: bool,
 }
 
 /// One tenant's part of a group.
@@ -106,7 +108,7 @@ struct Waiting {
 
 impl<'a> Writer<'a> {
     fn new(shared: &'a Shared) -> Self {
-        Self { shared, index: HashMap::new(), open: Vec::new(), pruned: Instant::now() }
+        Self { shared, index: HashMap::new(), open: Vec::new(), pruned: Instant::now(), behind: false }
     }
 
     fn run(mut self) {
@@ -132,6 +134,8 @@ impl<'a> Writer<'a> {
     /// Writes one group and answers it.
     fn group(&mut self, jobs: &mut Vec<Job>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
+        // First, so that an answer kept anew in this very group stays.
+        let expired = self.prune(&mut batch, jobs.len())?;
         let mut entries = Vec::with_capacity(jobs.len());
         let mut writes = Vec::new();
         let mut bytes = 0;
@@ -159,7 +163,6 @@ impl<'a> Writer<'a> {
                 Work::Writes { answer } => writes.extend(answer),
             }
         }
-        let expired = self.prune(&mut batch)?;
         let mut heads = Vec::with_capacity(self.open.len());
         self.index.clear();
         for Open { tenant, bundle, tail } in self.open.drain(..) {
@@ -169,11 +172,13 @@ impl<'a> Writer<'a> {
             batch.put(key, value);
             heads.push((tenant, tail));
         }
-        if batch.writes.is_empty() {
+        let changes = batch.resolve(&*self.shared.store)?;
+        if changes.is_empty() {
+            writes.into_iter().for_each(|waiting| drop(waiting.send(Ok(()))));
             return Ok(());
         }
         let start = Instant::now();
-        let commit = match self.shared.store.commit(batch) {
+        let commit = match self.shared.store.commit(changes) {
             Ok(commit) => commit,
             Err(error) => {
                 // Nothing that was not synced may be answered as recorded, and nothing may come after it.
@@ -217,27 +222,30 @@ impl<'a> Writer<'a> {
         Some(open)
     }
 
-    /// Adds the removal of kept answers whose time is over, a bounded number once in a second.
-    fn prune(&mut self, batch: &mut Batch) -> Result<u64, StoreError> {
-        if self.pruned.elapsed() < SECOND {
+    /// Adds the removal of kept answers whose time is over: a bounded number once in a second, or with every group of
+    /// `jobs` while there are more, and then more than the group can add.
+    fn prune(&mut self, batch: &mut Batch, jobs: usize) -> Result<u64, StoreError> {
+        if !self.behind && self.pruned.elapsed() < SECOND {
             return Ok(0);
         }
         self.pruned = Instant::now();
+        let most = EXPIRED_AT_ONCE.max(jobs.saturating_mul(2));
         let store = &*self.shared.store;
         let mut keys = Vec::new();
         let end = [layout::EXPIRIES, &now_ms().to_be_bytes()].concat();
         store.scan(layout::EXPIRIES, &end, &mut |key, _| {
             keys.push(key.to_vec());
-            if keys.len() < EXPIRED_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if keys.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        self.behind = keys.len() >= most;
         for key in &keys {
             if let Some((time_ms, tenant, id)) = layout::parse_expiry(key) {
                 let answer = layout::answer(tenant, id);
                 // An answer that was kept again in the meantime has another end.
-                let first = store.get(&[&answer[..], &0_u32.to_be_bytes()].concat())?;
+                let first = store.get(&piece(&answer, 0))?;
                 let end = first.as_deref().and_then(|first| first.get(8..16)?.try_into().ok()).map(u64::from_be_bytes);
                 if end == Some(time_ms) {
-                    remove_long(store, &answer, batch)?;
+                    batch.clear_long(&answer);
                 }
             }
             batch.remove(key.clone());

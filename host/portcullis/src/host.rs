@@ -194,8 +194,34 @@ struct Kept {
 }
 
 impl Kept {
+    /// The key of the record. A record's key has no NUL, a plugin's may: 0 becomes 1 1, and 1 becomes 1 2.
     fn key(&self, key: &[u8]) -> Vec<u8> {
-        [self.prefix.as_bytes(), key].concat()
+        let mut record = self.prefix.as_bytes().to_vec();
+        for byte in key {
+            match byte {
+                0 => record.extend_from_slice(&[1, 1]),
+                1 => record.extend_from_slice(&[1, 2]),
+                other => record.push(*other),
+            }
+        }
+        record
+    }
+
+    /// The plugin's key of a record; none if it is no such record.
+    fn plain(&self, record: &[u8]) -> Option<Vec<u8>> {
+        let mut rest = record.strip_prefix(self.prefix.as_bytes())?;
+        let mut key = Vec::with_capacity(rest.len());
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
+            if *byte == 1 {
+                let (escaped, after) = rest.split_first()?;
+                key.push(escaped.checked_sub(1)?);
+                rest = after;
+            } else {
+                key.push(*byte);
+            }
+        }
+        Some(key)
     }
 }
 
@@ -212,8 +238,7 @@ impl Persist for Kept {
             tracing::warn!(%error, "plugin state could not be read back");
             Vec::new()
         });
-        let strip = |key: Vec<u8>| key.strip_prefix(self.prefix.as_bytes()).map(<[u8]>::to_vec);
-        records.into_iter().filter_map(|(key, value)| Some((strip(key)?, value))).collect()
+        records.into_iter().filter_map(|(key, value)| Some((self.plain(&key)?, value))).collect()
     }
 }
 
@@ -269,5 +294,34 @@ impl Fingerprint {
         let files = assemble::files(&settings.config, settings.place.as_ref());
         let stamp = |path: &Path| fs::metadata(path).and_then(|meta| Ok((meta.modified()?, meta.len()))).ok();
         Self(files.into_iter().map(|path| (path.clone(), stamp(&path))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_engine::{LabelStore as _, Scope, StateStore as _};
+    use portcullis_ledger::LedgerConfig;
+
+    use super::*;
+
+    #[test]
+    fn what_plugins_remember_survives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let scope = Scope { tenant: "acme", plugin: "quota" };
+        // Every byte that a key may have.
+        for key in ["calls", "", "a\0b\u{1}c\u{2}\u{ff}"] {
+            for round in 1..=3 {
+                let ledger = Ledger::open(LedgerConfig::new(folder.path())).unwrap();
+                let persist = |prefix| Some(Arc::new(Kept { ledger: ledger.clone(), prefix }) as Arc<dyn Persist>);
+                let state = MemoryState::new(persist("state/"));
+                let labels = MemoryLabels::new(persist("labels/"));
+                assert_eq!(state.increment(scope, key, 2, 0, 1_000), Ok(2 * round), "{key:?}");
+                assert_eq!(labels.all("acme", "session", 1_000).is_empty(), round == 1 && key == "calls");
+                labels.add("acme", "session", "source", "untrusted", 1_000).unwrap();
+                drop((state, labels));
+                runtime.block_on(ledger.close());
+            }
+        }
     }
 }

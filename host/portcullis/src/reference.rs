@@ -14,7 +14,8 @@ pub(crate) fn markdown() -> Result<String> {
         "# Configuration reference\n\n\
          Written by `portcullis reference` from the types that read the file; a test keeps this page current.\n\n\
          One TOML file. Every key has a default, unknown keys are refused, and `portcullis check --config FILE` says \
-         what is wrong with file, line and key. Relative paths start at the file's folder.\n",
+         what is wrong with file, line and key. Relative paths start at the file's folder. A whole file, from tokens to \
+         the first approval, stands in [http-api.md](http-api.md).\n",
     );
     section(&mut out, &schema, &schema, "")?;
     Ok(out)

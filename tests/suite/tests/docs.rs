@@ -14,6 +14,27 @@ fn the_configuration_reference_is_current() {
 }
 
 #[test]
+fn configurations_in_the_pages_are_good() {
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|page| page.unwrap().path());
+    let mut checked = 0;
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(&page).unwrap();
+        let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        // Whole files; what shows a few keys of one names no tenant.
+        for block in blocks.filter(|block| block.contains("[[tenant]]")) {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("portcullis.toml"), block).unwrap();
+            let mut check = Command::new(binary().unwrap());
+            check.args(["check", "--config", "portcullis.toml"]).current_dir(folder.path());
+            let output = check.output().unwrap();
+            assert!(output.status.success(), "{}: {}", page.display(), String::from_utf8_lossy(&output.stderr));
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
 fn links_of_the_readme_lead_somewhere() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let targets = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());

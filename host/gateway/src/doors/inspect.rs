@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use portcullis_approvals::{Approval, State};
 use portcullis_ledger::Attachment;
 use portcullis_model::{Decision, Digest, Document, Door, EntryKind, Value};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::gate::{Gate, GateError, now_ms};
-use crate::http::ApiError;
+use crate::http::{ApiError, Peer, Received};
 use crate::ports::{AgentIdentity, EntryRef};
 use answer::{Kept, Settled};
 use question::Question;
@@ -23,6 +24,8 @@ mod repeats;
 
 /// Calls of one batch.
 pub(crate) const MAX_BATCH: usize = 128;
+/// Calls of one batch that are judged before other requests get their turn.
+const BATCH_AT_ONCE: usize = 16;
 /// How long an answer is kept for the same question under the same id.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries read at once, and in all, when the entry of a kept answer is looked for.
@@ -51,25 +54,36 @@ impl InspectDoor {
     }
 
     /// Answers `/v1/inspect`. With an error comes the id of the call, once one is known.
-    pub(crate) async fn one(&self, agent: &AgentIdentity, body: Vec<u8>) -> Result<Answered, (ApiError, Option<Uuid>)> {
-        let document = Document::parse(body).map_err(|error| (malformed(&error), None))?;
+    pub(crate) async fn one(
+        &self,
+        agent: &AgentIdentity,
+        body: Received,
+        peer: &Peer,
+    ) -> Result<Answered, (ApiError, Option<Uuid>)> {
+        let Received { bytes, room } = body;
+        let document = Document::parse(bytes).map_err(|error| (malformed(&error), None))?;
         let question = question::read(document.root(), agent, "").map_err(|error| (error, None))?;
         let id = question.call.id;
         let answer = async {
             let settled = self.settle(&question).await?;
-            self.finish(&question, &settled).await
+            // The wait for a person is long.
+            drop(room);
+            self.finish(&question, &settled, peer).await
         };
         answer.await.map(|json| Answered { id, json }).map_err(|error| (error, Some(id)))
     }
 
     /// Answers `/v1/inspect/batch`: all calls are read before any is judged; one that cannot be ruled fails them all.
-    pub(crate) async fn batch(&self, agent: &AgentIdentity, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
-        let document = Document::parse(body).map_err(|error| malformed(&error))?;
+    pub(crate) async fn batch(&self, agent: &AgentIdentity, body: Received, peer: &Peer) -> Result<Vec<u8>, ApiError> {
+        let Received { bytes, room } = body;
+        let document = Document::parse(bytes).map_err(|error| malformed(&error))?;
         let calls = question::batch(document.root())?;
         let read = |(index, call): (usize, Value<'_>)| question::read(call, agent, &format!("calls[{index}]."));
         let questions = calls.items().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-        let settled = try_join_all(questions.iter().map(|question| self.settle(question))).await?;
-        let answers = questions.iter().zip(&settled).map(|(question, settled)| self.finish(question, settled));
+        let judging: Vec<_> = questions.iter().map(|question| self.settle(question)).collect();
+        let settled: Vec<_> = stream::iter(judging).buffered(BATCH_AT_ONCE).try_collect().await?;
+        drop(room);
+        let answers = questions.iter().zip(&settled).map(|(question, settled)| self.finish(question, settled, peer));
         let answers = try_join_all(answers).await?;
         let strongest = settled.iter().map(|settled| settled.decision).max().unwrap_or(Decision::Deny);
         let mut out = Vec::with_capacity(64 + answers.iter().map(|answer| answer.len() + 1).sum::<usize>());
@@ -108,7 +122,7 @@ impl InspectDoor {
     }
 
     /// Waits for the decision of a parked call, if asked to, and writes the answer.
-    async fn finish(&self, question: &Question, settled: &Settled) -> Result<Vec<u8>, ApiError> {
+    async fn finish(&self, question: &Question, settled: &Settled, peer: &Peer) -> Result<Vec<u8>, ApiError> {
         let Some(approval) = &settled.approval else { return Ok(settled.json(None)) };
         if settled.released {
             return Ok(settled.json(Some(approval)));
@@ -120,6 +134,8 @@ impl InspectDoor {
             let decided = tokio::select! {
                 decided = approvals.wait(&approval.tenant, approval.id, question.wait, now_ms()) => decided,
                 _ = closing.wait_for(|closing| *closing) => None,
+                // Nobody would act on the approval: it is left for who asks again.
+                () = peer.gone() => None,
             };
             live = decided.unwrap_or(live);
         }
@@ -150,7 +166,7 @@ impl InspectDoor {
 async fn rule(gate: &Gate, question: &Question, request: Option<Digest>) -> Result<Settled, ApiError> {
     let call = &question.call;
     let mut written = None;
-    let before = gate.journal().head(&call.tenant).map_or(0, |head| head.seq + 1);
+    let before = request.and_then(|_| gate.journal().head(&call.tenant)).map_or(0, |head| head.seq + 1);
     let ruling = gate.rule_keeping(call, Door::Inspect, |judgement, approval| {
         let parts = answer::write(call, judgement, question.explain);
         let attach = request.map(|request| Attachment::Answer {

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::Gate;
-use crate::http::{Mount, Reply};
+use crate::http::{BODY_ROOM, BodyRoom, Mount, Reply};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::Upstreams;
@@ -38,9 +39,9 @@ pub use wrap::{WrapError, Wrapping, wrap};
 
 /// Where all paths of this door begin.
 const PREFIX: &str = "/mcp";
-/// How long calls in flight may take when the server drains, how often that is looked at, and then the closing itself.
-const DRAIN_CALLS: Duration = Duration::from_secs(10);
+/// How often it is looked whether calls are still in flight when the server drains.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the closing itself may take then; of a short drain, a third.
 const DRAIN_CLOSE: Duration = Duration::from_secs(5);
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -140,6 +141,9 @@ struct Inner {
     /// Set when the door closes.
     closing: watch::Sender<bool>,
     places: Arc<Semaphore>,
+    /// Messages of clients that are being answered.
+    posts: AtomicUsize,
+    body_room: BodyRoom,
     children: Arc<Children>,
     /// HTTP upstreams that gave out a session id: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
@@ -160,6 +164,8 @@ impl McpDoor {
             counters,
             closing: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(limits.exchanges)),
+            posts: AtomicUsize::new(0),
+            body_room: BodyRoom::new(BODY_ROOM),
             children: Children::new(&limits),
             with_sessions: Mutex::default(),
             limits,
@@ -221,22 +227,28 @@ impl Mount for McpDoor {
     }
 
     /// Calls in flight may end; then the sessions, their streams and children are ended.
-    fn drain(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
+    fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
+        let closing = DRAIN_CLOSE.min(within / 3);
+        Box::pin(async move {
             let idle = async {
-                while self.0.sessions.busy() {
+                while self.0.busy() {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
             };
-            if tokio::time::timeout(DRAIN_CALLS, idle).await.is_err() {
+            if tokio::time::timeout(within.saturating_sub(closing), idle).await.is_err() {
                 tracing::warn!("MCP calls were still in flight when the server stopped");
             }
-            self.close(DRAIN_CLOSE).await;
+            self.close(closing).await;
         })
     }
 }
 
 impl Inner {
+    /// Whether any request of a client is being answered.
+    fn busy(&self) -> bool {
+        self.posts.load(Ordering::Acquire) > 0 || self.sessions.busy()
+    }
+
     fn gives_sessions(&self, upstream: &str) -> bool {
         self.with_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(upstream)
     }

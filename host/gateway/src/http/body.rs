@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -6,10 +7,12 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ApiError, Peer, StreamBody};
 
+/// Room for larger bodies, all connections to one part of the server together.
+pub(crate) const BODY_ROOM: usize = 256 * 1024 * 1024;
 /// Bytes of each body that need no room.
 const FREE: usize = 64 * 1024;
 /// Bytes by which a body takes room.
@@ -113,77 +116,73 @@ impl HttpBody for Body {
 
 /// Room for large bodies, shared by all requests, so that many of them at once cannot use up the memory. A body takes
 /// room as its bytes arrive: what is announced and not sent costs nobody anything.
-pub(crate) struct BodyRoom(Semaphore);
+pub(crate) struct BodyRoom(Arc<Semaphore>);
+
+/// A whole body.
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    /// The room it takes, given back when this goes: keep it for as long as the bytes are there.
+    pub(crate) room: Room,
+}
+
+/// What one body takes of a [`BodyRoom`].
+pub(crate) struct Room {
+    _steps: Vec<OwnedSemaphorePermit>,
+}
 
 impl BodyRoom {
     /// Room for `bytes` in all, beside the first bytes of each body, which are free.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Semaphore::new(bytes / STEP))
+        Self(Arc::new(Semaphore::new(bytes / STEP)))
     }
 
-    /// As [`read_body`], within this room.
+    /// Reads a whole body of at most `limit` bytes within `deadline`.
     ///
     /// # Errors
-    /// Those of [`read_body`], and 503 if there is no room in time.
-    pub(crate) async fn read_body(
+    /// 413 if it is, or says it is, longer; 408 if it does not come in time; 503 if there is no room for it; 400 if the
+    /// connection breaks its framing.
+    pub(crate) async fn read(
         &self,
-        body: Incoming,
+        mut body: Incoming,
         limit: usize,
         deadline: Duration,
-    ) -> Result<Vec<u8>, ApiError> {
-        read(body, limit, deadline, Some(self)).await
-    }
-}
-
-/// Reads a whole body of at most `limit` bytes within `deadline`.
-///
-/// # Errors
-/// 413 if it is, or says it is, longer; 408 if it does not come in time; 400 if the connection breaks its framing.
-pub async fn read_body(body: Incoming, limit: usize, deadline: Duration) -> Result<Vec<u8>, ApiError> {
-    read(body, limit, deadline, None).await
-}
-
-async fn read(
-    mut body: Incoming,
-    limit: usize,
-    deadline: Duration,
-    room: Option<&BodyRoom>,
-) -> Result<Vec<u8>, ApiError> {
-    let read = async {
-        if body.size_hint().lower() > limit as u64 {
-            return Err(ApiError::too_large(limit));
+    ) -> Result<Received, ApiError> {
+        let read = async {
+            if body.size_hint().lower() > limit as u64 {
+                return Err(ApiError::too_large(limit));
+            }
+            self.collect(&mut body, limit).await
+        };
+        let read = tokio::time::timeout(deadline, read).await.unwrap_or_else(|_| Err(ApiError::too_slow()));
+        if read.as_ref().is_err_and(|error| error.status == StatusCode::PAYLOAD_TOO_LARGE) {
+            // Many clients do not listen while they send: closing on them would lose the answer, which is sent meanwhile.
+            tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(body, limit.saturating_mul(2))));
         }
-        collect(&mut body, limit, room).await
-    };
-    let read = tokio::time::timeout(deadline, read).await.unwrap_or_else(|_| Err(ApiError::too_slow()));
-    if read.as_ref().is_err_and(|error| error.status == StatusCode::PAYLOAD_TOO_LARGE) {
-        // Many clients do not listen while they send: closing on them would lose the answer, which is sent meanwhile.
-        tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(body, limit.saturating_mul(2))));
+        read
     }
-    read
-}
 
-async fn collect(body: &mut Incoming, limit: usize, room: Option<&BodyRoom>) -> Result<Vec<u8>, ApiError> {
-    // What is announced is not believed beyond this: memory is given for bytes that are there.
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
-    let mut whole = Vec::with_capacity(announced.min(FREE));
-    let mut granted = FREE;
-    let mut held = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::broken_body())?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > limit {
-            return Err(ApiError::too_large(limit));
+    async fn collect(&self, body: &mut Incoming, limit: usize) -> Result<Received, ApiError> {
+        // What is announced is not believed beyond this: memory is given for bytes that are there.
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(announced.min(FREE));
+        let mut granted = FREE;
+        let mut steps = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| ApiError::broken_body())?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > limit {
+                return Err(ApiError::too_large(limit));
+            }
+            while bytes.len() + data.len() > granted {
+                let step = tokio::time::timeout(ROOM_WAIT, Arc::clone(&self.0).acquire_owned()).await;
+                let Ok(Ok(step)) = step else { return Err(no_room()) };
+                steps.push(step);
+                granted += STEP;
+            }
+            bytes.extend_from_slice(&data);
         }
-        while let Some(BodyRoom(room)) = room.filter(|_| whole.len() + data.len() > granted) {
-            let step = tokio::time::timeout(ROOM_WAIT, room.acquire()).await;
-            let Ok(Ok(step)) = step else { return Err(no_room()) };
-            held.push(step);
-            granted += STEP;
-        }
-        whole.extend_from_slice(&data);
+        Ok(Received { bytes, room: Room { _steps: steps } })
     }
-    Ok(whole)
 }
 
 fn no_room() -> ApiError {

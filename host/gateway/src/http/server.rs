@@ -23,6 +23,9 @@ const HEAD_FIELDS: usize = 100;
 /// Pause after the system refused a connection, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What the last answers get at least to be sent.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
+
 /// Limits of the server.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -127,11 +130,10 @@ impl Server {
         let _all_gone = closing.send(true);
         api.close();
         let all = u32::try_from(config.connections).unwrap_or(u32::MAX);
-        let finished = async {
-            api.drain_mounts().await;
-            places.acquire_many(all).await.is_ok()
-        };
-        match tokio::time::timeout(config.drain, finished).await {
+        let until = tokio::time::Instant::now() + config.drain;
+        // Not cut off: what a mount ends, it also records, and it keeps to the time by itself.
+        api.drain_mounts(config.drain).await;
+        match tokio::time::timeout_at(until + LAST_ANSWERS, places.acquire_many(all)).await {
             Ok(_) => Drained::Complete,
             Err(_) => Drained::Cut(config.connections.saturating_sub(places.available_permits())),
         }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use portcullis_model::{Document, Door, EntryKind, Mode, Phase};
 
 use super::*;
-use crate::store::{Commit, Pair, Visitor};
+use crate::store::{Change, Commit, Pair, Visitor};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -56,7 +56,7 @@ impl Store for Double {
         Ok(())
     }
 
-    fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
+    fn commit(&self, changes: Vec<Change>) -> Result<Commit, StoreError> {
         self.commits.fetch_add(1, Relaxed);
         let mood = self.mood.lock().unwrap();
         let mood = *self.changed.wait_while(mood, |mood| *mood == Mood::Waits).unwrap();
@@ -66,7 +66,7 @@ impl Store for Double {
             Mood::Well | Mood::Waits => {}
         }
         let mut rows = self.rows.lock().unwrap();
-        for (key, value) in batch.writes {
+        for (key, value) in changes {
             match value {
                 Some(value) => rows.insert(key, value),
                 None => rows.remove(&key),
@@ -249,6 +249,68 @@ fn expired_answers_are_removed_and_others_stay() {
     assert_eq!(rows.keys().filter(|key| key.starts_with(layout::EXPIRIES)).count(), 2);
     assert_eq!(rows.keys().filter(|key| key.starts_with(b"k")).count(), 8, "four pieces each");
     assert!(!rows.values().any(|value| value.windows(8).any(|piece| piece == b"aaaaaaaa")), "answers lie in the clear");
+}
+
+#[test]
+fn records_that_change_while_they_wait_are_as_the_last_one_said() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::<Double>::default());
+    let ledger = start(folder.path(), &store);
+    let record = |value: Option<usize>| Record { key: b"a/b".to_vec(), value: value.map(|length| vec![7; length]) };
+    // All of them wait for the writer at once: none can see in the store what the one before it did.
+    for changes in [
+        vec![Some(100_000), None],
+        vec![None, Some(5)],
+        vec![Some(200_000), Some(5)],
+        vec![Some(5), Some(100_000), None],
+        vec![Some(100_000), None, Some(40_000)],
+    ] {
+        store.set(Mood::Waits);
+        let before = store.commits.load(Relaxed);
+        let first = ledger.clone();
+        let holder = thread::spawn(move || block_on(first.append(draft("acme", 1))).unwrap());
+        while store.commits.load(Relaxed) == before {
+            thread::sleep(Duration::from_millis(2));
+        }
+        for change in &changes {
+            ledger.put_records_later(&[record(*change)]).unwrap();
+        }
+        store.set(Mood::Well);
+        holder.join().unwrap();
+        block_on(ledger.append(draft("acme", 2))).unwrap();
+        let last = *changes.last().unwrap();
+        assert_eq!(ledger.record(b"a/b").unwrap().map(|value| value.len()), last, "{changes:?}");
+        let pieces = store.rows.lock().unwrap().keys().filter(|key| key.starts_with(b"ga/b")).count();
+        assert_eq!(pieces, last.map_or(0, |length| (length + 34).div_ceil(32 * 1024)), "{changes:?}: nothing is left over");
+    }
+}
+
+#[test]
+fn writing_nothing_is_answered() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::<Double>::default());
+    let ledger = start(folder.path(), &store);
+    block_on(ledger.put_records(vec![])).unwrap();
+    block_on(ledger.put_records(vec![Record { key: b"never/there".to_vec(), value: None }])).unwrap();
+    assert!(ledger.is_healthy());
+}
+
+#[test]
+fn expired_answers_do_not_pile_up() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::<Double>::default());
+    let ledger = start(folder.path(), &store);
+    let keep = |id: u128| Attachment::Answer {
+        id: Uuid::from_u128(id),
+        request: Digest::of(b"request"),
+        answer: vec![b'a'; 10],
+        ttl: Duration::ZERO,
+    };
+    // Far more of them than are removed in one look.
+    block_on(ledger.append_with(draft("acme", 1), (0..5_000).map(keep).collect())).unwrap();
+    thread::sleep(Duration::from_millis(1_100));
+    for id in 0..25 {
+        block_on(ledger.append(draft("acme", id))).unwrap();
+    }
+    assert_eq!(ledger.metrics().expired, 5_000);
+    assert!(!store.rows.lock().unwrap().keys().any(|key| key.starts_with(b"k")));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::folder::sync_folder;
 
-use super::{Batch, Commit, Pair, Store, StoreError, Visitor};
+use super::{Change, Commit, Pair, Store, StoreError, Visitor};
 
 /// Bytes of one segment of sled's file.
 const SEGMENT: usize = 8 << 20;
@@ -86,9 +86,9 @@ impl Store for SledStore {
         })
     }
 
-    fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
+    fn commit(&self, changes: Vec<Change>) -> Result<Commit, StoreError> {
         let mut writes = sled::Batch::default();
-        for (key, value) in batch.writes {
+        for (key, value) in changes {
             match value {
                 Some(value) => writes.insert(key, value),
                 None => writes.remove(key),

@@ -105,6 +105,28 @@ fn a_replaced_key_opens_nothing_from_before() {
 }
 
 #[test]
+fn a_key_whose_replacement_was_interrupted_is_gone_and_another_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::open(folder.path(), true).unwrap();
+    let id = TenantId::of("acme");
+    let old = vault.tenant(id).unwrap().salt(&entry());
+    let path = vault.path(id);
+    let length = fs::metadata(&path).unwrap().len();
+    fs::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    let new = vault.tenant(id).unwrap().salt(&entry());
+    assert_ne!(old, new);
+    assert_eq!(vault.tenant(id).unwrap().salt(&entry()), new);
+}
+
+#[test]
+fn calls_with_one_id_have_salts_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = Vault::open(folder.path(), true).unwrap().tenant(TenantId::of("acme")).unwrap();
+    let later = Entry { time_ms: entry().time_ms + 1, ..entry() };
+    assert_ne!(keys.salt(&entry()), keys.salt(&later));
+}
+
+#[test]
 fn records_are_bound_to_their_keys() {
     let folder = tempfile::tempdir().unwrap();
     let vault = Vault::open(folder.path(), true).unwrap();

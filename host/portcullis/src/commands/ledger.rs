@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use portcullis_ledger::{Ledger, LedgerConfig};
-use portcullis_ledger_verify::{FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
+use portcullis_ledger_verify::{End, FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
 use portcullis_model::{Digest, Entry, leaf_hash};
 use serde_json::Value;
 
@@ -239,7 +239,7 @@ fn export(log: &Log, output: &Path) -> Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string(&Line::Row(Row::new(bytes)))?)?;
         Ok(())
     })?;
-    writeln!(out, "{}", serde_json::to_string(&Line::Head { head })?)?;
+    writeln!(out, "{}", serde_json::to_string(&Line::End(End { head }))?)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -35,7 +35,11 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         eprintln!("loading plugins (the first start on a data folder compiles them: some seconds) …");
     }
     let host = Arc::new(Host::start(&settings, control.expose().to_owned()).await?);
-    let reloader = Arc::new(Reloader { host: Arc::clone(&host), place: arguments.place.clone() });
+    let reloader = Arc::new(Reloader {
+        host: Arc::clone(&host),
+        place: arguments.place.clone(),
+        turn: tokio::sync::Mutex::default(),
+    });
     let own = &settings.config.server;
     let mcp_limits = McpLimits {
         sessions: own.mcp_sessions,
@@ -127,10 +131,13 @@ fn shutdown() -> Result<impl Future<Output = ()>> {
 struct Reloader {
     host: Arc<Host>,
     place: Where,
+    /// One at a time, or an older configuration could come last.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Reloader {
     async fn again(&self) -> Result<(), ReloadError> {
+        let _turn = self.turn.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
         self.host.reload(Arc::new(settings)).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {

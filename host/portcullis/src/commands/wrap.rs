@@ -57,7 +57,12 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
             _ = interrupt.recv() => {}
         }
     };
+    let gate = Arc::clone(&host.gate);
+    let expiring = tokio::spawn(async move { gate.keep_expiring().await });
     let status = wrap(wrapping, tokio::io::stdin(), tokio::io::stdout(), shutdown).await;
+    expiring.abort();
+    // Its end is what counts; being aborted is no failure.
+    let _ = expiring.await;
     host.ledger.clone().close().await;
     Ok(status?)
 }

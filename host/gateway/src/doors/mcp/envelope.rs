@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use portcullis_model::{Document, DocumentError, DocumentFault, Kind, Value};
 
-/// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
+/// All that a message may have.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
-/// The same for the parameters that are read here.
+/// Parameters that are read here. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED_PARAMS: &[&str] = &["name", "arguments", "task", "_meta", "requestId", "progressToken"];
 /// The same for `_meta` of a request.
 const RESERVED_META: &[&str] = &["progressToken"];
@@ -251,8 +251,9 @@ fn shape(root: Value<'_>) -> Result<Shape, FrameError> {
         Kind::Array => return Err(FrameError::Batch),
         _ => return Err(FrameError::Shape("an object is expected")),
     }
-    if has_twin(root, RESERVED) {
-        return Err(FrameError::Shape("a member differs from a reserved one only in case"));
+    // No revision has others, and nobody would look at what is in them.
+    if root.members().filter_map(Value::name).any(|name| !RESERVED.contains(&name)) {
+        return Err(FrameError::Shape("only jsonrpc, id, method, params, result and error belong into a message"));
     }
     if root.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return Err(FrameError::Shape("jsonrpc must be \"2.0\""));

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use super::relay;
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event};
 use super::{Inner, Origin, PREFIX};
-use crate::http::{ApiError, Body, Reply, StreamBody, bearer, read_body};
+use crate::http::{ApiError, Body, Received, Reply, StreamBody, bearer};
 use crate::ports::AgentIdentity;
 use crate::upstream::{StdioTarget, Target, Upstream};
 
@@ -105,6 +106,22 @@ pub(super) struct Visit {
     _place: OwnedSemaphorePermit,
 }
 
+/// A message of a client that is being answered, for as long as it lives.
+struct Posting(Arc<Inner>);
+
+impl Posting {
+    fn new(inner: &Arc<Inner>) -> Self {
+        inner.posts.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(inner))
+    }
+}
+
+impl Drop for Posting {
+    fn drop(&mut self) {
+        self.0.posts.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Where the answer's head goes. Its closing means that the client went away.
 pub(super) type ReplyTo = oneshot::Sender<Reply>;
 
@@ -125,8 +142,9 @@ impl Visit {
             return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
         }
         let limits = &self.inner.limits;
-        let bytes = read_body(body, limits.message, limits.body_wait).await;
-        let bytes = bytes.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
+        let received = self.inner.body_room.read(body, limits.message, limits.body_wait).await;
+        let Received { bytes, room } =
+            received.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
         let frame = Frame::parse(bytes).map_err(|rejected| {
             let id = rejected.id.as_ref();
             refusal(StatusCode::BAD_REQUEST, id, rejected.error.code(), &rejected.to_string())
@@ -136,8 +154,9 @@ impl Visit {
         let session = self.session(&headers, Some(&frame))?;
         // A task of its own: the end of a call is recorded even if the client goes away.
         let (reply, answer) = oneshot::channel();
+        let posting = Posting::new(&self.inner);
         tokio::spawn(async move {
-            let in_use = session;
+            let (in_use, _posting, _room) = (session, posting, room);
             let session = in_use.as_ref().map(|in_use| &in_use.0);
             match &self.upstream.target {
                 Target::Http(target) => relay::post(&self, target, session, run, &headers, frame, reply).await,

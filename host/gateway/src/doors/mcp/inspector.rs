@@ -235,13 +235,10 @@ impl Inspector {
 
     /// Ends all requests in flight, with their errors for the client.
     pub(crate) async fn fail_all(&self, outcome: Outcome, text: &'static str) -> Vec<(Id, Bytes)> {
-        let mut errors = Vec::new();
-        for id in self.in_flight() {
-            if let Some(bytes) = self.fail(&id, outcome, text).await {
-                errors.push((id, bytes));
-            }
-        }
-        errors
+        // At once: their entries go to the disk together.
+        let fail = async |id: Id| self.fail(&id, outcome, text).await.map(|bytes| (id, bytes));
+        let ended = futures_util::future::join_all(self.in_flight().into_iter().map(fail)).await;
+        ended.into_iter().flatten().collect()
     }
 
     /// Ends the one request that an unreadable message was probably the answer to: the only one in flight, or the only

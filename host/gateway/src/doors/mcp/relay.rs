@@ -293,7 +293,7 @@ impl Exchange<'_> {
         let mut resumable = false;
         let mut answered = false;
         let mut patience = self.patience();
-        let end = loop {
+        let end = 'stream: loop {
             let chunk = tokio::select! {
                 chunk = inner.client.chunk(&mut body, patience) => chunk,
                 _ = keep_alive.tick() => {
@@ -321,8 +321,11 @@ impl Exchange<'_> {
                     Ok(None) => continue,
                     Err(piece) => (piece, true),
                 };
-                if !client.send(piece).await || last {
-                    return self.end(Outcome::Disconnected, GONE).await;
+                if !client.send(piece).await {
+                    break 'stream End::ClientGone;
+                }
+                if last {
+                    return;
                 }
                 answered = self.own.as_ref().is_some_and(|own| !self.inspector.waits(own));
             }
