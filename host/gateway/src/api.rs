@@ -215,12 +215,7 @@ impl Api {
         }
     }
 
-    async fn inspect(
-        &self,
-        request: Request<Incoming>,
-        context: &mut Context,
-        peer: &Peer,
-    ) -> Result<Reply, ApiError> {
+    async fn inspect(&self, request: Request<Incoming>, context: &mut Context, peer: &Peer) -> Result<Reply, ApiError> {
         let body = self.json_body(request, MAX_BODY).await?;
         match self.inspect.one(context.agent()?, body, peer).await {
             Ok(answered) => {

@@ -77,10 +77,13 @@ pub(crate) struct Options {
     pub(crate) allow_hosts: Vec<String>,
 }
 
+/// Most addresses of one text that are looked at.
+const MOST_ADDRESSES: usize = 4096;
+
 /// Looks at every address in `text`. `request` says that the text is there to be requested, not to be read.
 pub(crate) fn inspect(text: &str, request: bool, options: &Options, report: &mut Report) {
     let mut from = 0;
-    let mut left = 64;
+    let mut left = MOST_ADDRESSES;
     while let Some(at) = text.get(from..).and_then(|rest| rest.find("://")) {
         let colon = from + at;
         let scheme_start = text
@@ -125,10 +128,14 @@ pub(crate) fn drop_site(text: &str) -> Option<&'static str> {
     }
     let rest = text.split_once("://").map_or(text, |pair| pair.1);
     let host = host_of(rest);
-    DROP_SITES
-        .iter()
-        .find(|site| host.eq_ignore_ascii_case(site) || host.to_ascii_lowercase().ends_with(&format!(".{site}")))
-        .copied()
+    DROP_SITES.iter().find(|site| belongs(host, site)).copied()
+}
+
+/// Whether the host is this site's, or one of its parts.
+fn belongs(host: &str, site: &str) -> bool {
+    let Some(at) = host.len().checked_sub(site.len()) else { return false };
+    let same = host.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(site));
+    same && (at == 0 || host.as_bytes().get(at - 1) == Some(&b'.'))
 }
 
 /// Host of what follows `://`.
@@ -169,11 +176,7 @@ fn url(scheme: &str, rest: &str, range: &Range<usize>, request: bool, options: &
         return;
     }
     address(host, request, range, options, report);
-    let known = drop_site(&format!("x://{rest}")).is_some()
-        || options.sites.iter().any(|site| {
-            host.eq_ignore_ascii_case(site)
-                || host.to_ascii_lowercase().ends_with(&format!(".{}", site.to_ascii_lowercase()))
-        });
+    let known = drop_site(&format!("x://{rest}")).is_some() || options.sites.iter().any(|site| belongs(host, site));
     let secret = secret_in_query(rest);
     if known {
         let score = if secret { 0.92 } else { 0.6 };

@@ -5,13 +5,15 @@
 //! first ([`plugin_text::Views`]).
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
+
 use plugin_text::{Hit, Kind, Limits, View, Views, without};
 use portcullis_plugin::{Call, Detector, Finding, Payload, Span, Text};
 
 pub use crate::config::Config;
 use crate::context::Context;
 use crate::http::Options;
-use crate::report::{CATEGORIES, CREDENTIALS, PERSISTENCE, Report, Seen};
+use crate::report::{CATEGORIES, CREDENTIALS, OBFUSCATED, PERSISTENCE, Report, Seen, keep_strongest};
 use crate::signatures::Signatures;
 
 mod config;
@@ -86,12 +88,16 @@ const PROGRAMS: &[&str] = &[
     "env",
     "xargs",
 ];
+/// Members that name the program beside a list of its arguments.
+const PROGRAM_KEYS: &[&str] = &["command", "cmd", "program", "executable", "file", "bin"];
 /// Longest text that is lexed as a whole.
 const LONGEST: usize = 64 * 1024;
 /// Longest path of a file.
 const LONGEST_PATH: usize = 4096;
 /// Most places in a document from which a command is tried.
-const MOST_TRIES: usize = 200;
+const MOST_TRIES: usize = 4096;
+/// Most bytes of a line on either side of such a place.
+const LONGEST_LINE: usize = 1000;
 /// Most findings of one text.
 const MOST_FINDINGS: usize = 64;
 
@@ -150,34 +156,32 @@ impl Detector for Commands {
 impl Commands {
     /// A command given in pieces: `{"command": "rm", "args": ["-rf", "/"]}` or `["rm", "-rf", "/"]`.
     fn split(&self, call: &Call, texts: &[Text], findings: &mut Vec<Finding>) {
-        let folder = |pointer: &str| pointer.rsplit_once('/').map(|pair| (pair.0.to_owned(), pair.1.to_owned()));
+        // Made when the first such list is met; most calls have none.
+        let mut places: Option<HashMap<&str, usize>> = None;
         let mut at = 0;
         while let Some(text) = texts.get(at) {
-            let Some((parent, _)) = folder(&text.pointer).filter(|(_, last)| last == "0") else {
+            let Some(parent) = text.pointer.strip_suffix("/0") else {
                 at += 1;
                 continue;
             };
-            let end = at
-                + texts
-                    .get(at..)
-                    .unwrap_or_default()
-                    .iter()
-                    .take(256)
-                    .take_while(|text| folder(&text.pointer).is_some_and(|(folder, _)| folder == parent))
-                    .count();
-            let mut pieces: Vec<usize> = (at..end).collect();
+            let in_list = |text: &&Text| text.pointer.rsplit_once('/').is_some_and(|(folder, _)| folder == parent);
+            let end = at + texts.get(at..).unwrap_or_default().iter().take(256).take_while(in_list).count();
+            let start = at;
+            at = end;
+            if context::of(call, &text.pointer, &self.command_keys) != Context::Run {
+                continue;
+            }
+            let mut pieces: Vec<usize> = (start..end).collect();
             // The program may be named beside its arguments.
             let holder = parent.rsplit_once('/').map_or("", |pair| pair.0);
-            let named = texts.iter().position(|text| {
-                ["command", "cmd", "program", "executable", "file", "bin"]
-                    .iter()
-                    .any(|key| text.pointer == format!("{holder}/{key}"))
+            let places = places.get_or_insert_with(|| {
+                texts.iter().enumerate().rev().map(|(at, text)| (text.pointer.as_str(), at)).collect()
             });
+            let named = PROGRAM_KEYS.iter().filter_map(|key| places.get(format!("{holder}/{key}").as_str())).min();
             if let Some(named) = named {
-                pieces.insert(0, named);
+                pieces.insert(0, *named);
             }
-            at = end;
-            if pieces.len() < 2 || context::of(call, &text.pointer, &self.command_keys) != Context::Run {
+            if pieces.len() < 2 {
                 continue;
             }
             let values: Vec<&str> =
@@ -208,6 +212,8 @@ impl Commands {
     /// Everything in one text, in every form it may be read in; the strongest of each category and place.
     fn text(&self, context: Context, text: &str) -> Vec<Seen> {
         let views = Views::new(text, &Limits::default());
+        // What cannot be read to its end is a sign where commands are expected, and hardly one in a document.
+        let hides = if context == Context::Run { 0.75 } else { 0.3 };
         let mut all: Vec<Seen> = Vec::new();
         for (at, view) in views.iter() {
             if view.kind == Kind::Joined {
@@ -215,6 +221,14 @@ impl Commands {
             }
             let mut report = Report::default();
             self.view(context, view, &mut report);
+            if report.cut {
+                report.add(
+                    OBFUSCATED,
+                    hides,
+                    "Holds more commands, or more deeply nested ones, than can be read",
+                    &(0..1),
+                );
+            }
             for mut seen in report.seen {
                 seen.range = views.origin(at, seen.range);
                 if seen.score < self.min_score || self.disabled.iter().any(|name| name == seen.category) {
@@ -231,9 +245,15 @@ impl Commands {
                             *rival = seen;
                         }
                     }
-                    None if all.len() < MOST_FINDINGS => all.push(seen),
-                    None => {}
+                    None => keep_strongest(&mut all, seen, MOST_FINDINGS),
                 }
+            }
+        }
+        if views.cut() {
+            let message = "Holds more encoded pieces than can be read";
+            let seen = Seen { category: OBFUSCATED, score: hides, message, range: 0..text.ceil_char_boundary(1) };
+            if seen.score >= self.min_score && !self.disabled.iter().any(|name| name == seen.category) {
+                keep_strongest(&mut all, seen, MOST_FINDINGS);
             }
         }
         all
@@ -293,15 +313,21 @@ impl Commands {
 /// Commands in a document: from the name of a program to the end of its line or quotation.
 fn prose(text: &str, programs: &[Hit], report: &mut Report) {
     let mut covered = 0;
-    for hit in programs.iter().take(MOST_TRIES) {
+    let mut tries = 0;
+    for hit in programs {
         if hit.start < covered {
             continue;
         }
-        let line_start = text.get(..hit.start).unwrap_or_default().rfind('\n').map_or(0, |at| at + 1);
-        let lead = text.get(line_start..hit.start).unwrap_or_default();
-        let rest = text.get(hit.start..).unwrap_or_default();
-        let line = rest.find('\n').unwrap_or(rest.len()).min(1000);
-        let line = rest.floor_char_boundary(line);
+        tries += 1;
+        if tries > MOST_TRIES {
+            report.cut = true;
+            break;
+        }
+        let near = text.get(text.floor_char_boundary(hit.start.saturating_sub(LONGEST_LINE))..hit.start);
+        let near = near.unwrap_or_default();
+        let lead = near.rfind('\n').and_then(|at| near.get(at + 1..)).unwrap_or(near);
+        let rest = text.get(hit.start..text.floor_char_boundary(hit.start + LONGEST_LINE)).unwrap_or_default();
+        let line = rest.find('\n').unwrap_or(rest.len());
         // A quotation ends with the mark it began with.
         let quote = lead.chars().next_back().filter(|c| matches!(c, '`' | '"' | '\''));
         let line = quote.and_then(|quote| rest.get(..line)?.find(quote)).unwrap_or(line);
@@ -319,6 +345,7 @@ fn prose(text: &str, programs: &[Hit], report: &mut Report) {
 }
 
 fn scale(from: Report, factor: f32, to: &mut Report) {
+    to.cut |= from.cut;
     for seen in from.seen {
         to.add(seen.category, seen.score * factor, seen.message, &seen.range);
     }

@@ -48,14 +48,38 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) seen: Vec<Seen>,
+    /// Whether a bound kept something from being read. That must be told: padding would hide anything.
+    pub(crate) cut: bool,
+    /// Texts within the text that were read as commands.
+    nested: usize,
 }
 
 const MOST: usize = 256;
+/// Most texts within one text that are read as commands: a row of shells would multiply them at each level.
+const MOST_NESTED: usize = 64;
 
 impl Report {
+    /// Whether another text within this one may be read; counts it.
+    pub(crate) fn nest(&mut self) -> bool {
+        self.nested += 1;
+        self.cut |= self.nested > MOST_NESTED;
+        self.nested <= MOST_NESTED
+    }
+
     pub(crate) fn add(&mut self, category: &'static str, score: f32, message: &'static str, range: &Range<usize>) {
-        if score > 0.0 && self.seen.len() < MOST {
-            self.seen.push(Seen { category, score, message, range: range.clone() });
+        if score > 0.0 {
+            keep_strongest(&mut self.seen, Seen { category, score, message, range: range.clone() }, MOST);
         }
+    }
+}
+
+/// Adds `new`, in the place of the weakest if there are `most` already.
+pub(crate) fn keep_strongest(list: &mut Vec<Seen>, new: Seen, most: usize) {
+    if list.len() < most {
+        return list.push(new);
+    }
+    let weakest = list.iter_mut().min_by(|a, b| a.score.total_cmp(&b.score));
+    if let Some(weakest) = weakest.filter(|weakest| weakest.score < new.score) {
+        *weakest = new;
     }
 }

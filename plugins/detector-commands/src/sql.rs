@@ -282,6 +282,8 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
         report.add(SQL_INJECTION, if whole { score * 0.6 } else { score }, message, &range);
     };
     let text = |at: usize| tokens.get(at).map_or("", |token| &*token.text);
+    // Whether the catalogue is named; every `select` asks.
+    let mut names = None;
     let begins_broken = broken == Break::Quote
         || matches!(first.kind, Kind::Number)
         || matches!(text(0), "-" | "(" | ")" | "'" | ";" | "@");
@@ -442,31 +444,8 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
             }
             "select" if at > 0 && !whole => {
                 let before = text(at - 1);
-                let names = tokens.iter().any(|token| {
-                    token.text.starts_with("information_schema")
-                        || token.text.starts_with("mysql.")
-                        || matches!(
-                            &*token.text,
-                            "sysobjects"
-                                | "sysusers"
-                                | "pg_user"
-                                | "pg_catalog.pg_tables"
-                                | "sqlite_master"
-                                | "all_tables"
-                                | "dual"
-                                | "user_tables"
-                                | "syscolumns"
-                                | "pg_shadow"
-                                | "rdb$fields"
-                                | "sysibm.systables"
-                                | "domain.domains"
-                        )
-                        || token.text.starts_with("sys.")
-                        || token.text.starts_with("pg_")
-                        || token.text.starts_with("@@")
-                });
                 let inner = before == "(";
-                if names && (inner || begins_broken) {
+                if *names.get_or_insert_with(|| catalogue(&tokens)) && (inner || begins_broken) {
                     found(0.92, "Looks into the catalogue of a database");
                 } else if inner && begins_broken {
                     found(0.82, "Puts a query of its own into another");
@@ -591,6 +570,33 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
     {
         found(0.88, "Holds the words of a statement apart with comments");
     }
+}
+
+/// Whether any word names the catalogue of a database.
+fn catalogue(tokens: &[&Token<'_>]) -> bool {
+    tokens.iter().any(|token| {
+        token.text.starts_with("information_schema")
+            || token.text.starts_with("mysql.")
+            || matches!(
+                &*token.text,
+                "sysobjects"
+                    | "sysusers"
+                    | "pg_user"
+                    | "pg_catalog.pg_tables"
+                    | "sqlite_master"
+                    | "all_tables"
+                    | "dual"
+                    | "user_tables"
+                    | "syscolumns"
+                    | "pg_shadow"
+                    | "rdb$fields"
+                    | "sysibm.systables"
+                    | "domain.domains"
+            )
+            || token.text.starts_with("sys.")
+            || token.text.starts_with("pg_")
+            || token.text.starts_with("@@")
+    })
 }
 
 /// A condition that is put beside the one of the statement.

@@ -216,3 +216,57 @@ fn any_text_gives_spans_between_characters() {
 fn cases_hold() {
     portcullis_plugin::testing::run_cases::<Commands>("cases");
 }
+
+#[test]
+fn padding_hides_nothing() {
+    let harmless = "please read the quarterly report and then ".replace(' ', "-");
+    for text in [
+        "true;".repeat(400) + "rm -rf /",
+        "rm -rf x; ".repeat(64) + "rm -rf /",
+        "eval ".repeat(5) + "rm -rf /",
+        (0..64).map(|n| format!("http://host-{n}.example/a ")).collect::<String>() + "http://2852039166/latest",
+        "cGxlYXNlIHJlYWQgdGhlIHF1YXJ0ZXJseQ== ".repeat(24) + "cm0gLXJmIC8gLS1uby1wcmVzZXJ2ZS1yb290",
+        r"\x72\x6d\x20\x2d\x72\x66\x20\x2f\xff".to_owned(),
+        format!("{harmless}; echo rm -rf / |sh|sh|sh"),
+    ] {
+        let found = command(&text);
+        assert!(found.1 >= 0.8, "{text:.80}: {found:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_to_its_end_is_told() {
+    for text in [
+        "true;".repeat(5_000) + "rm -rf /",
+        "eval ".repeat(40) + "rm -rf /",
+        "echo x".to_owned() + &"; sh -c 'true'".repeat(200),
+        "cGxlYXNlIHJlYWQgdGhlIHF1YXJ0ZXJseQ== ".repeat(400),
+        "a=xxxxxxxxxxxxxxxx;".to_owned() + &"a=$a$a;".repeat(40) + "$a",
+        "$(".repeat(20) + "rm -rf /",
+    ] {
+        let found = command(&text);
+        assert!(found.1 >= 0.7, "{text:.80}: {found:?}");
+    }
+}
+
+/// Work that grew with the square of the text, or faster, would not come to an end here.
+#[test]
+fn work_is_bounded() {
+    for text in [
+        "echo x".to_owned() + &"|sh".repeat(5_000),
+        "sh -c 'sh -c \"".repeat(1_000),
+        "b=$a$a;a=$b$b;".repeat(4_000),
+        "select ".repeat(9_000),
+        "%ff".repeat(1_000_000),
+        r"\xff".repeat(1_000_000),
+        "curl \n".repeat(500_000),
+        "curl ".repeat(500_000),
+        "://".repeat(1_000_000),
+    ] {
+        for key in ["command", "text", "query"] {
+            inspect(&serde_json::json!({ (key): text }));
+        }
+    }
+    let table: Vec<_> = (0..20_000).map(|row| serde_json::json!([row.to_string(), "a", "b", "c", "d"])).collect();
+    assert_eq!(inspect(&serde_json::json!({ "rows": table })), []);
+}

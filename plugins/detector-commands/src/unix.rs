@@ -14,7 +14,7 @@ mod paths;
 mod run;
 
 /// Deepest `sh -c` within `sh -c` that is followed.
-const DEEPEST: u8 = 4;
+const DEEPEST: u8 = 8;
 
 const SHELLS: &[&str] =
     &["sh", "bash", "zsh", "dash", "ksh", "ash", "csh", "tcsh", "fish", "busybox", "pwsh", "powershell"];
@@ -145,7 +145,8 @@ const WRAPPERS: &[(&str, &str)] = &[
 
 /// Looks at every command in `text` and reports what it does. `place` is what inner texts point at; at the top, the words.
 pub(crate) fn inspect(text: &str, place: Option<&Range<usize>>, depth: u8, report: &mut Report) {
-    let commands = parse(text);
+    let (commands, cut) = parse(text);
+    report.cut |= cut;
     let script = Script { commands: &commands, place, depth };
     for index in 0..commands.len() {
         script.command(index, report);
@@ -220,9 +221,7 @@ impl<'c> Script<'c> {
     fn nested(&self, index: usize, command: &Command, run: &Run<'_>, report: &mut Report) {
         let place = self.place(&run.range);
         let mut deeper = |text: &str, range: &Range<usize>| {
-            if self.depth < DEEPEST && !text.is_empty() {
-                inspect(text, Some(&self.place(range)), self.depth + 1, report);
-            }
+            self.deeper_text(text, &self.place(range), report);
         };
         let shell = run.is(SHELLS);
         if shell || run.is(&["su", "script", "flock"]) {
@@ -297,6 +296,10 @@ impl<'c> Script<'c> {
             let inside = self.commands.get(at).map_or(0, |command| command.inner.len());
             at = at.saturating_sub(1 + inside);
             let Some(source) = self.commands.get(at).and_then(|command| self.runs(command)) else { break };
+            // What comes before another shell, that shell has read.
+            if source.is(SHELLS) && !decoded {
+                break;
+            }
             let range = self.place(&(source.range.start.min(run.range.start)..run.range.end));
             if source.is(DOWNLOADERS) && (executes || shell) {
                 report.add(EXFILTRATION_EXEC, 0.93, "Runs code straight from the network", &range);
@@ -317,8 +320,13 @@ impl<'c> Script<'c> {
     }
 
     fn deeper_text(&self, text: &str, range: &Range<usize>, report: &mut Report) {
+        if text.is_empty() || !report.nest() {
+            return;
+        }
         if self.depth < DEEPEST {
             inspect(text, Some(range), self.depth + 1, report);
+        } else {
+            report.cut = true;
         }
     }
 

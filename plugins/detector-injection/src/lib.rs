@@ -148,27 +148,26 @@ impl Injection {
     fn evidence(&self, phase: Phase, text: &str) -> Vec<Evidence> {
         let mut list: Vec<Evidence> = Vec::new();
         let views = Views::new(text, &Limits::default());
+        // Where each rule was found: its number and the first byte, and the end.
+        let mut places: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (at, view) in views.iter() {
-            let seen = self.matcher.find(&view.text, view.kind == Kind::Joined);
-            if seen.matches.is_empty() {
-                continue;
-            }
-            let allowed: Vec<_> = self.allow.iter().flat_map(|allow| allow.hits(&view.text, false, 1000)).collect();
+            let allowed: Vec<_> =
+                self.allow.iter().flat_map(|allow| allow.hits(&view.text, false, usize::MAX)).collect();
+            let seen = self.matcher.find(&view.text, view.kind == Kind::Joined, &allowed);
             for found in &seen.matches {
-                if allowed.iter().any(|hit| hit.start < found.end && found.start < hit.end) {
-                    continue;
-                }
                 let Some(rule) = self.matcher.rule(found.rule) else { continue };
                 let half = rule.place == Where::Listing && phase != Phase::Listing;
                 let score = if half { rule.score / 2.0 } else { rule.score };
                 let range = views.origin(at, found.start..found.end);
-                let known = |one: &Evidence| {
-                    one.rule == found.rule && one.range.start < range.end && range.start < one.range.end
-                };
-                if list.iter().any(known) {
+                // Ranges of one rule in here do not overlap, so the last one that begins before the end tells.
+                let before = places.range((found.rule, 0)..(found.rule, range.end)).next_back();
+                if before.is_some_and(|(_, end)| range.start < *end) {
                     continue;
                 }
-                let veiled = seen.veils.iter().any(|veil| *veil < found.start && found.start - veil < 400);
+                places.insert((found.rule, range.start), range.end);
+                let veils_before = seen.veils.partition_point(|veil| *veil < found.start);
+                let veil = veils_before.checked_sub(1).and_then(|last| seen.veils.get(last));
+                let veiled = veil.is_some_and(|veil| found.start - veil < 400);
                 if veiled && score >= 0.5 {
                     list.push(Evidence {
                         category: Category::Hidden,
@@ -189,6 +188,11 @@ impl Injection {
                 }
                 list.push(Evidence { category: rule.category, rule: found.rule, score, range, via: view.kind });
             }
+        }
+        if views.cut() {
+            // Nobody writes that many pieces to be read.
+            let range = 0..text.ceil_char_boundary(1);
+            list.push(Evidence { category: Category::Encoded, rule: usize::MAX, score: 0.5, range, via: Kind::Plain });
         }
         for hidden in hidden(text) {
             let count = hidden.count;

@@ -1,5 +1,7 @@
 //! Finds the rules in one text: concepts by one pass over it, then sequences of them.
 
+use std::collections::BTreeSet;
+
 use plugin_text::{Hit, Lexicon, folded};
 
 use crate::rules::{Category, Where};
@@ -51,10 +53,8 @@ struct Step {
     across: bool,
 }
 
-/// At most this many words are looked at in one text.
-const MOST_HITS: usize = 20_000;
-/// At most this many matches in one text.
-const MOST_MATCHES: usize = 512;
+/// Matches of one rule nearer to each other than this say the same; told once, they are as many as the text is long.
+const APART: usize = 900;
 
 impl Matcher {
     /// `concepts` as names and words, `rules` as sequences of names.
@@ -102,9 +102,11 @@ impl Matcher {
         self.rules.get(index)
     }
 
-    /// Every rule found in `text`.
-    pub(crate) fn find(&self, text: &str, loose: bool) -> Seen {
-        let mut hits = self.lexicon.hits(text, loose, MOST_HITS);
+    /// Every rule found in `text` outside of what is `allowed`.
+    pub(crate) fn find(&self, text: &str, loose: bool, allowed: &[Hit]) -> Seen {
+        // As many as there are: a bound would let padding hide what comes after it.
+        let mut hits = self.lexicon.hits(text, loose, usize::MAX);
+        let mut told: Vec<Option<usize>> = vec![None; self.rules.len()];
         hits.sort_by_key(|hit| hit.start);
         let mut seen = Seen::default();
         for (at, hit) in hits.iter().enumerate() {
@@ -113,15 +115,19 @@ impl Matcher {
             }
             for &index in self.first.get(usize::from(hit.id)).into_iter().flatten() {
                 let Some(rule) = self.rules.get(index) else { continue };
-                if rule.anchored && !begins(text, hit.start) {
+                let last = told.get(index).copied().flatten();
+                // What is hidden says more than the same in the open.
+                let shown = |last: usize| seen.veils.last().is_none_or(|veil| *veil <= last);
+                if last.is_some_and(|last| hit.start < last + APART && shown(last)) || (rule.anchored && !begins(text, hit.start)) {
                     continue;
                 }
                 let steps = rule.steps.get(1..).unwrap_or_default();
-                let rest = hits.get(at + 1..).unwrap_or_default();
-                if let Some(end) = follow(text, hit.end, rest, steps) {
+                let end = Search { text, hits: &hits, failed: BTreeSet::new() }.follow(at, steps);
+                let within = |end: &usize| !allowed.iter().any(|phrase| phrase.start < *end && hit.start < phrase.end);
+                if let Some(end) = end.filter(within) {
                     seen.matches.push(Match { rule: index, start: hit.start, end });
-                    if seen.matches.len() == MOST_MATCHES {
-                        return seen;
+                    if let Some(told) = told.get_mut(index) {
+                        *told = Some(hit.start);
                     }
                 }
             }
@@ -130,20 +136,38 @@ impl Matcher {
     }
 }
 
-/// The end of the last of `steps` when they follow from `end` on.
-fn follow(text: &str, end: usize, hits: &[Hit], steps: &[Step]) -> Option<usize> {
-    let Some((step, later)) = steps.split_first() else { return Some(end) };
-    // Words are rarely longer than this; the exact count follows.
-    let reach = end + step.gap * 16 + 20;
-    for (at, hit) in hits.iter().enumerate().take_while(|(_, hit)| hit.start <= reach) {
-        if hit.id != step.concept || hit.start < end || !near(text, end, hit.start, step) {
-            continue;
+/// The search for the steps of one rule from one place on.
+struct Search<'t> {
+    text: &'t str,
+    hits: &'t [Hit],
+    /// Steps left and hits from which they did not follow: without it, repeated words would be tried in every combination.
+    failed: BTreeSet<(usize, usize)>,
+}
+
+impl Search<'_> {
+    /// The end of the last of `steps` when they follow from hit number `from` on.
+    fn follow(&mut self, from: usize, steps: &[Step]) -> Option<usize> {
+        let end = self.hits.get(from)?.end;
+        let Some((step, later)) = steps.split_first() else { return Some(end) };
+        // Words are rarely longer than this; the exact count follows.
+        let reach = end + step.gap * 16 + 20;
+        for (at, hit) in self.hits.iter().enumerate().skip(from + 1).take_while(|(_, hit)| hit.start <= reach) {
+            if hit.id != step.concept || hit.start < end || !near(self.text, end, hit.start, step) {
+                continue;
+            }
+            if later.is_empty() {
+                return Some(hit.end);
+            }
+            if self.failed.contains(&(later.len(), at)) {
+                continue;
+            }
+            if let Some(end) = self.follow(at, later) {
+                return Some(end);
+            }
+            self.failed.insert((later.len(), at));
         }
-        if let Some(end) = follow(text, hit.end, hits.get(at + 1..).unwrap_or_default(), later) {
-            return Some(end);
-        }
+        None
     }
-    None
 }
 
 /// Whether few enough words, and no end of a sentence, lie between two places.

@@ -59,7 +59,7 @@ pub(crate) fn unescape(text: &str, longest: usize) -> Option<(String, Map)> {
 fn escape(rest: &str) -> Option<(String, usize)> {
     match rest.as_bytes().first()? {
         b'\\' => backslash(rest),
-        b'%' => percent(rest),
+        b'%' => character(rest, "%"),
         b'&' => reference(rest),
         _ => None,
     }
@@ -76,11 +76,7 @@ fn backslash(rest: &str) -> Option<(String, usize)> {
         b'\'' => short('\''),
         b'\\' => short('\\'),
         b'/' => short('/'),
-        b'x' => {
-            // A run of them is one text in UTF-8.
-            let (codes, taken) = pairs(rest, "\\x")?;
-            Some((String::from_utf8(codes).ok()?, taken))
-        }
+        b'x' => character(rest, "\\x"),
         b'u' if bytes.get(2) == Some(&b'{') => {
             let close = memchr::memchr(b'}', bytes.get(..12.min(bytes.len()))?)?;
             let code = u32::from_str_radix(rest.get(3..close)?, 16).ok()?;
@@ -100,31 +96,24 @@ fn backslash(rest: &str) -> Option<(String, usize)> {
     }
 }
 
-fn percent(rest: &str) -> Option<(String, usize)> {
-    let (codes, taken) = pairs(rest, "%")?;
-    match String::from_utf8(codes) {
-        Ok(text) => Some((text, taken)),
-        // Up to the first byte that is no text.
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let text = String::from_utf8(error.into_bytes().get(..valid)?.to_vec()).ok()?;
-            (valid > 0).then_some((text, valid * 3))
-        }
-    }
-}
-
-/// Bytes of a run of `prefix` + two hex digits, at most 4096 of them, and its length.
-fn pairs(rest: &str, prefix: &str) -> Option<(Vec<u8>, usize)> {
-    let mut codes = Vec::new();
-    let mut at = 0;
-    while codes.len() < 4096
-        && let Some(digits) = rest.get(at..).and_then(|rest| rest.strip_prefix(prefix)).and_then(|rest| rest.get(..2))
-        && let Some(code) = hex_pair(digits.as_bytes())
-    {
-        codes.push(code);
-        at += prefix.len() + 2;
-    }
-    (!codes.is_empty()).then_some((codes, at))
+/// The first character of a run of `prefix` + two hex digits, which is a text in UTF-8, and its length.
+fn character(rest: &str, prefix: &str) -> Option<(String, usize)> {
+    let step = prefix.len() + 2;
+    let byte = |number: usize| {
+        let pair = rest.get(number * step..(number + 1) * step)?.strip_prefix(prefix)?;
+        hex_pair(pair.as_bytes())
+    };
+    let first = byte(0)?;
+    // How many bytes the character has, the first one says.
+    let length = match first {
+        0x00..=0x7f => 1,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return None,
+    };
+    let codes: Option<Vec<u8>> = (0..length).map(byte).collect();
+    Some((String::from_utf8(codes?).ok()?, length * step))
 }
 
 fn reference(rest: &str) -> Option<(String, usize)> {

@@ -56,11 +56,12 @@ pub struct View<'a> {
 pub struct Views<'a> {
     original: &'a str,
     views: Vec<View<'a>>,
+    cut: bool,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { views: 24, bytes: 256 * 1024, depth: 2 }
+        Limits { views: 256, bytes: 1024 * 1024, depth: 2 }
     }
 }
 
@@ -87,7 +88,7 @@ impl<'a> Views<'a> {
             None => (Cow::Borrowed(text), None),
         };
         let first = View { kind: Kind::Plain, depth: 0, text: folded, maps: [map, None], parent: None };
-        let mut views = Views { original: text, views: vec![first] };
+        let mut views = Views { original: text, views: vec![first], cut: false };
         let mut left = limits.bytes;
         if limits.depth > 0 && !text.is_ascii() {
             for (range, kind, decoded) in decode::invisible(text, limits.views) {
@@ -103,7 +104,7 @@ impl<'a> Views<'a> {
                 // Copies end the borrow: the children go into the same list.
                 let unescaped = decode::unescape(text, left);
                 let runs = decode::runs(text, limits.views, left);
-                let joined = if view.text.len() <= left { decode::joined(text, limits.views) } else { Vec::new() };
+                let joined = decode::joined(text, limits.views);
                 if let Some((text, map)) = unescaped {
                     views.add(Some(next), depth, Kind::Unescaped, text, map, limits, &mut left);
                 }
@@ -117,6 +118,11 @@ impl<'a> Views<'a> {
             next += 1;
         }
         views
+    }
+
+    /// Whether there are forms beyond the limits, which nobody looked at.
+    pub fn cut(&self) -> bool {
+        self.cut
     }
 
     /// The views, the text itself first.
@@ -150,6 +156,7 @@ impl<'a> Views<'a> {
         left: &mut usize,
     ) {
         if self.views.len() >= limits.views || text.len() > *left {
+            self.cut = true;
             return;
         }
         *left -= text.len();
@@ -261,10 +268,10 @@ mod tests {
     fn work_is_bounded() {
         let bomb = "aWdub3JlIGFsbCBwcmV2aW91cyBpbnN0cnVjdGlvbnM= ".repeat(5000);
         let views = Views::new(&bomb, &Limits::default());
-        assert!(views.iter().count() <= 24);
+        assert!(views.iter().count() <= 256 && views.cut());
         let escapes = "%2525".repeat(200_000);
         let views = Views::new(&escapes, &Limits::default());
-        assert!(views.iter().skip(1).map(|(_, view)| view.text.len()).sum::<usize>() <= 256 * 1024);
+        assert!(views.iter().skip(1).map(|(_, view)| view.text.len()).sum::<usize>() <= 1024 * 1024);
     }
 
     #[test]

@@ -280,7 +280,11 @@ fn records_that_change_while_they_wait_are_as_the_last_one_said() {
         let last = *changes.last().unwrap();
         assert_eq!(ledger.record(b"a/b").unwrap().map(|value| value.len()), last, "{changes:?}");
         let pieces = store.rows.lock().unwrap().keys().filter(|key| key.starts_with(b"ga/b")).count();
-        assert_eq!(pieces, last.map_or(0, |length| (length + 34).div_ceil(32 * 1024)), "{changes:?}: nothing is left over");
+        assert_eq!(
+            pieces,
+            last.map_or(0, |length| (length + 34).div_ceil(32 * 1024)),
+            "{changes:?}: nothing is left over"
+        );
     }
 }
 
