@@ -106,6 +106,12 @@ pub(crate) fn build(root: &Path, kind: Kind, names: &[String], choice: Choice) -
     }
 
     let toolchain = toolchain::find(choice)?;
+    // From here on the components are of no one source until all of them are built.
+    if let Err(error) = fs::remove_file(&stamp)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove {}", stamp.display()));
+    }
     let started = Instant::now();
     println!("building {count} {things} with {} (a minute or two the first time)", toolchain.version()?);
     let modules = compile(root, kind, &guests, &toolchain)?;

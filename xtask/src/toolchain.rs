@@ -85,6 +85,9 @@ impl Toolchain {
         // Plugins are searches over bytes: a vector of them at a time costs as much fuel as one. Fixed-width vectors give
         // the same on every machine.
         flags.push("-Ctarget-feature=+simd128".to_owned());
+        // Plugins recurse no deeper than their inputs are nested. The host looks through the whole memory after each call, of
+        // which the linker's default of 1 MiB would be nearly all; what runs over it traps.
+        flags.push("-Clink-arg=-zstack-size=262144".to_owned());
         // Where a dependency wants randomness, the plugin must bring a fixed source itself: verdicts are replayed.
         flags.push("--cfg=getrandom_backend=\"custom\"".to_owned());
         Ok(flags.join("\u{1f}"))

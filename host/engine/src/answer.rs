@@ -15,6 +15,8 @@ use crate::bindings::portcullis::plugin::types;
 const MAX_FINDINGS: usize = 1_000;
 /// Most spans, or replacements, of one answer.
 const MAX_SPANS: usize = 10_000;
+/// Most bytes of the pointers of all spans of one answer: a text may lie below a very long name.
+const MAX_POINTERS: usize = 1024 * 1024;
 /// Most reasons of one answer.
 const MAX_REASONS: usize = 100;
 /// Most approvers, channels or steps in one list of a plan.
@@ -108,6 +110,7 @@ pub(crate) fn findings(found: Vec<bindings::Finding>, call: &model::Call) -> Res
     at_most("findings", found.len(), MAX_FINDINGS)?;
     at_most("spans", found.iter().map(|finding| finding.spans.len()).sum(), MAX_SPANS)?;
     let mut out = Vec::with_capacity(found.len());
+    let mut pointers = 0;
     for finding in found {
         if !is_word(&finding.category, MAX_CATEGORY) {
             return bad("a category must be 1 to 128 lower-case letters, digits, dots, dashes and underscores");
@@ -116,7 +119,8 @@ pub(crate) fn findings(found: Vec<bindings::Finding>, call: &model::Call) -> Res
             return bad("a score must lie between 0 and 1");
         }
         at_most("bytes in a message", finding.message.len(), MAX_MESSAGE)?;
-        let spans = finding.spans.iter().map(|span| self::span(*span, call)).collect::<Result<_, _>>()?;
+        let spans =
+            finding.spans.iter().map(|span| self::span(*span, call, &mut pointers)).collect::<Result<_, _>>()?;
         let types::FindingResult { category, score, message, .. } = finding;
         out.push(model::Finding { category, score, message, spans });
     }
@@ -140,7 +144,10 @@ pub(crate) fn verdict(answer: bindings::Verdict, call: &model::Call, plugin: &st
         at_most("bytes in a message", message.len(), MAX_MESSAGE)?;
         reasons.push(model::Reason { code, message, plugin: plugin.to_owned() });
     }
-    let replace = |types::Replacement { span, value }| Ok(model::Replacement { span: self::span(span, call)?, value });
+    let mut pointers = 0;
+    let replace = |types::Replacement { span, value }| {
+        Ok(model::Replacement { span: self::span(span, call, &mut pointers)?, value })
+    };
     let replacements = replaced.into_iter().map(replace).collect::<Result<_, Fault>>()?;
     Ok(model::Verdict { decision, reasons, replacements })
 }
@@ -189,13 +196,15 @@ fn name(name: String) -> Result<String, Fault> {
     if name.is_empty() { bad("a name is empty") } else { Ok(name) }
 }
 
-/// A span must lie within its text and between characters.
-fn span(span: types::Span, call: &model::Call) -> Result<model::Span, Fault> {
+/// A span must lie within its text and between characters. `pointers` counts the bytes of all pointers of the answer.
+fn span(span: types::Span, call: &model::Call, pointers: &mut usize) -> Result<model::Span, Fault> {
     let types::Span { text, start, end } = span;
     let found: Option<&Text> = call.payload.texts().get(text as usize);
     let Some(found) = found.filter(|found| found.value.get(start as usize..end as usize).is_some()) else {
         return bad("a span lies outside its text, is reversed or splits a character");
     };
+    *pointers += found.pointer.len();
+    at_most("bytes in the places of spans", *pointers, MAX_POINTERS)?;
     Ok(model::Span { pointer: found.pointer.clone(), start, end })
 }
 

@@ -26,7 +26,7 @@ const MAX_FILES: usize = 256;
 /// First byte after the tag: the artefact is a snapshot.
 const SNAPSHOT: u8 = 0;
 /// First byte after the tag: the artefact still has to be configured in each call, and why.
-const WARM: u8 = 1;
+const EACH_CALL: u8 = 1;
 
 pub(crate) struct Cache {
     folder: PathBuf,
@@ -74,8 +74,8 @@ impl Cache {
                     content.push(SNAPSHOT);
                     ""
                 }
-                Prepared::Warm { reason } => {
-                    content.push(WARM);
+                Prepared::EachCall { reason } => {
+                    content.push(EACH_CALL);
                     reason
                 }
             };
@@ -102,7 +102,7 @@ impl Cache {
         let (reason, artefact) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         let prepared = match *kind {
             SNAPSHOT => Prepared::Snapshot,
-            WARM => Prepared::Warm { reason: String::from_utf8(reason.to_vec()).ok()? },
+            EACH_CALL => Prepared::EachCall { reason: String::from_utf8(reason.to_vec()).ok()? },
             _ => return None,
         };
         Some((artefact, prepared))

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use portcullis_model::{Call, Document};
+use portcullis_model::{Call, Digest, Document};
 use uuid::Uuid;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store};
@@ -47,8 +47,8 @@ pub(crate) struct CallState {
     pub(crate) subject: Option<Subject>,
     pub(crate) limiter: Limiter,
     pub(crate) host_calls_left: u32,
-    /// Whether a granted file was read.
-    pub(crate) read_files: bool,
+    /// What was read of granted folders while there was no call; none if nothing was.
+    pub(crate) inputs: Option<Digest>,
     pub(crate) wasi: Option<Box<Wasi>>,
 }
 
@@ -81,7 +81,7 @@ impl CallState {
             subject: None,
             limiter: Limiter::new(&shared.limits),
             host_calls_left: shared.limits.host_calls,
-            read_files: false,
+            inputs: None,
             wasi: shared.wasi.then(|| Box::new(wasi::context(shared.clock.then_some(now_ms)))),
             shared: shared.clone(),
         }

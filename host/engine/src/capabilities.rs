@@ -1,5 +1,6 @@
 //! The interfaces a plugin can import, as the host offers them.
 
+use portcullis_model::Digest;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::Grants;
@@ -83,7 +84,7 @@ impl log::Host for CallState {
 }
 
 /// At most 4 KiB, and no character that could fake another line.
-fn printable(message: &str) -> String {
+pub(crate) fn printable(message: &str) -> String {
     let end = message.floor_char_boundary(MAX_LINE);
     let kept = message.get(..end).unwrap_or_default();
     kept.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
@@ -151,14 +152,27 @@ impl labels::Host for CallState {
 impl files::Host for CallState {
     fn read(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, String>> {
         self.enter()?;
-        self.read_files = true;
-        Ok(self.shared.folders.read(&path))
+        let answer = self.shared.folders.read(&path);
+        self.saw(&path, answer.as_deref().unwrap_or_else(|error| error.as_bytes()));
+        Ok(answer)
     }
 
     fn entries(&mut self, path: String) -> wasmtime::Result<Result<Vec<String>, String>> {
         self.enter()?;
-        self.read_files = true;
-        Ok(self.shared.folders.entries(&path))
+        let answer = self.shared.folders.entries(&path);
+        let said = answer.as_ref().map_or_else(Clone::clone, |names| names.join("/\0"));
+        self.saw(&path, said.as_bytes());
+        Ok(answer)
+    }
+}
+
+impl CallState {
+    /// Remembers what a folder gave while the plugin is configured: its later answers depend on it.
+    fn saw(&mut self, path: &str, content: &[u8]) {
+        if self.subject.is_none() {
+            let before = self.inputs.unwrap_or_default();
+            self.inputs = Some(Digest::of_parts([&before.0[..], path.as_bytes(), content]));
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{Prepared, Tier};
 /// A plugin as it is compiled and configured, without name and owner.
 pub(crate) struct Compiled {
     pub(crate) digest: Digest,
+    /// What it read of granted folders while it was configured.
+    pub(crate) inputs: Option<Digest>,
     pub(crate) role: Role,
     pub(crate) tier: Tier,
     pub(crate) prepared: Prepared,

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use portcullis_model::Digest;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Linker};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
@@ -22,11 +23,16 @@ pub(crate) enum Configured {
     /// A component whose memory is already configured.
     Snapshot {
         bytes: Vec<u8>,
-        /// Whether `configure` read granted files, so that the snapshot depends on more than the configuration.
-        read_files: bool,
+        /// What `configure` read of granted folders: the snapshot depends on it too.
+        inputs: Option<Digest>,
     },
     /// It took the configuration, but its memory cannot be kept.
-    Warm { reason: String },
+    EachCall {
+        /// Why.
+        reason: String,
+        /// As above.
+        inputs: Option<Digest>,
+    },
 }
 
 /// Whether the memory of this component could be kept; the reason if not.
@@ -55,23 +61,23 @@ pub(crate) fn configure(
         .map_err(LoadError::compile)?;
     let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
     let instance = run(&mut store, &pre, config)?;
+    let inputs = store.data().inputs;
     let plan = match plan {
         Ok(plan) => plan,
-        Err(reason) => return Ok(Configured::Warm { reason }),
+        Err(reason) => return Ok(Configured::EachCall { reason, inputs }),
     };
     // From here on the host reads the memory through small functions of its own; they must not run into a limit.
     store.set_fuel(u64::MAX).map_err(LoadError::compile)?;
     store.set_epoch_deadline(u64::from(u32::MAX));
     store.set_hostcall_fuel(usize::MAX);
-    let read_files = store.data().read_files;
     let snapshot = guarded(|| {
         let mut state = WasmtimeWizerComponent { store: &mut store, instance };
         at_once(wizer.snapshot_component(plan, &mut state))
             .unwrap_or_else(|| Err(wasmtime::format_err!("taking the snapshot had to wait")))
     });
     match snapshot {
-        Ok(bytes) => Ok(Configured::Snapshot { bytes, read_files }),
-        Err(reason) => Ok(Configured::Warm { reason }),
+        Ok(bytes) => Ok(Configured::Snapshot { bytes, inputs }),
+        Err(reason) => Ok(Configured::EachCall { reason, inputs }),
     }
 }
 

@@ -72,7 +72,7 @@ impl Engine {
         let package = Package::open(source.file.bytes())?;
         package.check_imports(source.grants)?;
         let shared = self.0.shared(source, package.tier)?;
-        let (component, prepared, reusable) = self.0.prepare(source, key, &package, &shared)?;
+        let (component, prepared, inputs) = self.0.prepare(source, key, &package, &shared)?;
         let linker = linker(&self.0.calls, source)?;
         let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
         let configure = export::<configure::Params<'_>, configure::Answer>(&pre, configure::EXPORT)?;
@@ -86,14 +86,15 @@ impl Engine {
         };
         let configure = match &prepared {
             Prepared::Snapshot => None,
-            Prepared::Warm { .. } => Some((configure, source.config.into())),
+            Prepared::EachCall { .. } => Some((configure, source.config.into())),
         };
         let digest = source.file.digest();
         let (role, tier) = (package.role, package.tier);
-        let compiled = Arc::new(Compiled { digest, role, tier, prepared, pre, export, configure });
+        let compiled = Arc::new(Compiled { digest, inputs, role, tier, prepared, pre, export, configure });
         let plugin = Plugin::assemble(self.clone(), shared, Arc::clone(&compiled));
         plugin.try_start().map_err(LoadError::Start)?;
-        if reusable {
+        // What was read may be another thing the next time.
+        if inputs.is_none() {
             self.0.compiled.put(key, &compiled);
         }
         Ok(plugin)
@@ -145,32 +146,30 @@ impl Inner {
         }))
     }
 
-    /// The compiled plugin, configured: from the cache or made; and whether it can be used again under the same key.
+    /// The compiled plugin, configured: from the cache or made; and what it read of granted folders for that.
     fn prepare(
         &self,
         source: &Source<'_>,
         key: Digest,
         package: &Package<'_>,
         shared: &Arc<Shared>,
-    ) -> Result<(Component, Prepared, bool), LoadError> {
+    ) -> Result<(Component, Prepared, Option<Digest>), LoadError> {
         let cached = self.cache.as_ref().map(|cache| (cache, cache.name(key)));
         if let Some((component, prepared)) = cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
-            return Ok((component, prepared, true));
+            return Ok((component, prepared, None));
         }
         let workshop = linker(&self.workshop, source)?;
         let configured = configure::configure(self, &workshop, shared, &package.component, source.config)?;
-        let (component, prepared, reusable) = match configured {
-            Configured::Snapshot { bytes, read_files } => {
-                (self.compile(&self.calls, &bytes)?, Prepared::Snapshot, !read_files)
-            }
-            Configured::Warm { reason } => {
-                (self.compile(&self.calls, &package.component)?, Prepared::Warm { reason }, true)
+        let (component, prepared, inputs) = match configured {
+            Configured::Snapshot { bytes, inputs } => (self.compile(&self.calls, &bytes)?, Prepared::Snapshot, inputs),
+            Configured::EachCall { reason, inputs } => {
+                (self.compile(&self.calls, &package.component)?, Prepared::EachCall { reason }, inputs)
             }
         };
-        if let Some((cache, name)) = cached.filter(|_| reusable) {
+        if let Some((cache, name)) = cached.filter(|_| inputs.is_none()) {
             cache.put(name, &component, &prepared);
         }
-        Ok((component, prepared, reusable))
+        Ok((component, prepared, inputs))
     }
 
     /// Compiles on the engine's own threads.

@@ -8,9 +8,9 @@ use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use crate::answer::{self, Findings, Header};
 use crate::call::{CallState, Shared, Stop, Subject, at_once};
+use crate::capabilities::printable;
 use crate::compiled::Compiled;
 use crate::configure::{Answer, Params};
-use crate::engine::ticks;
 use crate::{Engine, Tier, bindings};
 
 /// Longest error text of a guest that is kept.
@@ -24,7 +24,7 @@ pub enum Prepared {
     /// Each instance starts from the memory that `configure` left.
     Snapshot,
     /// The memory cannot be kept; `configure` runs in each instance before the call, on a budget of its own.
-    Warm {
+    EachCall {
         /// Why it cannot be kept.
         reason: String,
     },
@@ -118,6 +118,13 @@ impl Plugin {
         self.0.compiled.digest
     }
 
+    /// What it read of granted folders while it was configured, by hash; none if nothing. What it reads during calls is
+    /// not in it.
+    #[must_use]
+    pub fn inputs(&self) -> Option<Digest> {
+        self.0.compiled.inputs
+    }
+
     /// What it is.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -180,6 +187,11 @@ impl Plugin {
         } else {
             (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0)
         };
+        if let Err(fault) = &result {
+            let (plugin, tenant, code) = (&*self.0.shared.name, &*self.0.shared.tenant, fault.code());
+            // Not louder: it is the guest's own text, which may repeat what it was given.
+            tracing::debug!(target: "plugin", plugin, tenant, call = %call.id, code, "{}", printable(&fault.to_string()));
+        }
         let cost = PluginRun {
             name: self.0.shared.name.clone(),
             role: self.role(),
@@ -216,17 +228,17 @@ impl Inner {
         (result, self.shared.limits.fuel.saturating_sub(left), session.store.data().limiter.peak())
     }
 
-    /// A fresh instance with the limits of a call; a configured one, where that could not be kept.
+    /// A fresh instance with the limits of a call; a configured one, where that could not be kept. Waiting for a slot,
+    /// configuring and the call together take no longer than the call may.
     fn start(&self, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
         let limits = &self.shared.limits;
-        let (fuel, deadline_ms) = match &self.compiled.configure {
-            None => (limits.fuel, limits.deadline_ms),
-            Some(_) => (limits.configure_fuel, limits.configure_deadline_ms),
-        };
+        let fuel = if self.compiled.configure.is_none() { limits.fuel } else { limits.configure_fuel };
         let began = Instant::now();
         let (mut store, instance) = loop {
             let state = CallState::new(&self.shared, now_ms);
-            let mut store = state.into_store(&self.engine.0.calls, fuel, deadline_ms).map_err(|error| trap(&error))?;
+            let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let left_ms = limits.deadline_ms.saturating_sub(waited);
+            let mut store = state.into_store(&self.engine.0.calls, fuel, left_ms).map_err(|error| trap(&error))?;
             match self.instantiate(&mut store) {
                 Ok(instance) => break (store, instance),
                 // All slots are taken: wait for one, but not longer than the call may take.
@@ -248,7 +260,6 @@ impl Inner {
                 answer.map_err(said)?;
                 store = session.store;
                 store.set_fuel(limits.fuel).map_err(|error| trap(&error))?;
-                store.set_epoch_deadline(ticks(limits.deadline_ms));
                 store.data_mut().host_calls_left = limits.host_calls;
                 Session { plugin: self, store, instance }
             }

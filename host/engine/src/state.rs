@@ -70,6 +70,8 @@ struct Keys {
     slots: HashMap<Box<str>, Slot>,
     /// Bytes of all values.
     bytes: usize,
+    /// Nothing that was there at the last sweep is over before this time.
+    sweep_from: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,6 +100,15 @@ impl Slot {
         }
     }
 
+    /// When it is over if nothing happens to it, in milliseconds since the epoch.
+    fn end(&self) -> u64 {
+        match self {
+            Self::Counter { window: 0, .. } | Self::Value { expires: 0, .. } => u64::MAX,
+            Self::Counter { window, steps } => steps.back().map_or(0, |(start, _)| start.saturating_add(*window)),
+            Self::Value { expires, .. } => *expires,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Counter { .. } => 0,
@@ -107,21 +118,30 @@ impl Slot {
 }
 
 impl Keys {
-    /// Makes room for a key that is not there yet and for `bytes` more.
-    fn reserve(&mut self, key: &str, bytes: usize, now: u64) -> Result<(), StoreError> {
+    /// Makes room for a key that is not there yet and for `bytes` more; `gone` is told which keys went for it.
+    fn reserve(&mut self, key: &str, bytes: usize, now: u64, gone: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
         let full = |keys: &Self| {
             let another = usize::from(!keys.slots.contains_key(key));
             keys.slots.len() + another > MAX_KEYS || keys.bytes + bytes > MAX_BYTES
         };
-        if full(self) {
-            self.slots.retain(|_, slot| !slot.expired(now));
+        // A full store whose keys all live is not walked through for each new one.
+        if full(self) && now >= self.sweep_from {
+            self.slots.retain(|name, slot| {
+                let over = slot.expired(now);
+                if over {
+                    gone(name);
+                }
+                !over
+            });
             self.bytes = self.slots.values().map(Slot::bytes).sum();
+            self.sweep_from = self.slots.values().map(Slot::end).min().unwrap_or(0);
         }
         if full(self) { Err(StoreError::Full("the state of this plugin")) } else { Ok(()) }
     }
 
     fn insert(&mut self, key: &str, slot: Slot) {
         self.bytes += slot.bytes();
+        self.sweep_from = self.sweep_from.min(slot.end());
         if let Some(old) = self.slots.insert(Box::from(key), slot) {
             self.bytes = self.bytes.saturating_sub(old.bytes());
         }
@@ -189,7 +209,7 @@ impl StateStore for MemoryState {
     ) -> Result<u64, StoreError> {
         let wanted = u64::from(window_seconds) * 1000;
         self.with(scope, key, |keys| {
-            keys.reserve(key, 0, now_ms)?;
+            keys.reserve(key, 0, now_ms, &mut |gone| self.keep(scope, gone, None))?;
             if keys.slots.get(key).is_some_and(|slot| slot.expired(now_ms)) {
                 keys.remove(key);
             }
@@ -210,6 +230,8 @@ impl StateStore for MemoryState {
             }
             let sum = steps.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
             self.keep(scope, key, Some(slot));
+            let end = slot.end();
+            keys.sweep_from = keys.sweep_from.min(end);
             Ok(sum)
         })
     }
@@ -246,7 +268,7 @@ impl StateStore for MemoryState {
                 self.keep(scope, key, None);
                 return Ok(true);
             };
-            keys.reserve(key, value.len(), now_ms)?;
+            keys.reserve(key, value.len(), now_ms, &mut |gone| self.keep(scope, gone, None))?;
             let expires = if ttl_seconds == 0 { 0 } else { now_ms.saturating_add(u64::from(ttl_seconds) * 1000) };
             let slot = Slot::Value { bytes: value.to_vec(), expires };
             self.keep(scope, key, Some(&slot));

@@ -41,7 +41,9 @@ fn endless_loop() {
 fn endless_recursion() {
     let run = load("endless_recursion", "").inspect(&call("t", PAYLOAD));
     assert!(run.cost.fuel < ample().fuel, "the stack ends before the fuel");
-    assert_eq!(fault(run), Fault::Memory);
+    // Whichever ends first: the stack that the host gives, or the part of its memory that the guest uses as one.
+    let fault = fault(run);
+    assert!(fault == Fault::Memory || matches!(&fault, Fault::Trap(why) if why.contains("out of bounds")), "{fault}");
 }
 
 #[test]
@@ -331,13 +333,16 @@ fn configure_reads_files() {
     let grant = Folder { name: "data".to_owned(), path: folder.path().to_owned() };
     let grants = Grants { files: vec![grant], ..Grants::default() };
     let file = PluginFile::new(guest("configure_reads_files"));
-    for content in ["first", "second"] {
+    let mut inputs = Vec::new();
+    for content in ["first", "second", "first"] {
         std::fs::write(folder.path().join("policy"), content).unwrap();
         let limits = ample();
         let source = Source { name: "p", tenant: "acme", file: &file, config: "data/policy", grants: &grants, limits };
         let plugin = engine.load(&source).unwrap();
         assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), content, "a snapshot of another file's content");
+        inputs.push(plugin.inputs().unwrap());
     }
+    assert!(inputs[0] != inputs[1] && inputs[0] == inputs[2], "what was read has a name");
 }
 
 #[test]

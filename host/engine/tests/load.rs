@@ -212,7 +212,7 @@ fn a_plugin_that_cannot_be_snapshotted_is_configured_in_each_call() {
         "{description:?}"
     );
     let plugin = load_from(&ENGINE, &bytes);
-    assert!(matches!(plugin.prepared(), Prepared::Warm { .. }));
+    assert!(matches!(plugin.prepared(), Prepared::EachCall { .. }));
     let snapshot = load_from(&ENGINE, &guest("good_detector"));
     let (warm, cold) = (plugin.inspect(&call("t", PAYLOAD)), snapshot.inspect(&call("t", PAYLOAD)));
     assert_eq!(warm.result, cold.result);

@@ -266,11 +266,14 @@ impl Gate {
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
-        match self.ports.identity.admit(&call.tenant, &call.agent) {
-            Admission::Admitted => {}
-            Admission::Halted => return self.refuse(call, door, GateError::Halted).await,
-            Admission::Limited { retry_after_s } => {
-                return self.refuse(call, door, GateError::RateLimited { retry_after_s }).await;
+        // What an upstream says of its own accord is not charged to the agent.
+        if call.phase == Phase::Call || door == Door::Inspect {
+            match self.ports.identity.admit(&call.tenant, &call.agent) {
+                Admission::Admitted => {}
+                Admission::Halted => return self.refuse(call, door, GateError::Halted).await,
+                Admission::Limited { retry_after_s } => {
+                    return self.refuse(call, door, GateError::RateLimited { retry_after_s }).await;
+                }
             }
         }
         let (judgement, digest) = match self.judge_call(call).await {
@@ -358,11 +361,12 @@ impl Gate {
     /// # Errors
     /// An entry could not be written; the rest is tried again the next time.
     pub async fn expire(&self) -> Result<usize, GateError> {
-        let mut count = 0;
-        for change in self.ports.approvals.overdue(now_ms(), EXPIRE_AT_ONCE) {
-            self.record_change(change).await?;
-            count += 1;
-        }
+        let overdue = self.ports.approvals.overdue(now_ms(), EXPIRE_AT_ONCE);
+        // At once: their entries go to the disk together.
+        let recorded =
+            futures_util::future::join_all(overdue.into_iter().map(|change| self.record_change(change))).await;
+        let count = recorded.len();
+        recorded.into_iter().try_for_each(|one| one.map(drop))?;
         Ok(count)
     }
 
@@ -413,7 +417,11 @@ impl Gate {
             metrics.committed(started.elapsed(), appended.is_ok());
             Ok((appended?, change.commit()))
         };
-        tokio::spawn(work.in_current_span()).await.unwrap_or(Err(GateError::Failed))
+        let work = tokio::time::timeout(APPEND_WAIT, tokio::spawn(work.in_current_span()));
+        match work.await {
+            Ok(done) => done.unwrap_or(Err(GateError::Failed)),
+            Err(_) => Err(no_answer()),
+        }
     }
 
     /// The judgement and the digest of the call.
@@ -474,7 +482,7 @@ impl Gate {
         let appended = tokio::time::timeout(APPEND_WAIT, append).await;
         self.metrics.committed(started.elapsed(), matches!(appended, Ok(Ok(_))));
         // The entry may still be written: then the log shows a decision that nobody acted on, never the reverse.
-        Ok(appended.map_err(|_| GateError::LedgerUnavailable("the disk does not answer".to_owned()))??)
+        Ok(appended.map_err(|_| no_answer())??)
     }
 
     fn report(&self, call: &Call, door: Door, ruling: &Ruling) {
@@ -482,6 +490,10 @@ impl Gate {
         self.metrics.ruled(call, door, &ruling.judgement);
         self.events.publish(&call.tenant, || Event::verdict(call, door, ruling));
     }
+}
+
+fn no_answer() -> GateError {
+    GateError::LedgerUnavailable("the disk does not answer".to_owned())
 }
 
 /// How a review stands towards its approval.

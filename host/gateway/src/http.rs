@@ -46,8 +46,8 @@ pub trait Mount: Send + Sync + 'static {
     /// Answers one request.
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> BoxFuture<'_, Reply>;
 
-    /// Lets what is in flight finish and ends what would not end by itself, such as open streams, all of it `within` this
-    /// time. Called when the server begins to drain.
+    /// Lets what is in flight finish `within` this time, then ends what would not end by itself, such as open streams, which
+    /// may take seconds more. Called when the server begins to drain.
     fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
         let _nothing_to_end = within;
         Box::pin(async {})

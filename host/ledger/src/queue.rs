@@ -1,6 +1,7 @@
 //! What waits for the writer: bounded in number, bytes and time.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -154,9 +155,9 @@ impl Queue {
         if out.is_empty() { Taken::Idle } else { Taken::Jobs }
     }
 
-    /// Refuses what has waited too long; returns how many that were.
-    pub(crate) fn expire(&self) -> u64 {
-        let Some(limit) = Instant::now().checked_sub(self.bounds.wait) else { return 0 };
+    /// Refuses what has waited too long, after counting it.
+    pub(crate) fn expire(&self, refused: &AtomicU64) {
+        let Some(limit) = Instant::now().checked_sub(self.bounds.wait) else { return };
         let mut late = Vec::new();
         let mut state = self.state();
         let waiting = state.jobs.len();
@@ -166,13 +167,12 @@ impl Queue {
             late.push(job);
         }
         drop(state);
-        let count = late.len() as u64;
+        refused.fetch_add(late.len() as u64, Ordering::Relaxed);
         let unasked = late.iter().filter(|job| matches!(job.work, Work::Writes { answer: None })).count();
         if unasked > 0 {
             tracing::warn!(records = unasked, "records of plugins were not kept: the disk is too slow");
         }
         late.into_iter().for_each(|job| job.refuse(AppendError::Busy { waiting }));
-        count
     }
 
     /// Takes no further job. What waits is still written.

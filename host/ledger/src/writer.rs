@@ -23,6 +23,9 @@ use crate::store::{Batch, Store, StoreError, piece};
 use crate::tenants::{Tail, Tenant, Tenants};
 use crate::vault::Vault;
 
+/// Error numbers of Linux: the process, or the system, has too many open files.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
 /// How often the keeper looks.
 const TICK: Duration = Duration::from_millis(100);
 /// How often the head file is written at most, and expired answers are looked for.
@@ -284,8 +287,7 @@ fn keep(shared: &Shared, stop: &Stop) {
     let mut when: Option<Instant> = None;
     loop {
         let last = stop.wait(TICK);
-        let refused = shared.queue.expire();
-        shared.counters.refused.fetch_add(refused, Relaxed);
+        shared.queue.expire(&shared.counters.refused);
         let since = shared.busy_since.load(Relaxed);
         let now = u64::try_from(shared.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         let stalled = since != 0 && u128::from(now.saturating_sub(since)) > STALL.as_millis();
@@ -295,6 +297,11 @@ fn keep(shared: &Shared, stop: &Stop) {
             let heads = shared.tenants.heads();
             if heads != written || when.is_none() {
                 if let Err(error) = shared.heads.write(&shared.vault, &heads) {
+                    // Too many open files is what a crowd of clients can bring about, and passes; what is durable stays so.
+                    if !last && error.raw_os_error().is_some_and(|code| [EMFILE, ENFILE].contains(&code)) {
+                        tracing::warn!(%error, "the head file could not be written and is tried again");
+                        continue;
+                    }
                     shared.poison(&format!("writing the head file: {error}"));
                     return;
                 }

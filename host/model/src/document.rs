@@ -16,6 +16,11 @@ use crate::{Digest, Replacement};
 const MAX_DEPTH: usize = 64;
 /// Most values (members and items of all containers together).
 const MAX_VALUES: usize = 250_000;
+/// Most bytes of the pointers of all strings together. A long name counts for each string below it: each is handed out
+/// with its whole pointer, so without this bound a few MiB would become hundreds of GiB.
+const MAX_POINTERS: usize = 16 * 1024 * 1024;
+/// About how long the position of an item is in a pointer.
+const POSITION: usize = 7;
 /// Objects up to this size are searched for duplicates without a hash set.
 const SMALL_OBJECT: usize = 12;
 
@@ -54,6 +59,9 @@ pub enum DocumentFault {
     /// More than 250,000 values.
     #[error("more than {MAX_VALUES} values")]
     Values,
+    /// Names so long that the places of the strings below them cannot all be told.
+    #[error("the names of members around its strings are too long: more than {MAX_POINTERS} bytes in all")]
+    Pointers,
     /// Longer than 4 GiB, which offsets do not hold.
     #[error("longer than 4 GiB")]
     Size,
@@ -136,15 +144,16 @@ impl Document {
     /// Parses a whole text: one JSON value, optionally between white space.
     ///
     /// # Errors
-    /// Syntax, invalid UTF-8, a duplicate member, more than 64 levels or more than 250,000 values.
+    /// Syntax, invalid UTF-8, a duplicate member, more than 64 levels, more than 250,000 values, or more than 16 MiB of
+    /// pointers.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, DocumentError> {
         let text = String::from_utf8(bytes.into())
             .map_err(|error| DocumentError { fault: DocumentFault::Utf8, offset: error.utf8_error().valid_up_to() })?;
         if u32::try_from(text.len()).is_err() {
             return Err(DocumentError { fault: DocumentFault::Size, offset: 0 });
         }
-        let mut parser =
-            Parser { bytes: text.as_bytes(), jiter: Jiter::new(text.as_bytes()), nodes: Vec::with_capacity(16) };
+        let (bytes, jiter) = (text.as_bytes(), Jiter::new(text.as_bytes()));
+        let mut parser = Parser { bytes, jiter, nodes: Vec::with_capacity(16), pointer: 0, pointers: 0 };
         let first = parser.peek()?;
         parser.value(first, None, 0)?;
         let Parser { mut jiter, nodes, .. } = parser;
@@ -459,6 +468,9 @@ struct Parser<'j> {
     bytes: &'j [u8],
     jiter: Jiter<'j>,
     nodes: Vec<Node>,
+    /// About how long the pointer of the present value is, and those of all strings so far together.
+    pointer: usize,
+    pointers: usize,
 }
 
 fn syntax(error: &jiter::JiterError) -> DocumentError {
@@ -497,6 +509,10 @@ impl<'j> Parser<'j> {
                 Kind::Bool
             }
             Peek::String => {
+                self.pointers = self.pointers.saturating_add(self.pointer);
+                if self.pointers > MAX_POINTERS {
+                    return self.fault(DocumentFault::Pointers);
+                }
                 let length = self.jiter.known_str().map_err(|error| syntax(&error))?.len();
                 let end = self.jiter.current_index();
                 // Without escapes the content is a slice of the text; the decoded length tells without a search.
@@ -536,11 +552,14 @@ impl<'j> Parser<'j> {
         if depth > MAX_DEPTH {
             return self.fault(DocumentFault::Depth);
         }
+        let outside = self.pointer;
+        self.pointer += POSITION;
         let mut item = self.jiter.known_array().map_err(|error| syntax(&error))?;
         while let Some(peek) = item {
             self.value(peek, None, depth)?;
             item = self.jiter.array_step().map_err(|error| syntax(&error))?;
         }
+        self.pointer = outside;
         Ok(())
     }
 
@@ -567,7 +586,11 @@ impl<'j> Parser<'j> {
                 many = Some(names);
             }
             let peek = self.peek()?;
+            let outside = self.pointer;
+            // A slash in front; `~` and `/` are written with two bytes.
+            self.pointer += 1 + name.len() + name.bytes().filter(|byte| matches!(byte, b'~' | b'/')).count();
             self.value(peek, Some(name), depth)?;
+            self.pointer = outside;
             member = self.jiter.next_key().map_err(|error| syntax(&error))?.map(Box::<str>::from);
         }
         Ok(())

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis_engine::{Engine, LoadError, PackageError, Prepared, Source};
+use portcullis_engine::{Engine, LoadError, PackageError, Plugin, Prepared, Source};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
 
@@ -215,7 +215,7 @@ impl Generation {
             tier: about.tier,
             prepared: match &about.prepared {
                 Prepared::Snapshot => "snapshot".to_owned(),
-                Prepared::Warm { reason } => format!("warm: {reason}"),
+                Prepared::EachCall { reason } => format!("in each call: {reason}"),
             },
             on_failure: stage.on_failure,
             stop_on: stage.stop_on,
@@ -281,7 +281,7 @@ fn stage(
         limits: spec.limits,
     };
     let plugin = engine.load(&source).map_err(|error| (key_of(&error), error.into()))?;
-    id.add(spec, plugin.digest(), &config);
+    id.add(spec, &plugin, &config);
     let about = About { digest: plugin.digest(), tier: plugin.tier().as_str(), prepared: plugin.prepared().clone() };
     let stage = Stage {
         name: Arc::clone(&spec.name),
@@ -344,10 +344,12 @@ impl Identity {
         ])
     }
 
-    fn add(&mut self, spec: &PluginSpec, digest: Digest, config: &str) {
+    fn add(&mut self, spec: &PluginSpec, plugin: &Plugin, config: &str) {
         // Plain structs: nothing in them that JSON cannot hold.
         let settings = serde_json::to_vec(&(&spec.grants, &spec.limits, &spec.select, spec.on_failure, spec.stop_on));
-        self.0.extend([spec.name.as_bytes().to_vec(), digest.0.to_vec(), config.into(), settings.unwrap_or_default()]);
+        let (digest, inputs) =
+            (plugin.digest().0.to_vec(), plugin.inputs().map_or(Vec::new(), |inputs| inputs.0.to_vec()));
+        self.0.extend([spec.name.as_bytes().to_vec(), digest, inputs, config.into(), settings.unwrap_or_default()]);
     }
 
     fn finish(&self) -> Digest {

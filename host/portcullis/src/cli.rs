@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_model::Phase;
+use uuid::Uuid;
 
 /// Stands between agents and their tools: inspects every call with sandboxed plugins, decides, and keeps the proof.
 ///
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     /// Read and verify the ledger.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// See what waits for a person, and decide it
+    #[command(subcommand)]
+    Approvals(Approvals),
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(Plugin),
@@ -183,6 +187,13 @@ pub(crate) enum Ledger {
         #[command(flatten)]
         log: Log,
     },
+    /// Print the payload of an entry that was kept sealed (`ledger.evidence = "sealed"`), while no server runs.
+    Payload {
+        #[command(flatten)]
+        log: Log,
+        /// Sequence number.
+        seq: u64,
+    },
     /// Write a log as a file that `portcullis-ledger-verify` and strangers can check.
     Export {
         #[command(flatten)]
@@ -193,7 +204,39 @@ pub(crate) enum Ledger {
     },
 }
 
-/// Which log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Approvals {
+    /// Print what waits, newest first.
+    List {
+        #[command(flatten)]
+        log: Log,
+        /// What was decided, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Let the call go through once.
+    Approve {
+        #[command(flatten)]
+        log: Log,
+        /// Id of the approval.
+        id: Uuid,
+        /// Why; it goes on record.
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Refuse the call.
+    Deny {
+        #[command(flatten)]
+        log: Log,
+        /// Id of the approval.
+        id: Uuid,
+        /// Why; it goes on record.
+        #[arg(long)]
+        comment: Option<String>,
+    },
+}
+
+/// Which tenant, and how it is shown.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Log {
     #[command(flatten)]

@@ -117,11 +117,16 @@ impl Host {
         let directory = assemble::directory(&settings.config, place, Some(&previous), &self.control)?;
         let host = Arc::clone(self);
         let fresh = tokio::task::spawn_blocking(move || host.build(&settings)).await??;
-        // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
-        self.activate(&fresh).await?;
-        self.credentials.replace(directory);
-        self.generations.replace(fresh);
-        Ok(())
+        let host = Arc::clone(self);
+        // A task of its own: whoever asked for it may go away in the middle.
+        let change = async move {
+            // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
+            host.activate(&fresh).await?;
+            host.credentials.replace(directory);
+            host.generations.replace(fresh);
+            Ok(())
+        };
+        tokio::spawn(change).await?
     }
 }
 

@@ -1,5 +1,7 @@
 //! Logs on standard error, and traces to a collector when asked for.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context as _, Result};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
@@ -22,7 +24,10 @@ pub(crate) fn start(logs: &Logs, traces: &Traces) -> Result<Telemetry> {
     let filter = EnvFilter::try_new(&logs.level)
         .with_context(|| format!("logs.level: `{}` is not a level or filter", logs.level))?;
     let lines = match logs.format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
+        }
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     let provider = traces.otlp.as_deref().map(|base| provider(base, traces.sample.unwrap_or(1.0))).transpose()?;

@@ -5,6 +5,7 @@ mod assemble;
 mod cli;
 mod commands;
 mod config;
+mod descriptors;
 mod embedded;
 mod host;
 mod logs;
@@ -41,6 +42,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
+        Command::Approvals(command) => commands::approvals::run(command),
         Command::Plugin(command) => commands::plugin::run(command),
         Command::Token => commands::token::run(),
         Command::Reference { format } => {

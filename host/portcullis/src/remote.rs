@@ -119,6 +119,6 @@ impl Server {
         let part = |name: &str| {
             value.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        bail!("{} answered {status}: {} {}", self.base, part("message"), part("hint"))
+        bail!("{} answered {status}: {}; {}", self.base, part("message"), part("hint"))
     }
 }

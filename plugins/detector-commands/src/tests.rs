@@ -226,7 +226,7 @@ fn padding_hides_nothing() {
         "eval ".repeat(5) + "rm -rf /",
         (0..64).map(|n| format!("http://host-{n}.example/a ")).collect::<String>() + "http://2852039166/latest",
         "cGxlYXNlIHJlYWQgdGhlIHF1YXJ0ZXJseQ== ".repeat(24) + "cm0gLXJmIC8gLS1uby1wcmVzZXJ2ZS1yb290",
-        r"\x72\x6d\x20\x2d\x72\x66\x20\x2f\xff".to_owned(),
+        r"\x72\x6d\x20\x2d\x72\x66\x20\x2f\x20\xff".to_owned(),
         format!("{harmless}; echo rm -rf / |sh|sh|sh"),
     ] {
         let found = command(&text);

@@ -308,7 +308,8 @@ impl<'c> Script<'c> {
                 decoded = true;
             }
             if source.is(&["echo", "printf"]) && executes && !decoded {
-                let joined: Vec<_> = source.operands().collect();
+                let words = source.args.iter().map(|word| word.text.as_str());
+                let joined: Vec<_> = words.skip_while(|word| ["-n", "-e", "-E", "-ne", "-en"].contains(word)).collect();
                 if run.is(SHELLS) {
                     self.deeper_text(&joined.join(" "), &range, report);
                 }

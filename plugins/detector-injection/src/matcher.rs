@@ -118,7 +118,9 @@ impl Matcher {
                 let last = told.get(index).copied().flatten();
                 // What is hidden says more than the same in the open.
                 let shown = |last: usize| seen.veils.last().is_none_or(|veil| *veil <= last);
-                if last.is_some_and(|last| hit.start < last + APART && shown(last)) || (rule.anchored && !begins(text, hit.start)) {
+                if last.is_some_and(|last| hit.start < last + APART && shown(last))
+                    || (rule.anchored && !begins(text, hit.start))
+                {
                     continue;
                 }
                 let steps = rule.steps.get(1..).unwrap_or_default();

@@ -113,7 +113,13 @@ impl Statement {
         match name {
             "code" => self.code = code(value)?,
             "msg" | "message" => self.message = text(name, value)?,
-            "pointers" if word == Word::Redact => self.pointers = list(name, value)?,
+            "pointers" if word == Word::Redact => {
+                self.pointers = list(name, value)?;
+                // It would match nothing, and the policy would be off without a word.
+                if self.pointers.iter().any(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+                    return Err("a pointer must be empty or begin with `/`".to_owned());
+                }
+            }
             "categories" if word == Word::Redact => self.categories = list(name, value)?,
             "value" if word == Word::Redact => self.value = Some(text(name, value)?),
             // A misspelt member would change what the policy means.
@@ -183,26 +189,45 @@ fn replacements(
         let inside = |text: &Text| {
             text.pointer.strip_prefix(pointer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let before = out.len();
         for (index, text) in texts.iter().enumerate().filter(|(_, text)| inside(text)) {
             let value = statement.value.clone().unwrap_or_else(|| format!("[redacted:{}]", statement.code));
             out.push(Replacement { span: Span::whole(index, text), value });
         }
         // Nothing there is nothing to hide; but a number or a boolean cannot be replaced by a text.
-        let scalar = |json: String| !json.trim_start().starts_with(['{', '[', '"']);
-        if out.len() == before && payload.get(pointer).is_some_and(scalar) {
+        if payload.get(pointer).is_some_and(|json| !only_text(&json)) {
             return Err(
-                "redact: a pointer names a value that is no string; deny or review such a call instead".to_owned()
+                "redact: a pointer names a value that is no string, or one that holds such; deny or review such a call instead"
+                    .to_owned(),
             );
         }
     }
     for finding in findings.iter().map(|found| &found.finding).filter(|finding| statement.covers(&finding.category)) {
+        if finding.spans.is_empty() {
+            return Err(format!(
+                "redact: a finding of {} names no place that could be replaced; deny or review such a call instead",
+                finding.category
+            ));
+        }
         for span in &finding.spans {
             let value = statement.value.clone().unwrap_or_else(|| format!("[redacted:{}]", finding.category));
             out.push(Replacement { span: *span, value });
         }
     }
     Ok(out)
+}
+
+/// Whether every value in this JSON is a text, or null.
+fn only_text(json: &str) -> bool {
+    fn only(value: &serde_json::Value) -> bool {
+        use serde_json::Value;
+        match value {
+            Value::Null | Value::String(_) => true,
+            Value::Bool(_) | Value::Number(_) => false,
+            Value::Array(items) => items.iter().all(only),
+            Value::Object(members) => members.values().all(only),
+        }
+    }
+    serde_json::from_str(json).is_ok_and(|value| only(&value))
 }
 
 fn reasons(statements: &[Statement]) -> Vec<Reason> {

@@ -100,12 +100,30 @@ fn a_redaction_reaches_everything_under_a_pointer() {
     let rule =
         rego("package portcullis\n\nredact contains {\"code\": \"all\", \"pointers\": [\"/a\", \"/none\"]}\n", "")
             .unwrap();
-    let Verdict::Redact(redaction) = decide(&rule, r#"{"a": {"b": ["x", 1, "y"]}, "ab": "z"}"#).unwrap() else {
+    let Verdict::Redact(redaction) = decide(&rule, r#"{"a": {"b": ["x", null, "y"]}, "ab": "z"}"#).unwrap() else {
         panic!()
     };
     assert_eq!(redaction.replacements.len(), 2);
     assert!(redaction.replacements.iter().all(|replacement| replacement.value == "[redacted:all]"));
     assert_eq!(decide(&rule, r#"{"ab": "z"}"#).unwrap(), Verdict::Allow);
+}
+
+#[test]
+fn a_redaction_that_cannot_be_made_is_an_error_and_no_allow() {
+    let rule = rego("package portcullis\n\nredact contains {\"code\": \"all\", \"pointers\": [\"/a\"]}\n", "").unwrap();
+    for payload in [r#"{"a": 7}"#, r#"{"a": {"number": "x", "code": 123}}"#, r#"{"a": [[true]]}"#] {
+        assert!(decide(&rule, payload).unwrap_err().contains("no string"), "{payload}");
+    }
+    let rule = rego("package portcullis\n\nredact contains {\"pointers\": [\"note\"]}\n", "").unwrap();
+    assert!(decide(&rule, r#"{"note": "x"}"#).unwrap_err().contains("begin with `/`"));
+    // A secret in a member's name has no place that could be replaced.
+    let rule = rego("package portcullis\n\nredact contains {\"categories\": [\"secret.*\"]}\n", "").unwrap();
+    let found = AttributedFinding {
+        plugin: "p".into(),
+        finding: portcullis_plugin::Finding::new("secret.token", 0.9, "a token"),
+    };
+    let said = rule.decide(&Call::default(), &JsonPayload::new(r#"{"note": "x"}"#).unwrap(), &[found]);
+    assert!(said.unwrap_err().contains("names no place"));
 }
 
 #[test]

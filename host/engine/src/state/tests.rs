@@ -80,22 +80,43 @@ fn a_key_is_a_counter_or_a_value() {
     assert_eq!(state.increment(SCOPE, "value", 1, 0, NOW), Err(StoreError::Kind("value")));
 }
 
+#[derive(Default)]
+struct Kept(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl Persist for Kept {
+    fn put(&self, key: &[u8], value: Option<&[u8]>) {
+        let mut map = self.0.lock().unwrap();
+        match value {
+            Some(value) => map.insert(key.to_vec(), value.to_vec()),
+            None => map.remove(key),
+        };
+    }
+
+    fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.0.lock().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+#[test]
+fn what_expired_goes_from_the_disk_too() {
+    let kept = Arc::new(Kept::default());
+    let state = MemoryState::new(Some(kept.clone()));
+    for round in 0..3 {
+        for key in 0..MAX_KEYS {
+            let now = NOW + round * 120_000;
+            state.increment(SCOPE, &format!("session {round}/{key}"), 1, 60, now).unwrap();
+        }
+        assert_eq!(kept.0.lock().unwrap().len(), MAX_KEYS);
+    }
+    // A key whose time was made shorter makes room when it is over.
+    let now = NOW + 240_000;
+    state.increment(SCOPE, "session 2/7", 1, 1, now).unwrap();
+    assert_eq!(state.increment(SCOPE, "new", 1, 60, now), Err(StoreError::Full("the state of this plugin")));
+    assert_eq!(state.increment(SCOPE, "new", 1, 60, now + 1_500), Ok(1));
+}
+
 #[test]
 fn what_was_kept_is_there_after_a_restart() {
-    #[derive(Default)]
-    struct Kept(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
-    impl Persist for Kept {
-        fn put(&self, key: &[u8], value: Option<&[u8]>) {
-            let mut map = self.0.lock().unwrap();
-            match value {
-                Some(value) => map.insert(key.to_vec(), value.to_vec()),
-                None => map.remove(key),
-            };
-        }
-        fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-            self.0.lock().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
-        }
-    }
     let kept = Arc::new(Kept::default());
     kept.put(b"not a key", Some(b"noise"));
     let state = MemoryState::new(Some(kept.clone()));

@@ -25,7 +25,7 @@ mod repeats;
 /// Calls of one batch.
 pub(crate) const MAX_BATCH: usize = 128;
 /// Calls of one batch that are judged before other requests get their turn.
-const BATCH_AT_ONCE: usize = 16;
+const BATCH_AT_ONCE: usize = 4;
 /// How long an answer is kept for the same question under the same id.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries read at once, and in all, when the entry of a kept answer is looked for.

@@ -41,8 +41,9 @@ pub use wrap::{WrapError, Wrapping, wrap};
 const PREFIX: &str = "/mcp";
 /// How often it is looked whether calls are still in flight when the server drains.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long the closing itself may take then; of a short drain, a third.
+/// How long the closing itself may take then; of a short drain, a third, but as long as it takes to record what was cut.
 const DRAIN_CLOSE: Duration = Duration::from_secs(5);
+const DRAIN_CLOSE_LEAST: Duration = Duration::from_secs(2);
 /// How often idle sessions are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -145,7 +146,7 @@ struct Inner {
     posts: AtomicUsize,
     body_room: BodyRoom,
     children: Arc<Children>,
-    /// HTTP upstreams that gave out a session id: a call without one cannot be meant for them.
+    /// HTTP upstreams that gave out a session id the last time they were asked: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
 }
 
@@ -203,11 +204,12 @@ impl McpDoor {
     pub async fn close(&self, wait: Duration) {
         let inner = &self.0;
         let all = u32::try_from(inner.limits.exchanges).unwrap_or(u32::MAX);
+        // First: exchanges record how their calls end, which must not wait for an upstream's answer to a farewell.
+        inner.closing.send_replace(true);
         let sessions = inner.sessions.take_all();
         let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
         let done = async {
             futures_util::future::join_all(endings).await;
-            inner.closing.send_replace(true);
             let _all = inner.places.acquire_many(all).await;
         };
         if tokio::time::timeout(wait, done).await.is_err() {
@@ -228,7 +230,7 @@ impl Mount for McpDoor {
 
     /// Calls in flight may end; then the sessions, their streams and children are ended.
     fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
-        let closing = DRAIN_CLOSE.min(within / 3);
+        let closing = DRAIN_CLOSE.min(within / 3).max(DRAIN_CLOSE_LEAST);
         Box::pin(async move {
             let idle = async {
                 while self.0.busy() {
@@ -253,7 +255,12 @@ impl Inner {
         self.with_sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(upstream)
     }
 
-    fn learn_sessions(&self, upstream: &Arc<str>) {
-        self.with_sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(upstream));
+    fn learn_sessions(&self, upstream: &Arc<str>, gives: bool) {
+        let mut known = self.with_sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if gives {
+            known.insert(Arc::clone(upstream));
+        } else {
+            known.remove(upstream);
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{ApiError, Peer, StreamBody};
 pub(crate) const BODY_ROOM: usize = 256 * 1024 * 1024;
 /// Bytes of each body that need no room.
 const FREE: usize = 64 * 1024;
-/// Bytes by which a body takes room.
+/// Room is counted in pieces of this many bytes.
 const STEP: usize = 64 * 1024;
 /// How long a body waits for room; what it holds meanwhile, others wait for.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
@@ -114,8 +114,9 @@ impl HttpBody for Body {
     }
 }
 
-/// Room for large bodies, shared by all requests, so that many of them at once cannot use up the memory. A body takes
-/// room as its bytes arrive: what is announced and not sent costs nobody anything.
+/// Room for large bodies, shared by all requests, so that many of them at once cannot use up the memory. A body takes its
+/// whole room at once, when its first bytes have arrived: piece by piece, bodies that are half there would wait for each
+/// other until none gets through.
 pub(crate) struct BodyRoom(Arc<Semaphore>);
 
 /// A whole body.
@@ -127,7 +128,7 @@ pub(crate) struct Received {
 
 /// What one body takes of a [`BodyRoom`].
 pub(crate) struct Room {
-    _steps: Vec<OwnedSemaphorePermit>,
+    _steps: Option<OwnedSemaphorePermit>,
 }
 
 impl BodyRoom {
@@ -164,20 +165,20 @@ impl BodyRoom {
     async fn collect(&self, body: &mut Incoming, limit: usize) -> Result<Received, ApiError> {
         // What is announced is not believed beyond this: memory is given for bytes that are there.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+        let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(limit).min(limit);
         let mut bytes = Vec::with_capacity(announced.min(FREE));
-        let mut granted = FREE;
-        let mut steps = Vec::new();
+        let mut steps = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| ApiError::broken_body())?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > limit {
                 return Err(ApiError::too_large(limit));
             }
-            while bytes.len() + data.len() > granted {
-                let step = tokio::time::timeout(ROOM_WAIT, Arc::clone(&self.0).acquire_owned()).await;
-                let Ok(Ok(step)) = step else { return Err(no_room()) };
-                steps.push(step);
-                granted += STEP;
+            if steps.is_none() && bytes.len() + data.len() > FREE {
+                let wanted = u32::try_from(most.saturating_sub(FREE).div_ceil(STEP)).unwrap_or(u32::MAX);
+                let taken = Arc::clone(&self.0).acquire_many_owned(wanted);
+                let Ok(Ok(taken)) = tokio::time::timeout(ROOM_WAIT, taken).await else { return Err(no_room()) };
+                steps = Some(taken);
             }
             bytes.extend_from_slice(&data);
         }

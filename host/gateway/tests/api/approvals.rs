@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_model::EntryKind;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::*;
 
@@ -23,6 +24,32 @@ async fn parked(bench: &Bench) -> String {
 async fn decide(bench: &Bench, token: &str, id: &str, decision: &str) -> Answer {
     let body = json!({ "decision": decision, "comment": "looked at it" }).to_string();
     bench.ask("POST", &format!("/v1/approvals/{id}/decide"), token, &body).await
+}
+
+#[tokio::test]
+async fn a_client_that_left_while_it_waited_leaves_the_approval_to_who_asks_again() {
+    let bench = Bench::new().await;
+    let mut client = bench.client().await;
+    client.0.write_all(&request("POST", "/v1/inspect", AGENT, waiting(60_000).as_bytes())).await.unwrap();
+    let pending = async || bench.get("/v1/approvals", OPERATOR).await.json()["approvals"].as_array().cloned().unwrap();
+    while pending().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    socket2::SockRef::from(&client.0).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let id = pending().await[0]["id"].as_str().unwrap().to_owned();
+    // Noticed within moments, long before the wait is over.
+    let open = async || bench.get("/metrics", "").await.text.contains("portcullis_http_requests_in_flight 1\n");
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while !open().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the wait ended with its client");
+    assert_eq!(decide(&bench, OPERATOR, &id, "approve").await.status, 200);
+    let json = bench.inspect(AGENT, REVIEW).await.json();
+    assert_eq!((&json["approval"]["id"], &json["approval"]["state"]), (&json!(id), &json!("approved")));
 }
 
 #[tokio::test]

@@ -116,6 +116,41 @@ async fn bodies_have_a_limit() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_large_bodies_than_there_is_room_for_do_not_wait_for_each_other() {
+    let bench = Bench::with(Setup { body_timeout: Duration::from_secs(30), ..Setup::default() }).await;
+    let body = request(
+        "POST",
+        "/v1/inspect",
+        AGENT,
+        format!(r#"{{"tool":"t","arguments":"{}"}}"#, "x".repeat(3_600_000)).as_bytes(),
+    );
+    let half = body.len() / 2;
+    let mut clients = Vec::new();
+    for _ in 0..85 {
+        clients.push(bench.client().await);
+    }
+    // All of them are half there before any is whole; a server that reads none of a body for want of room blocks its sender.
+    let sent: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let body = body.clone();
+            tokio::spawn(async move {
+                client.0.write_all(&body[..half]).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                client.0.write_all(&body[half..]).await.unwrap();
+                client.answer().await.status
+            })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for one in sent {
+        answers.push(one.await.unwrap());
+    }
+    assert!(answers.iter().all(|status| matches!(status, 200 | 503)), "{answers:?}");
+    assert!(answers.iter().filter(|status| **status == 200).count() >= 70, "{answers:?}");
+}
+
 #[tokio::test]
 async fn media_types_are_checked() {
     let bench = Bench::new().await;

@@ -22,6 +22,21 @@ fn values_keep_their_place_and_their_digits() {
 }
 
 #[test]
+fn names_that_multiply_are_refused() {
+    let below =
+        |name: usize, strings: usize| format!(r#"{{"{}":[{}]}}"#, "n".repeat(name), vec![r#""a""#; strings].join(","));
+    assert_eq!(fault(&below(2 << 20, 100)), DocumentFault::Pointers);
+    assert_eq!(fault(&below(1000, 20_000)), DocumentFault::Pointers);
+    assert_eq!(fault(&format!(r#"{{"{}":["a","a"]}}"#, "/".repeat(5 << 20))), DocumentFault::Pointers);
+    // One long name, many short ones, and many strings are what documents have.
+    for good in [below(1 << 20, 10), below(10, 200_000), below(100, 100_000)] {
+        let document = parse(&good);
+        let bytes: usize = document.texts().iter().map(|text| text.pointer.len()).sum();
+        assert!(bytes <= MAX_POINTERS);
+    }
+}
+
+#[test]
 fn texts_carry_escaped_pointers_in_document_order() {
     let document = parse(r#"{"a/b":"1","~":["2",{"é":"3"}],"n":4}"#);
     let texts: Vec<_> = document.texts().iter().map(|t| (t.pointer.as_str(), t.value.as_str())).collect();

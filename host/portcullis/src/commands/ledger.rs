@@ -25,6 +25,7 @@ pub(crate) fn run(command: &cli::Ledger) -> Result<ExitCode> {
         cli::Ledger::Verify { log } => verify(log),
         cli::Ledger::Head { log } => head(log),
         cli::Ledger::Export { log, output } => export(log, output),
+        cli::Ledger::Payload { log, seq } => payload(log, *seq),
     }
 }
 
@@ -165,7 +166,7 @@ fn line(entry: &Value) -> String {
 }
 
 /// What an agent named cannot steer the reader's terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let odd = |c: char| {
         c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
@@ -212,6 +213,19 @@ fn head(log: &Log) -> Result<ExitCode> {
         (Some(head), false) => println!("{} {}", head.seq, head.hash),
         (None, false) => println!("the log of {} is empty", log.tenant),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sealed payload of an entry, from the folder itself: its keys never leave it.
+fn payload(log: &Log, seq: u64) -> Result<ExitCode> {
+    let Source::Folder(ledger) = Source::open(log)? else {
+        anyhow::bail!("a server runs on this data folder; payloads are opened only while none does");
+    };
+    let payload = ledger.open_evidence(&log.tenant, seq)?;
+    let payload = payload.with_context(|| {
+        format!("entry {seq} of {} has no sealed payload: it was kept only as a commitment, or erased", log.tenant)
+    })?;
+    io::stdout().lock().write_all(&[payload.as_slice(), b"\n"].concat())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
 use crate::cli::{self, Where};
+use crate::descriptors;
 use crate::host::{Fingerprint, Host, upstreams};
 use crate::logs;
 use crate::remote::Running;
@@ -53,7 +54,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let reload = Arc::<Reloader>::clone(&reloader);
     let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, vec![Arc::new(mcp)], &api_config));
     let server_config = ServerConfig {
-        connections: own.connections,
+        connections: descriptors::connections(own.connections),
         read_timeout,
         drain: Duration::from_secs(own.drain_seconds),
         ..ServerConfig::default()
@@ -165,11 +166,13 @@ impl Reloader {
     }
 
     async fn on_change(self: Arc<Self>, mut settings: Settings) {
-        let mut known = Fingerprint::take(&settings);
+        // It reads files, which may be slow.
+        let look = |settings: &Settings| tokio::task::block_in_place(|| Fingerprint::take(settings));
+        let mut known = look(&settings);
         let mut changing = None;
         loop {
             tokio::time::sleep(Fingerprint::EVERY).await;
-            let now = Fingerprint::take(&settings);
+            let now = look(&settings);
             if now == known {
                 changing = None;
                 continue;
@@ -184,7 +187,7 @@ impl Reloader {
             if let Ok(fresh) = Settings::read(&self.place) {
                 settings = fresh;
             }
-            known = Fingerprint::take(&settings);
+            known = look(&settings);
         }
     }
 }

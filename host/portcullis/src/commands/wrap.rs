@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use portcullis_gateway::doors::mcp::{McpLimits, Wrapping, wrap};
 use portcullis_gateway::ports::AgentIdentity;
 use portcullis_gateway::upstream::Upstream;
+use portcullis_model::Digest;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
@@ -20,7 +21,7 @@ pub(crate) fn run(arguments: &cli::Wrap) -> Result<ExitCode> {
     let (program, rest) = arguments.command.split_first().context("a command is needed")?;
     let name = arguments.name.clone().unwrap_or_else(|| file_name(program));
     if arguments.place.data.is_none() && arguments.place.config.is_none() {
-        settings.config.data = default_data(&name)?;
+        settings.config.data = default_data(&name, &arguments.command)?;
     }
     let _telemetry = logs::start(&settings.config.logs, &settings.config.traces)?;
     let upstream = Upstream::stdio(&name, program, rest.to_vec(), [])?;
@@ -73,14 +74,17 @@ fn file_name(program: &str) -> String {
     name.chars().map(fits).collect()
 }
 
-/// A data folder per wrapped server, where the user's programs keep their data.
-fn default_data(name: &str) -> Result<PathBuf> {
+/// A data folder per wrapped command line, where the user's programs keep their data: most servers are started by the same
+/// few programs.
+fn default_data(name: &str, command: &[String]) -> Result<PathBuf> {
+    let digest = Digest::of_parts(command.iter().map(String::as_bytes)).hex();
+    let folder = format!("{name}-{}", digest.get(..8).unwrap_or_default());
     let base = match std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
         None => Path::new(&std::env::var_os("HOME").context("neither XDG_DATA_HOME nor HOME is set; give --data")?)
             .join(".local/share"),
     };
-    let data = base.join("portcullis").join(name);
+    let data = base.join("portcullis").join(folder);
     std::fs::create_dir_all(&data).with_context(|| format!("{}: cannot be made", data.display()))?;
     Ok(data)
 }

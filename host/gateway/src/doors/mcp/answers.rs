@@ -79,8 +79,8 @@ impl Refusal {
     }
 
     /// A JSON-RPC error, where a tool result does not fit.
-    pub(crate) fn rpc_error(&self, id: &Id) -> Bytes {
-        error(Some(id), REFUSED, &self.text, Some(self.meta()))
+    pub(crate) fn rpc_error(&self, id: Option<&Id>) -> Bytes {
+        error(id, REFUSED, &self.text, Some(self.meta()))
     }
 }
 
@@ -90,7 +90,7 @@ impl Withheld {
             Self::Call => "Portcullis refused this call",
             Self::Result => "Portcullis withheld the result of this call",
             Self::Listing => "Portcullis withheld the list of tools",
-            Self::Message => "Portcullis withheld this answer of the upstream",
+            Self::Message => "Portcullis withheld this message",
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use portcullis_model::{Document, DocumentError, DocumentFault, Kind, Value};
 
-/// All that a message may have.
+/// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
-/// Parameters that are read here. A twin in another case is refused: some decoders do not tell them apart.
+/// The same for the parameters that are read here.
 const RESERVED_PARAMS: &[&str] = &["name", "arguments", "task", "_meta", "requestId", "progressToken"];
 /// The same for `_meta` of a request.
 const RESERVED_META: &[&str] = &["progressToken"];
@@ -179,6 +179,17 @@ impl Frame {
         self.document.root().get("params")
     }
 
+    /// Members that JSON-RPC does not know, as an object of their own; none if there are none.
+    pub(crate) fn extensions(&self) -> Option<Document> {
+        let members = self.document.root().members();
+        let beyond =
+            members.filter_map(|member| Some((member.name()?, member))).filter(|(name, _)| !RESERVED.contains(name));
+        let written: Vec<String> =
+            beyond.map(|(name, member)| format!("{}:{}", serde_json::Value::from(name), member.raw())).collect();
+        // Parts of what was parsed before.
+        if written.is_empty() { None } else { Document::parse(format!("{{{}}}", written.join(","))).ok() }
+    }
+
     /// The body of a response: `result`, or `error`.
     pub(crate) fn body(&self) -> Option<Value<'_>> {
         let root = self.document.root();
@@ -251,9 +262,8 @@ fn shape(root: Value<'_>) -> Result<Shape, FrameError> {
         Kind::Array => return Err(FrameError::Batch),
         _ => return Err(FrameError::Shape("an object is expected")),
     }
-    // No revision has others, and nobody would look at what is in them.
-    if root.members().filter_map(Value::name).any(|name| !RESERVED.contains(&name)) {
-        return Err(FrameError::Shape("only jsonrpc, id, method, params, result and error belong into a message"));
+    if has_twin(root, RESERVED) {
+        return Err(FrameError::Shape("a member differs from a reserved one only in case"));
     }
     if root.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return Err(FrameError::Shape("jsonrpc must be \"2.0\""));

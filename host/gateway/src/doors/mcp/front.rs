@@ -398,6 +398,8 @@ impl StdioExchange<'_> {
         };
         let (client, body) = Client::new(&self.visit.inner);
         answer_with(reply, mark(stream_reply(body), true));
+        let idle_wait = self.visit.inner.limits.idle_wait;
+        let mut silent_until = tokio::time::Instant::now() + idle_wait;
         let mut present = client.send(Event::message(&first).encode()).await;
         let mut keep_alive = client.keep_alive();
         while present {
@@ -408,7 +410,14 @@ impl StdioExchange<'_> {
                     continue;
                 }
                 () = client.gone() => break,
+                () = tokio::time::sleep_until(silent_until) => {
+                    let text = "the upstream's answer stalled";
+                    let error = self.give_up(Outcome::Uncertain, text, opening).await;
+                    client.send(Event::message(&error).encode()).await;
+                    return false;
+                }
             };
+            silent_until = tokio::time::Instant::now() + idle_wait;
             let (bytes, answered) = match message {
                 Some(Routed::Message(bytes)) => (bytes, None),
                 Some(Routed::Answer(bytes)) => {

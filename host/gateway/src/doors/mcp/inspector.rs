@@ -13,10 +13,12 @@ use uuid::Uuid;
 use super::answers::{self, Refusal, ReplyTo, Withheld};
 use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, REFUSED, Shape};
 use super::{Counters, Origin};
-use crate::gate::{CallFacts, Effect, Gate, now_ms};
+use crate::gate::{CallFacts, Effect, Gate, Ruling, now_ms};
 
 /// The tool name under which a list of tools is judged.
 const LISTING: &str = "tools/list";
+/// The tool name under which members are judged that JSON-RPC does not know.
+const EXTENSIONS: &str = "extensions";
 /// Methods whose answers hold nothing for a model to read.
 const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// What an upstream says of its own accord without words for a model or a person. Everything else it says is judged.
@@ -118,6 +120,9 @@ impl Inspector {
     /// Decides about a message on its way to the upstream.
     pub(crate) async fn client_sent(&self, frame: &Frame) -> FromClient {
         let forward = |cancels| FromClient::Forward { bytes: Bytes::copy_from_slice(frame.raw().as_bytes()), cancels };
+        if let Err(refusal) = self.extensions(frame).await {
+            return FromClient::Answer(refusal.rpc_error(frame.request_id()));
+        }
         match frame.shape() {
             Shape::Response { .. } => forward(None),
             Shape::Notification { method } if &**method == "notifications/cancelled" => {
@@ -166,18 +171,22 @@ impl Inspector {
                 return FromServer::Malformed;
             }
         };
+        if let Err(refusal) = self.extensions(&frame).await {
+            self.dropped(&format_args!("{refusal:?}"));
+            return FromServer::Malformed;
+        }
         let raw = || Bytes::copy_from_slice(frame.raw().as_bytes());
         match frame.shape() {
-            Shape::Request { method, .. } | Shape::Notification { method } if !QUIET.contains(&&**method) => {
+            Shape::Request { method, .. } | Shape::Notification { method } if !is_quiet(method, &frame) => {
+                let belongs = self.progressed(method, &frame);
                 match self.spoken(method, frame.params(), &frame).await {
-                    Some(bytes) => FromServer::Message { bytes, belongs: None },
+                    Some(bytes) => FromServer::Message { bytes, belongs },
                     None => FromServer::Unmatched,
                 }
             }
             Shape::Request { .. } => FromServer::Message { bytes: raw(), belongs: None },
             Shape::Notification { method } => {
-                let token = if &**method == "notifications/progress" { frame.progress_token() } else { None };
-                FromServer::Message { bytes: raw(), belongs: token.and_then(|token| self.offered(&token)) }
+                FromServer::Message { bytes: raw(), belongs: self.progressed(method, &frame) }
             }
             // An error about something that the upstream could not read, in a stream where anything may be meant.
             Shape::Response { id: None, .. } if expected.is_none() => {
@@ -206,7 +215,8 @@ impl Inspector {
                     Stage::Message { method } => self.message(id, &method, &frame).await,
                     Stage::Silent { .. } if is_empty(&frame) => raw(),
                     Stage::Silent { method } => self.message(id, &method, &frame).await,
-                    Stage::Judging => raw(),
+                    // Never answered: `answered` leaves such requests where they are.
+                    Stage::Judging => return FromServer::Unmatched,
                 };
                 FromServer::Answer { id: id.clone(), bytes }
             }
@@ -387,9 +397,11 @@ impl Inspector {
         }
     }
 
-    fn offered(&self, token: &Id) -> Option<Id> {
+    /// The request whose progress a notification is about.
+    fn progressed(&self, method: &str, frame: &Frame) -> Option<Id> {
+        let token = frame.progress_token().filter(|_| method == "notifications/progress")?;
         let pending = &self.requests().pending;
-        pending.iter().find(|(_, pending)| pending.token.as_ref() == Some(token)).map(|(id, _)| id.clone())
+        pending.iter().find(|(_, pending)| pending.token.as_ref() == Some(&token)).map(|(id, _)| id.clone())
     }
 
     fn call(&self, phase: Phase, tool: &str, payload: Arc<Document>) -> Call {
@@ -473,7 +485,7 @@ impl Inspector {
         };
         match self.judged(Phase::Listing, LISTING, Withheld::Listing, frame, tools).await {
             Ok(bytes) => bytes,
-            Err(refusal) => refusal.rpc_error(id),
+            Err(refusal) => refusal.rpc_error(Some(id)),
         }
     }
 
@@ -482,7 +494,7 @@ impl Inspector {
         let Some(body) = frame.body() else { return answers::upstream_error(id, "the upstream's answer is empty") };
         match self.judged(Phase::Message, method, Withheld::Message, frame, body).await {
             Ok(bytes) => bytes,
-            Err(refusal) => refusal.rpc_error(id),
+            Err(refusal) => refusal.rpc_error(Some(id)),
         }
     }
 
@@ -496,6 +508,17 @@ impl Inspector {
                 tracing::warn!(upstream = %self.origin.upstream, method, ?refusal, "a message of the upstream was withheld");
                 None
             }
+        }
+    }
+
+    /// Whether what stands in a message beside JSON-RPC's own members may pass: whoever reads it gets it as it is, or not.
+    async fn extensions(&self, frame: &Frame) -> Result<(), Refusal> {
+        let Some(extensions) = frame.extensions() else { return Ok(()) };
+        let call = self.call(Phase::Message, EXTENSIONS, Arc::new(extensions));
+        match self.gate.rule(&call, Door::Mcp).await {
+            Ok(Ruling { effect: Effect::Forward, .. }) => Ok(()),
+            Ok(ruling) => Err(Refusal::by_ruling(call.id, Withheld::Message, &ruling)),
+            Err(error) => Err(Refusal::by_gate(call.id, Withheld::Message, &error)),
         }
     }
 
@@ -552,6 +575,17 @@ impl Reserve {
             Self::InFlight | Self::Ended => INVALID_REQUEST,
         }
     }
+}
+
+/// Whether the upstream says this without words for a model or a person.
+fn is_quiet(method: &str, frame: &Frame) -> bool {
+    let wordless = |member| frame.params().and_then(|params| params.get(member)).is_none();
+    QUIET.contains(&method)
+        && match method {
+            "notifications/progress" => wordless("message"),
+            "notifications/cancelled" => wordless("reason"),
+            _ => true,
+        }
 }
 
 /// Whether the answer is a result without members.

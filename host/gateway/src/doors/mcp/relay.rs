@@ -200,9 +200,12 @@ impl Exchange<'_> {
     /// The answer to `initialize`: it may bring a session.
     async fn open(&self, response: Response<Incoming>, reply: ReplyTo) {
         let remote = response.headers().get(SESSION).filter(|_| response.status().is_success()).cloned();
-        let Some(remote) = remote else { return self.answer(response, None, reply).await };
         let Visit { inner, agent, upstream, .. } = self.visit;
-        inner.learn_sessions(&upstream.name);
+        if response.status().is_success() {
+            // Each time: it may be another program behind the same address by now.
+            inner.learn_sessions(&upstream.name, remote.is_some());
+        }
+        let Some(remote) = remote else { return self.answer(response, None, reply).await };
         let session = Session::new(agent, upstream, Arc::clone(&self.inspector), Remote::Http(remote.clone()));
         match inner.sessions.open(session) {
             Ok(in_use) => self.answer(response, Some(&in_use), reply).await,

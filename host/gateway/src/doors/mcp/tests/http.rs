@@ -99,6 +99,58 @@ async fn what_no_policy_changes_is_the_same_bytes_both_ways() {
 }
 
 #[tokio::test]
+async fn members_that_json_rpc_does_not_know_are_inspected() {
+    let (mock, served) = with_script(|request| match request.body.contains("quiet") {
+        true => json(r#"{"jsonrpc":"2.0","id":2,"result":{"content":[]},"note":"DENY"}"#),
+        false => json(r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let beside = call("1", "t", "{}").replacen('{', r#"{"note":"DENY","#, 1);
+    let got = post.send(beside).await;
+    assert_eq!(got.json()["error"]["code"], -32010, "{}", got.text());
+    assert_eq!(mock.received().len(), 1, "only initialize went out");
+    let got = post.send(call("2", "quiet", "{}")).await;
+    assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
+    assert!(!got.text().contains("DENY"));
+}
+
+#[tokio::test]
+async fn words_in_progress_are_inspected() {
+    let progress = |message: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":"p","progress":1,"message":"{message}"}}}}"#
+        )
+    };
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    let events = [progress("DENY"), progress("half done"), answer.to_owned()].map(|one| format!("data: {one}\n\n"));
+    let (_mock, served) = with_script(move |_| sse(&events.each_ref().map(String::as_str))).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.messages(), [progress("half done").as_str(), answer]);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_calls_without_a_session() {
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    let (mock, served) = with_script(move |_| {
+        let mut steps = vec![Step::Pause(600)];
+        steps.extend(json(answer));
+        steps
+    })
+    .await;
+    let ask = served.post();
+    let calling = tokio::spawn(async move { ask.send(call("1", "t", "{}")).await });
+    while mock.received().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    crate::http::Mount::drain(&served.door, Duration::from_secs(20)).await;
+    assert_eq!(calling.await.unwrap().text(), answer);
+    assert_eq!(served.journal.outcome().await, Outcome::Answered);
+}
+
+#[tokio::test]
 async fn other_methods_and_answers_pass_as_they_are() {
     let (mock, served) = with_script(|request| match &*method_of(&request.body) {
         "" => reply(202, &[], ""),
