@@ -1,6 +1,7 @@
 //! Model Context Protocol: Streamable HTTP in front of HTTP and stdio servers, and stdio in front of stdio.
 //!
-//! The revisions with sessions (2024-11-05 to 2025-11-25) are spoken here. What no policy changes goes on byte for byte.
+//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here, the latter in front
+//! of HTTP upstreams. What no policy changes goes on byte for byte.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ mod inspector;
 mod relay;
 mod sessions;
 mod sse;
+mod stateless;
 mod wrap;
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ const RESERVED_META: &[&str] = &["progressToken"];
 const RESERVED_RESULT: &[&str] = &["content", "structuredContent", "isError", "tools", "nextCursor", "_meta"];
 /// The same for errors.
 const RESERVED_ERROR: &[&str] = &["code", "message", "data"];
-/// All that the parameters of `tools/call` may have.
+/// All that the parameters of `tools/call` may have, and what a revision without sessions adds to them.
 const CALL_PARAMS: &[&str] = &["name", "arguments", "_meta"];
+const ANSWERING_PARAMS: &[&str] = &["inputResponses", "requestState"];
 /// The largest number that every reader of JSON keeps exactly: 2^53 - 1.
 const MAX_EXACT: u64 = 9_007_199_254_740_991;
 /// Longest id as written, in bytes.
@@ -40,6 +41,8 @@ pub(crate) const REFUSED: i32 = -32010;
 pub(crate) const NEEDS_APPROVAL: i32 = -32011;
 /// The protocol revision is not spoken here (the code that the 2026-07-28 revision gives to it).
 pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
+/// A header says something else than the body (the code that the 2026-07-28 revision gives to it).
+pub(crate) const HEADER_MISMATCH: i32 = -32020;
 /// Too much at once.
 pub(crate) const BUSY: i32 = -32012;
 
@@ -207,7 +210,9 @@ impl Frame {
             return Err(FrameError::Params("tasks cannot be inspected yet: call the tool without a task"));
         }
         // No policy would see it, and an upstream may.
-        if params.members().filter_map(Value::name).any(|name| !CALL_PARAMS.contains(&name)) {
+        let answering = self.stated_version().is_some();
+        let known = |name| CALL_PARAMS.contains(&name) || (answering && ANSWERING_PARAMS.contains(&name));
+        if !params.members().filter_map(Value::name).all(known) {
             return Err(FrameError::Params("tools/call takes name, arguments and _meta only"));
         }
         let arguments = params.get("arguments");
@@ -215,6 +220,11 @@ impl Frame {
             return Err(FrameError::Params("arguments must be an object"));
         }
         Ok(ToolCall { name, arguments })
+    }
+
+    /// What a client answers to questions that an earlier answer of the upstream held.
+    pub(crate) fn input_responses(&self) -> Option<Value<'_>> {
+        self.params()?.get("inputResponses")
     }
 
     /// The progress token that a request offers for notifications about itself.

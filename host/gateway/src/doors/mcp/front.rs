@@ -21,12 +21,13 @@ use super::inspector::{FromClient, Inspector};
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event};
+use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, StreamBody, bearer};
 use crate::ports::AgentIdentity;
 use crate::upstream::{StdioTarget, Target, Upstream};
 
-/// The revisions that this door speaks.
+/// The revisions with sessions that this door speaks.
 const VERSIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 /// Pieces under way to one client: more than that and the upstream has to wait.
 pub(super) const UNDER_WAY: usize = 8;
@@ -149,9 +150,14 @@ impl Visit {
             let id = rejected.id.as_ref();
             refusal(StatusCode::BAD_REQUEST, id, rejected.error.code(), &rejected.to_string())
         })?;
-        check_version(&headers, Some(&frame))?;
+        let session = if stateless::applies(&headers, Some(&frame)) {
+            self.check_stateless(&headers, &frame)?;
+            None
+        } else {
+            check_version(&headers, Some(&frame))?;
+            self.session(&headers, Some(&frame))?
+        };
         let run = run(&headers)?;
-        let session = self.session(&headers, Some(&frame))?;
         // A task of its own: the end of a call is recorded even if the client goes away.
         let (reply, answer) = oneshot::channel();
         let posting = Posting::new(&self.inner);
@@ -171,6 +177,7 @@ impl Visit {
             let text = "the Accept header must allow text/event-stream";
             return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
         }
+        only_post(headers)?;
         check_version(headers, None)?;
         let run = run(headers)?;
         let session = self.session(headers, None)?;
@@ -189,6 +196,7 @@ impl Visit {
     }
 
     async fn delete(self, headers: &HeaderMap) -> Checked<Reply> {
+        only_post(headers)?;
         check_version(headers, None)?;
         let in_use = self.session(headers, None)?.ok_or_else(missing_session)?;
         let headers = headers.clone();
@@ -207,6 +215,29 @@ impl Visit {
             answer_with(reply, plain(StatusCode::OK));
         });
         Ok(answer.await.unwrap_or_else(|_| lost()))
+    }
+
+    /// What a message of the revision without sessions must say. A child process has sessions only.
+    fn check_stateless(&self, headers: &HeaderMap, frame: &Frame) -> Checked<()> {
+        let id = frame.request_id();
+        if let Err(mismatch) = stateless::check(headers, frame) {
+            let data = match &mismatch {
+                Mismatch::Version(requested) => {
+                    Some(json!({ "supported": [stateless::REVISION], "requested": requested }))
+                }
+                _ => None,
+            };
+            let body = answers::error(id, mismatch.code(), &mismatch.to_string(), data);
+            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
+        }
+        if matches!(self.upstream.target, Target::Stdio(_)) {
+            let supported: Vec<&str> = VERSIONS.iter().copied().chain([stateless::REVISION]).collect();
+            let data = json!({ "supported": supported, "requested": stateless::REVISION });
+            let text = "this upstream is a child process, which is served with sessions only";
+            let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));
+            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
+        }
+        Ok(())
     }
 
     /// The session that a request names, by the rules of the protocol: unknown, somebody else's or ended is 404, missing
@@ -253,10 +284,16 @@ impl Visit {
             "the upstream could not be started".to_owned()
         })?;
         let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(Arc::clone(&bridge)));
-        sessions.open(session).map_err(|full| {
-            tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
-            full.to_string()
-        })
+        match sessions.open(session) {
+            Ok((in_use, evicted)) => {
+                make_room(&self.inner, evicted);
+                Ok(in_use)
+            }
+            Err(full) => {
+                tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
+                Err(full.to_string())
+            }
+        }
     }
 
     async fn post_stdio(
@@ -469,6 +506,13 @@ pub(super) async fn expire(inner: Arc<Inner>, session: Arc<Session>) {
     end_both_sides(&inner, &session, Outcome::Disconnected).await;
 }
 
+/// Ends the session that had to go for another one, if any.
+pub(super) fn make_room(inner: &Arc<Inner>, evicted: Option<Arc<Session>>) {
+    if let Some(session) = evicted {
+        tokio::spawn(expire(Arc::clone(inner), session));
+    }
+}
+
 /// Ends a session because the door closes.
 pub(super) async fn shut_down(inner: Arc<Inner>, session: Arc<Session>) {
     end_both_sides(&inner, &session, Outcome::Uncertain).await;
@@ -580,13 +624,25 @@ fn lost() -> Reply {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, None, INTERNAL_ERROR, "the exchange was lost")
 }
 
+/// The revision without sessions has neither streams to open nor sessions to end.
+fn only_post(headers: &HeaderMap) -> Checked<()> {
+    if !stateless::applies(headers, None) {
+        return Ok(());
+    }
+    let text = "this protocol revision has no sessions and no streams of its own: send requests with POST";
+    let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, None, INVALID_REQUEST, text);
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    refuse(reply)
+}
+
 /// The header and, where a body says it, the body must name a revision that this door speaks.
 fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Checked<()> {
     let in_header = headers.get_all(VERSION).iter().map(|value| value.to_str().unwrap_or_default());
     let in_body = frame.and_then(Frame::stated_version);
     for requested in in_header.chain(in_body) {
         if !VERSIONS.contains(&requested) {
-            let data = json!({ "supported": VERSIONS, "requested": requested.chars().take(64).collect::<String>() });
+            let supported: Vec<&str> = VERSIONS.iter().copied().chain([stateless::REVISION]).collect();
+            let data = json!({ "supported": supported, "requested": requested.chars().take(64).collect::<String>() });
             let id = frame.and_then(Frame::request_id);
             let text = "this protocol revision is not supported here";
             let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));

@@ -19,6 +19,8 @@ use crate::gate::{CallFacts, Effect, Gate, Ruling, now_ms};
 const LISTING: &str = "tools/list";
 /// The tool name under which members are judged that JSON-RPC does not know.
 const EXTENSIONS: &str = "extensions";
+/// The same for what a client answers to questions of the upstream.
+const INPUT_RESPONSES: &str = "inputResponses";
 /// Methods whose answers hold nothing for a model to read.
 const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// What an upstream says of its own accord without words for a model or a person. Everything else it says is judged.
@@ -145,6 +147,11 @@ impl Inspector {
                 if !id.is_exact() {
                     let text = "a number as an id must be an integer of at most 2^53 - 1";
                     return FromClient::Answer(answers::error(Some(id), INVALID_REQUEST, text, None));
+                }
+                if let Some(answers) = frame.input_responses()
+                    && let Err(refusal) = self.passes(INPUT_RESPONSES, Arc::new(answers.to_document())).await
+                {
+                    return FromClient::Answer(refusal.rpc_error(Some(id)));
                 }
                 if let Err(refused) = self.reserve(id, frame.offered_token()) {
                     return FromClient::Answer(answers::error(Some(id), refused.code(), &refused.to_string(), None));
@@ -511,10 +518,17 @@ impl Inspector {
         }
     }
 
-    /// Whether what stands in a message beside JSON-RPC's own members may pass: whoever reads it gets it as it is, or not.
+    /// Whether what stands in a message beside JSON-RPC's own members may pass.
     async fn extensions(&self, frame: &Frame) -> Result<(), Refusal> {
-        let Some(extensions) = frame.extensions() else { return Ok(()) };
-        let call = self.call(Phase::Message, EXTENSIONS, Arc::new(extensions));
+        match frame.extensions() {
+            Some(extensions) => self.passes(EXTENSIONS, Arc::new(extensions)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a part of a message may pass: whoever reads it gets it as it is, or not at all.
+    async fn passes(&self, name: &str, part: Arc<Document>) -> Result<(), Refusal> {
+        let call = self.call(Phase::Message, name, part);
         match self.gate.rule(&call, Door::Mcp).await {
             Ok(Ruling { effect: Effect::Forward, .. }) => Ok(()),
             Ok(ruling) => Err(Refusal::by_ruling(call.id, Withheld::Message, &ruling)),

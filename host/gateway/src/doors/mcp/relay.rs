@@ -12,12 +12,13 @@ use super::Inner;
 use super::answers;
 use super::envelope::{Frame, INTERNAL_ERROR, INVALID_REQUEST, Id};
 use super::front::{
-    Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, no_session, plain, refusal,
-    status_for, stream_reply,
+    Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, make_room, no_session, plain,
+    refusal, status_for, stream_reply,
 };
 use super::inspector::{FromClient, FromServer, Inspector, Ticket};
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event, Item, Parser};
+use super::stateless;
 use crate::upstream::HttpTarget;
 use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 
@@ -34,6 +35,8 @@ struct Exchange<'a> {
     inspector: Arc<Inspector>,
     /// The request that the exchange is about; `None` for notifications, answers and streams opened by GET.
     own: Option<Ticket>,
+    /// Whether the answer must come within a time.
+    patient: bool,
 }
 
 /// Passes one message of the client on, and the answer back.
@@ -47,13 +50,27 @@ pub(super) async fn post(
     mut reply: ReplyTo,
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
+    let stateless = stateless::applies(headers, Some(&frame));
     let bytes = match inspector.client_sent(&frame).await {
-        FromClient::Answer(bytes) => return answer_with(reply, json_reply(status_for(&frame), bytes)),
+        FromClient::Answer(bytes) => {
+            let status = if stateless { stateless::status(&bytes) } else { status_for(&frame) };
+            return answer_with(reply, json_reply(status, bytes));
+        }
         FromClient::Forward { bytes, .. } => bytes,
     };
     let own = frame.request_id().map(|id| inspector.ticket(id));
-    let opens = frame.asks("initialize");
-    let exchange = Exchange { visit, session, inspector, own };
+    let opens = frame.asks("initialize") && !stateless;
+    // Open for as long as the client wants, and quiet for as long as nothing happens.
+    let patient = !frame.asks("subscriptions/listen");
+    let exchange = Exchange { visit, session, inspector, own, patient };
+    if stateless && stateless::repeats_arguments(headers) && *bytes != *frame.raw().as_bytes() {
+        // The upstream would refuse the call, or whoever goes by the header would see what was taken out.
+        let same = Frame::parse(&*bytes).is_ok_and(|sent| stateless::check_params(headers, &sent).is_ok());
+        if !same {
+            let text = "policy changed an argument that a header repeats";
+            return exchange.fail(Outcome::Failed, text, reply).await;
+        }
+    }
     let request = visit.inner.client.send(target, Method::POST, upstream_headers(headers, session), Some(bytes));
     let response = tokio::select! {
         response = request => response,
@@ -77,7 +94,7 @@ pub(super) async fn get(
     mut reply: ReplyTo,
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
-    let exchange = Exchange { visit, session, inspector, own: None };
+    let exchange = Exchange { visit, session, inspector, own: None, patient: true };
     let mut upstream = upstream_headers(headers, session);
     if let Some(last) = headers.get(LAST_EVENT) {
         upstream.insert(LAST_EVENT, last.clone());
@@ -129,6 +146,9 @@ fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> Head
         for value in headers.get_all(*name) {
             upstream.append(*name, value.clone());
         }
+    }
+    for (name, value) in stateless::passed_on(headers) {
+        upstream.append(name.clone(), value.clone());
     }
     if let Some(Remote::Http(id)) = session.map(|session| &session.remote) {
         upstream.insert(SESSION, id.clone());
@@ -208,7 +228,10 @@ impl Exchange<'_> {
         let Some(remote) = remote else { return self.answer(response, None, reply).await };
         let session = Session::new(agent, upstream, Arc::clone(&self.inspector), Remote::Http(remote.clone()));
         match inner.sessions.open(session) {
-            Ok(in_use) => self.answer(response, Some(&in_use), reply).await,
+            Ok((in_use, evicted)) => {
+                make_room(inner, evicted);
+                self.answer(response, Some(&in_use), reply).await;
+            }
             Err(full) => {
                 self.end(Outcome::Failed, "no place for a session").await;
                 let text = full.to_string();
@@ -354,7 +377,7 @@ impl Exchange<'_> {
 
     /// Until when the upstream must go on, where somebody waits for an answer.
     fn patience(&self) -> Option<tokio::time::Instant> {
-        self.own.as_ref().map(|_| self.visit.inner.client.patience())
+        self.own.as_ref().filter(|_| self.patient).map(|_| self.visit.inner.client.patience())
     }
 
     /// What goes to the client for an event; `Err` for the last thing that goes.

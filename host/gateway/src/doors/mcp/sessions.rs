@@ -160,17 +160,21 @@ impl Sessions {
         Self { total: limits.sessions, per_agent: limits.sessions_per_agent, open, map: Mutex::default() }
     }
 
-    /// Keeps a session, if there is a place for it.
-    pub(crate) fn open(&self, session: Arc<Session>) -> Result<InUse, Full> {
+    /// Keeps a session, if there is a place for it. Many clients never end theirs: where an agent has used up its places,
+    /// the session that it has left alone for longest makes room. It comes back to be ended.
+    pub(crate) fn open(&self, session: Arc<Session>) -> Result<(InUse, Option<Arc<Session>>), Full> {
         let mut map = self.map();
         map.retain(|_, session| !session.over());
-        let own = map.values().filter(|other| other.tenant == session.tenant && other.agent == session.agent).count();
-        if map.len() >= self.total || own >= self.per_agent {
-            return Err(Full);
+        let own = |other: &&Arc<Session>| other.tenant == session.tenant && other.agent == session.agent;
+        let mut evicted = None;
+        if map.len() >= self.total || map.values().filter(own).count() >= self.per_agent {
+            let idle = map.values().filter(own).filter_map(|other| Some((other.idle_since()?, other.id.clone())));
+            let (_, id) = idle.min().ok_or(Full)?;
+            evicted = map.remove(&id);
         }
         map.insert(session.id.clone(), Arc::clone(&session));
         self.count(&map);
-        Ok(InUse::new(session))
+        Ok((InUse::new(session), evicted))
     }
 
     /// The session with this id, if this agent opened it with this upstream and it is not over.

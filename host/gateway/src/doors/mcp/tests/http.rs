@@ -505,16 +505,108 @@ async fn the_rules_of_headers_and_paths() {
         let got = ask.send(body).await;
         assert_eq!(got.status, status, "{what}: {}", got.text());
     }
-    let got = post().with("mcp-protocol-version", "2026-07-28").send(ping).await.json();
+    let got = post().with("mcp-protocol-version", "2099-01-01").send(ping).await.json();
     assert_eq!((got["error"]["code"].as_i64(), &got["id"]), (Some(-32022), &"p".into()));
     assert_eq!(got["error"]["data"]["supported"][3], "2025-11-25");
     let body = r#"{"jsonrpc":"2.0","id":"p","method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
-    assert_eq!(post().send(body).await.json()["error"]["code"], -32022, "the body says it too");
+    assert_eq!(post().send(body).await.json()["error"]["code"], -32020, "the body says it, and the header does not");
     let bad = post().send(r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":[]}"#).await;
     assert_eq!((bad.status, &bad.json()["id"]), (400, &3.into()));
     let bad =
         post().send(r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t","arguments":[]}}"#).await;
     assert_eq!((bad.status, bad.json()["error"]["code"].as_i64()), (200, Some(-32602)));
+}
+
+fn stateless(served: &Served, method: &str, name: Option<&str>) -> Ask {
+    let ask = served.post().with("mcp-protocol-version", "2026-07-28").with("mcp-method", method);
+    match name {
+        Some(name) => ask.with("mcp-name", name),
+        None => ask,
+    }
+}
+
+fn stateless_body(id: u32, method: &str, params: &str) -> String {
+    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{meta}}}}}"#)
+}
+
+#[tokio::test]
+async fn the_revision_without_sessions_passes_and_is_inspected() {
+    let (mock, served) = with_script(|request| match &*method_of(&request.body) {
+        "server/discover" => {
+            json(&answer_to(&request.body, r#"{"resultType":"complete","supportedVersions":["2026-07-28"]}"#))
+        }
+        "gone/method" => reply(
+            404,
+            &[("content-type", "application/json")],
+            r#"{"jsonrpc":"2.0","id":9,"error":{"code":-32601,"message":"no"}}"#,
+        ),
+        "" => reply(202, &[], ""),
+        _ => json(&answer_to(
+            &request.body,
+            r#"{"resultType":"complete","content":[{"type":"text","text":"a SECRET b"}]}"#,
+        )),
+    })
+    .await;
+    // An upstream that gives sessions to those who ask for one serves others without.
+    served.initialize().await;
+    let got = stateless(&served, "server/discover", None).send(stateless_body(1, "server/discover", "")).await;
+    assert_eq!((got.status, got.json()["result"]["supportedVersions"][0].as_str()), (200, Some("2026-07-28")));
+    let body = stateless_body(2, "tools/call", r#""name":"t","arguments":{"region":"eu"},"#);
+    let got = stateless(&served, "tools/call", Some("t")).with("mcp-param-region", "eu").send(body.clone()).await;
+    assert_eq!(got.json()["result"]["content"][0]["text"], "a [redacted] b");
+    let sent = mock.received().last().cloned().unwrap();
+    assert_eq!(sent.body, body);
+    for (name, value) in [("mcp-method", "tools/call"), ("mcp-name", "t"), ("mcp-param-region", "eu")] {
+        assert_eq!(sent.header(name), Some(value));
+    }
+    // A denial is a result of this revision; other refusals have its status codes.
+    let denied = stateless_body(3, "tools/call", r#""name":"t","arguments":{"a":"DENY"},"#);
+    let got = stateless(&served, "tools/call", Some("t")).send(denied).await;
+    assert_eq!((got.status, got.json()["result"]["resultType"].as_str()), (200, Some("complete")));
+    let wrong = stateless_body(4, "tools/call", r#""name":"t","arguments":[],"#);
+    assert_eq!(stateless(&served, "tools/call", Some("t")).send(wrong).await.status, 400);
+    let got = stateless(&served, "gone/method", None).send(stateless_body(9, "gone/method", "")).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_i64()), (404, Some(-32601)));
+    let said = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    assert_eq!(stateless(&served, "notifications/cancelled", None).send(said).await.status, 202);
+    for method in ["GET", "DELETE"] {
+        let got = served.request(method, "/mcp").with("mcp-protocol-version", "2026-07-28").send("").await;
+        assert_eq!(got.status, 405, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_repeat_the_body_are_held_to_it() {
+    let (mock, served) = with_script(|request| json(&answer_to(&request.body, "{}"))).await;
+    let body = |text: &str| stateless_body(1, "tools/call", &format!(r#""name":"t","arguments":{{"a":"{text}"}},"#));
+    let ask = || stateless(&served, "tools/call", Some("t"));
+    for (what, ask) in [
+        ("another method", stateless(&served, "tools/list", Some("t"))),
+        ("another name", stateless(&served, "tools/call", Some("u"))),
+        ("no name", stateless(&served, "tools/call", None)),
+        ("no argument", ask().with("mcp-param-a", "y")),
+    ] {
+        let got = ask.send(body("x")).await;
+        assert_eq!((got.status, got.json()["error"]["code"].as_i64()), (400, Some(-32020)), "{what}");
+    }
+    // What policy takes out of the arguments does not leave in a header.
+    let got = ask().with("mcp-param-a", "SECRET").send(body("SECRET")).await;
+    assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
+    assert!(mock.received().is_empty(), "nothing went out");
+    assert_eq!(served.journal.outcome().await, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn what_a_client_answers_to_questions_is_inspected() {
+    let (mock, served) = with_script(|request| json(&answer_to(&request.body, "{}"))).await;
+    for (answer, sent) in [("DENY", 0), ("SECRET", 0), ("blue", 1)] {
+        let params = format!(
+            r#""name":"t","arguments":{{}},"requestState":"opaque","inputResponses":{{"q":{{"action":"accept","content":{{"v":"{answer}"}}}}}},"#
+        );
+        stateless(&served, "tools/call", Some("t")).send(stateless_body(1, "tools/call", &params)).await;
+        assert_eq!(mock.received().len(), sent, "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -910,12 +1002,34 @@ async fn an_answer_is_taken_up_again_on_another_stream() {
 async fn sessions_are_bounded() {
     let limits = McpLimits { sessions: 3, sessions_per_agent: 2, ..quick() };
     let (mock, served) = with_limits(limits, |request| json(&answer_to(&request.body, "{}"))).await;
-    for (agent, status) in [("a", 200), ("a", 200), ("a", 503), ("b", 200), ("c", 503)] {
+    for (agent, status) in [("a", 200), ("a", 200), ("b", 200), ("c", 503)] {
         let ask = served.post().with("authorization", &format!("Bearer {agent}"));
         assert_eq!(ask.send(INITIALIZE).await.status, status, "{agent}");
     }
     assert_eq!(served.door.sessions(), 3);
-    deleted(&mock, 2).await;
+    deleted(&mock, 1).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_never_ends_its_sessions_is_not_locked_out() {
+    let limits = McpLimits { sessions_per_agent: 2, ..quick() };
+    let (mock, served) = with_limits(limits, |request| match request.method() {
+        "GET" => vec![sse_head(), chunk(": here\n\n"), Step::UntilClosed],
+        _ => json(&answer_to(&request.body, "{}")),
+    })
+    .await;
+    let first = served.initialize().await.unwrap();
+    // A session with an open stream is in use and stays.
+    let _stream = served.request("GET", "/mcp").session(&first).open("").await;
+    let mut last = String::new();
+    for _ in 0..5 {
+        last = served.initialize().await.unwrap();
+    }
+    assert_eq!(served.door.sessions(), 2);
+    deleted(&mock, 4).await;
+    for session in [&first, &last] {
+        assert_eq!(served.post().session(session).send(call("1", "t", "{}")).await.status, 200);
+    }
 }
 
 #[tokio::test]
