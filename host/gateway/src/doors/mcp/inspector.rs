@@ -19,7 +19,8 @@ use crate::gate::{CallFacts, Effect, Gate, Ruling, now_ms};
 const LISTING: &str = "tools/list";
 /// The tool name under which members are judged that JSON-RPC does not know.
 const EXTENSIONS: &str = "extensions";
-/// The same for what a client answers to questions of the upstream.
+/// The tool name under which a client's answers to the upstream's questions are judged, in both eras.
+const ANSWER: &str = "answer";
 const INPUT_RESPONSES: &str = "inputResponses";
 /// Methods whose answers hold nothing for a model to read.
 const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
@@ -126,7 +127,13 @@ impl Inspector {
             return FromClient::Answer(refusal.rpc_error(frame.request_id()));
         }
         match frame.shape() {
-            Shape::Response { .. } => forward(None),
+            // What a person or a model told the upstream leaves here too. It waits for an answer, so it gets one.
+            Shape::Response { id, .. } => {
+                let Some(body) = frame.body() else { return forward(None) };
+                let judged = self.judged(Phase::Message, ANSWER, Withheld::Message, frame, body).await;
+                let bytes = judged.unwrap_or_else(|refusal| refusal.rpc_error(id.as_ref()));
+                FromClient::Forward { bytes, cancels: None }
+            }
             Shape::Notification { method } if &**method == "notifications/cancelled" => {
                 let id = frame.cancelled();
                 if let Some(id) = &id {

@@ -598,6 +598,28 @@ async fn headers_that_repeat_the_body_are_held_to_it() {
 }
 
 #[tokio::test]
+async fn what_a_client_answers_within_a_session_is_inspected() {
+    let (mock, served) = with_script(|request| match &*method_of(&request.body) {
+        "initialize" => json(&answer_to(&request.body, "{}")),
+        _ => reply(202, &[], ""),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    for (content, expected) in [
+        ("blue", r#"{"jsonrpc":"2.0","id":"q", "result":{"content":{"v":"blue"}}}"#),
+        ("a SECRET b", r#"{"jsonrpc":"2.0","id":"q", "result":{"content":{"v":"a [redacted] b"}}}"#),
+    ] {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":"q", "result":{{"content":{{"v":"{content}"}}}}}}"#);
+        assert_eq!(served.post().session(&session).send(answer).await.status, 202);
+        assert_eq!(mock.received().last().unwrap().body, expected);
+    }
+    let denied = r#"{"jsonrpc":"2.0","id":"q","result":{"content":{"v":"DENY"}}}"#;
+    assert_eq!(served.post().session(&session).send(denied).await.status, 202);
+    let sent = mock.received().last().unwrap().body.clone();
+    assert!(sent.contains(r#""id":"q","error""#) && sent.contains("-32010") && !sent.contains("DENY"), "{sent}");
+}
+
+#[tokio::test]
 async fn what_a_client_answers_to_questions_is_inspected() {
     let (mock, served) = with_script(|request| json(&answer_to(&request.body, "{}"))).await;
     for (answer, sent) in [("DENY", 0), ("SECRET", 0), ("blue", 1)] {
