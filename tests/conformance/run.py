@@ -37,6 +37,7 @@ CHANGING = [
     (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
     (re.compile(r"\b\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT"), "TIME"),
     (re.compile(r"(localhost|127\.0\.0\.1):\d+"), "HOST"),
+    (re.compile(r'("(?:last-?)?event-?id(?:used)?": )"\d+"', re.IGNORECASE), r'\1"EVENT"'),
     (re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b"), "ID"),
 ]
 """What differs from run to run in the details of a check."""
