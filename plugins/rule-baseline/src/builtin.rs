@@ -3,6 +3,7 @@
 use portcullis_plugin::Phase;
 
 use crate::config::{Action, RuleConfig, every_phase, every_tool};
+use crate::placeholder::Placeholder;
 
 const CALL: &[Phase] = &[Phase::Call];
 const INCOMING: &[Phase] = &[Phase::Result, Phase::Listing, Phase::Message];
@@ -48,6 +49,7 @@ pub(crate) fn rules() -> Vec<RuleConfig> {
         tools: every_tool(),
         except_tools: Vec::new(),
         verdict,
+        placeholder: Placeholder::Category,
         code: code.to_owned(),
         message: message.to_owned(),
     };

@@ -2,6 +2,7 @@ use portcullis_plugin::Phase;
 use serde::Deserialize;
 
 use crate::builtin;
+use crate::placeholder::{Placeholder, SHORTEST_KEY};
 
 /// The configuration of the plugin; an empty one uses the built-in rules and list.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Config {
     pub review_tools: Vec<String>,
     /// Globs of tools that are left out of `review_tools`; replaces the built-in list.
     pub review_except: Vec<String>,
+    /// Key of the placeholders that stay the same within a session, at least 32 bytes.
+    pub placeholder_key: Option<String>,
 }
 
 /// One rule: findings like these get this verdict.
@@ -39,6 +42,9 @@ pub struct RuleConfig {
     pub except_tools: Vec<String>,
     /// What to do.
     pub verdict: Action,
+    /// What is put in place of what is redacted.
+    #[serde(default)]
+    pub placeholder: Placeholder,
     /// Reason code: lower-case letters, digits, `_`, `-`, `.`; at most 64 bytes.
     pub code: String,
     /// One sentence for people.
@@ -87,6 +93,7 @@ impl Default for Config {
             ignore: Vec::new(),
             review_tools: builtin::review_tools(),
             review_except: builtin::review_except(),
+            placeholder_key: None,
         }
     }
 }
@@ -96,6 +103,12 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), String> {
         for (index, rule) in self.rules.iter().enumerate() {
             rule.check().map_err(|error| format!("rules[{index}].{error}"))?;
+            if rule.placeholder == Placeholder::Session && self.placeholder_key.is_none() {
+                return Err(format!("rules[{index}].placeholder: `session` needs `placeholder_key`"));
+            }
+        }
+        if self.placeholder_key.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
+            return Err(format!("placeholder_key: write at least {SHORTEST_KEY} random characters"));
         }
         for (index, ignore) in self.ignore.iter().enumerate() {
             let lists = [("categories", ignore.categories.is_empty()), ("phases", ignore.phases.is_empty())];
@@ -114,6 +127,9 @@ impl RuleConfig {
         ])?;
         if !(0.0..=1.0).contains(&self.min_score) {
             return Err(format!("min_score: {} is not between 0 and 1", self.min_score));
+        }
+        if self.placeholder != Placeholder::Category && self.verdict != Action::Redact {
+            return Err("placeholder: goes with the verdict `redact` only".to_owned());
         }
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.".contains(&byte);
         if self.code.is_empty() || self.code.len() > 64 || !self.code.bytes().all(allowed) {

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod config;
+mod placeholder;
 
 use portcullis_plugin::{
     AttributedFinding, Call, Finding, Payload, Phase, Reason, Redaction, Replacement, Rule, Verdict,
@@ -9,12 +10,16 @@ use portcullis_plugin::{
 use wildmatch::WildMatch;
 
 pub use config::{Action, Config, IgnoreConfig, RuleConfig};
+pub use placeholder::Placeholder;
+
+use placeholder::Marked;
 
 /// The configured rule.
 pub struct Baseline {
     rules: Vec<Threshold>,
     ignored: Vec<Ignored>,
     review_tools: Tools,
+    placeholder_key: Option<String>,
 }
 
 /// One line of the rule list, ready to match.
@@ -24,6 +29,7 @@ struct Threshold {
     phases: Vec<Phase>,
     tools: Tools,
     action: Action,
+    placeholder: Placeholder,
     reason: Reason,
 }
 
@@ -44,11 +50,12 @@ struct Globs(Vec<WildMatch>);
 
 /// What the rules have found so far.
 #[derive(Default)]
-struct Answer {
+struct Answer<'a> {
     denials: Vec<Reason>,
     reviews: Vec<Reason>,
     redactions: Vec<Reason>,
     replacements: Vec<Replacement>,
+    marked: Marked<'a>,
 }
 
 impl Rule for Baseline {
@@ -62,10 +69,11 @@ impl Rule for Baseline {
             rules: rules.into_iter().map(Threshold::new).collect(),
             ignored: config.ignore.into_iter().map(Ignored::new).collect(),
             review_tools: Tools::new(&config.review_tools, &config.review_except),
+            placeholder_key: config.placeholder_key,
         })
     }
 
-    fn decide(&self, call: &Call, _payload: &dyn Payload, findings: &[AttributedFinding]) -> Result<Verdict, String> {
+    fn decide(&self, call: &Call, payload: &dyn Payload, findings: &[AttributedFinding]) -> Result<Verdict, String> {
         let mut answer = Answer::default();
         // Look-alike and invisible characters must not take a tool off the lists.
         let tool = plugin_text::folded(&call.tool).to_lowercase();
@@ -74,14 +82,14 @@ impl Rule for Baseline {
         }
         // Rules outside, findings inside: reasons come in the order of the rules whatever the detectors' order was.
         for rule in self.rules.iter().filter(|rule| rule.looks_at(call.phase, &tool)) {
-            for AttributedFinding { finding, .. } in findings {
+            for (index, AttributedFinding { finding, .. }) in findings.iter().enumerate() {
                 let ignored = || self.ignored.iter().any(|ignored| ignored.fits(call.phase, &tool, finding));
                 if rule.fits(finding) && !ignored() {
-                    answer.add(rule, finding);
+                    answer.add(rule, index, finding);
                 }
             }
         }
-        Ok(answer.into_verdict())
+        Ok(answer.into_verdict(call, payload, self.placeholder_key.as_deref().map(str::as_bytes)))
     }
 }
 
@@ -95,6 +103,7 @@ impl Threshold {
             phases: config.phases,
             tools: Tools::new(&config.tools, &config.except_tools),
             action: config.verdict,
+            placeholder: config.placeholder,
             reason: Reason::new(config.code, config.message),
         }
     }
@@ -143,8 +152,8 @@ impl Globs {
     }
 }
 
-impl Answer {
-    fn add(&mut self, rule: &Threshold, finding: &Finding) {
+impl<'a> Answer<'a> {
+    fn add(&mut self, rule: &Threshold, index: usize, finding: &'a Finding) {
         match rule.action {
             Action::Deny => push(&mut self.denials, rule.reason.clone()),
             Action::Review => push(&mut self.reviews, rule.reason.clone()),
@@ -153,6 +162,10 @@ impl Answer {
                 let message =
                     format!("{}; it cannot be redacted, its place is not a string value", rule.reason.message);
                 push(&mut self.denials, Reason { message, ..rule.reason.clone() });
+            }
+            Action::Redact if rule.placeholder != Placeholder::Category => {
+                push(&mut self.redactions, rule.reason.clone());
+                self.marked.add(index, finding, rule.placeholder);
             }
             Action::Redact => {
                 push(&mut self.redactions, rule.reason.clone());
@@ -163,13 +176,15 @@ impl Answer {
         }
     }
 
-    fn into_verdict(self) -> Verdict {
+    fn into_verdict(self, call: &Call, payload: &dyn Payload, key: Option<&[u8]>) -> Verdict {
         if !self.denials.is_empty() {
             Verdict::Deny(self.denials)
         } else if !self.reviews.is_empty() {
             Verdict::Review(self.reviews)
         } else if !self.redactions.is_empty() {
-            Verdict::Redact(Redaction { reasons: self.redactions, replacements: self.replacements })
+            let mut replacements = self.replacements;
+            replacements.extend(self.marked.replacements(call, payload, key));
+            Verdict::Redact(Redaction { reasons: self.redactions, replacements })
         } else {
             Verdict::Allow
         }

@@ -53,6 +53,78 @@ fn a_configuration_error_names_the_key() {
 }
 
 #[test]
+fn placeholders_want_a_redaction_and_a_key() {
+    let error = |json: &str| configured(json).err().unwrap();
+    let rule = |verdict: &str, placeholder: &str, key: &str| {
+        format!(
+            r#"{{"rules": [{{"categories": ["pii.*"], "verdict": "{verdict}", "placeholder": "{placeholder}", "code": "x",
+                "message": "m"}}] {key}}}"#
+        )
+    };
+    assert!(configured(&rule("redact", "numbered", "")).is_ok());
+    assert!(error(&rule("deny", "numbered", "")).starts_with("rules[0].placeholder: goes with"));
+    assert!(error(&rule("redact", "counted", "")).starts_with("rules[0].placeholder: unknown variant"));
+    assert!(error(&rule("redact", "session", "")).starts_with("rules[0].placeholder: `session` needs"));
+    assert!(
+        error(&rule("redact", "session", r#", "placeholder_key": "short""#)).starts_with("placeholder_key: write at")
+    );
+}
+
+/// What the session's placeholders are for one value.
+fn replaced(session: Option<&str>, key: &str, value: &str) -> String {
+    let config = format!(
+        r#"{{"rules": [{{"categories": ["pii.*"], "verdict": "redact", "placeholder": "session", "code": "x",
+            "message": "m"}}], "placeholder_key": "{key}"}}"#
+    );
+    let call = Call { session: session.map(str::to_owned), tenant: "acme".to_owned(), ..Call::default() };
+    let payload = JsonPayload::new(&format!(r#"{{"a": "{value}"}}"#)).unwrap();
+    let finding = Finding::new("pii.phone", 0.9, "m").with_span(Span::of(0, 0..value.len()));
+    let given = [AttributedFinding { plugin: "d".to_owned(), finding }];
+    match configured(&config).unwrap().decide(&call, &payload, &given).unwrap() {
+        Verdict::Redact(redaction) => redaction.replacements[0].value.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_value_keeps_its_placeholder_within_a_session_and_only_there() {
+    let (key, other) = ("k".repeat(32), "l".repeat(32));
+    let first = replaced(Some("s1"), &key, "030 901820");
+    assert!(first.starts_with("[PHONE-") && first.len() == 14, "{first}");
+    assert_eq!(first, replaced(Some("s1"), &key, "030-901820"), "grouping does not matter");
+    assert_ne!(first, replaced(Some("s1"), &key, "030 901821"));
+    assert_ne!(first, replaced(Some("s2"), &key, "030 901820"));
+    assert_ne!(first, replaced(Some("s1"), &other, "030 901820"));
+    assert_eq!(replaced(None, &key, "030 901820"), "[PHONE-1]", "without a session it is counted");
+}
+
+#[test]
+fn numbers_follow_the_payload_and_do_not_meet_those_that_are_there() {
+    let json = r#"{"rules": [{"categories": ["pii.*"], "verdict": "redact", "placeholder": "numbered", "code": "x",
+        "message": "m"}]}"#;
+    let rule = configured(json).unwrap();
+    let payload = JsonPayload::new(r#"["[PHONE-7] [EMAIL-x] [EMAIL-99999999]", "aa bb cc aa"]"#).unwrap();
+    let at = |start: usize| Span::of(1, start..start + 2);
+    let found = |category: &str, spans: &[Span]| AttributedFinding {
+        plugin: "d".to_owned(),
+        finding: Finding::new(category, 0.9, "m").with_spans(spans.iter().copied()),
+    };
+    let mut given =
+        vec![found("pii.email", &[at(6)]), found("pii.email", &[at(0), at(9)]), found("pii.phone", &[at(3)])];
+    let values = |given: &[AttributedFinding]| match rule.decide(&Call::default(), &payload, given).unwrap() {
+        Verdict::Redact(mut redaction) => {
+            redaction.replacements.sort_by_key(|replacement| replacement.span);
+            redaction.replacements.into_iter().map(|replacement| replacement.value).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let expected = ["[EMAIL-1]", "[PHONE-8]", "[EMAIL-2]", "[EMAIL-1]"];
+    assert_eq!(values(&given), expected);
+    given.reverse();
+    assert_eq!(values(&given), expected);
+}
+
+#[test]
 fn the_strongest_verdict_wins_and_gives_only_its_own_reasons() {
     let rule = configured("").unwrap();
     let all = vec![finding("secret.token", 0.9), finding("sql.destructive", 0.6), finding("command.destructive", 0.8)];

@@ -236,6 +236,7 @@ macro_rules! plugins {
 plugins! {
     detector_commands "detector-commands"
     detector_injection "detector-injection"
+    detector_pii "detector-pii"
     detector_secrets "detector-secrets"
     router_default "router-default"
     rule_baseline "rule-baseline"
