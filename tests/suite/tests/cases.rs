@@ -186,7 +186,10 @@ fn report(failures: &[String], count: usize) {
 /// Runs the cases of one plugin; one test per plugin, so that they run beside each other.
 fn plugin_answers_as_it_does_natively(name: &str) {
     let stores = Arc::new(PerCase::default());
-    let config = EngineConfig { state: stores.clone(), labels: stores.clone(), ..EngineConfig::default() };
+    // Each configuration is compiled anew, which is nearly all that this test does.
+    let compile_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (state, labels) = (stores.clone(), stores.clone());
+    let config = EngineConfig { state, labels, compile_threads, ..EngineConfig::default() };
     let engine = Engine::new(config).unwrap();
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
