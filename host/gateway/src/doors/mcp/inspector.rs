@@ -148,7 +148,7 @@ impl Inspector {
                 FromClient::Answer(answers::error(None, INVALID_REQUEST, text, None))
             }
             Shape::Request { id, method } => {
-                if let Some(text) = unsupported(method) {
+                if let Some(text) = unsupported(method, frame.stated_version().is_some()) {
                     return FromClient::Answer(answers::error(Some(id), REFUSED, text, None));
                 }
                 if !id.is_exact() {
@@ -619,9 +619,9 @@ fn logged(count: u64) -> bool {
     count <= LOGGED || count.is_power_of_two()
 }
 
-/// Why a method is not passed on at all.
-fn unsupported(method: &str) -> Option<&'static str> {
-    if method == "tasks/result" {
+/// Why a method is not passed on at all. The revisions without sessions have no `tasks/result`.
+fn unsupported(method: &str, stateless: bool) -> Option<&'static str> {
+    if method == "tasks/result" && !stateless {
         return Some("results of tasks cannot be inspected yet: call the tool without a task");
     }
     // A careless upstream may run it all the same.
