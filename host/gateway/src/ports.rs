@@ -11,7 +11,6 @@ use serde::Serialize;
 use uuid::Uuid;
 
 mod ledger;
-mod pipeline;
 mod tenancy;
 
 pub use tenancy::Credentials;

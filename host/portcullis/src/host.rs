@@ -14,7 +14,7 @@ use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
-use portcullis_gateway::ports::{Credentials, Judge as _};
+use portcullis_gateway::ports::Credentials;
 use portcullis_gateway::upstream::{Upstream, Upstreams};
 use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::assemble;
 use crate::commands::Settings;
 use crate::config::{self, Config};
+use crate::judge::{Pipelines, views};
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -64,7 +65,7 @@ impl Host {
         let generations = Arc::new(Generations::new());
         let credentials = Arc::new(Credentials::new(directory));
         let ports = Ports {
-            judge: Arc::<Generations>::clone(&generations),
+            judge: Arc::new(Pipelines(Arc::clone(&generations))),
             journal: Arc::new(ledger.clone()),
             identity: Arc::<Credentials>::clone(&credentials),
             approvals,
@@ -98,7 +99,7 @@ impl Host {
         others.retain(|other| fresh.iter().all(|generation| generation.tenant() != other.tenant()));
         self.generations.replace(fresh.iter().cloned().chain(others));
         for tenant in changed {
-            for view in self.generations.generations(Some(&tenant)) {
+            for view in views(&self.generations, Some(&tenant)) {
                 tracing::info!(tenant = &*tenant, generation = %view.generation, "generation activated");
                 self.gate.events().generation(&view);
             }

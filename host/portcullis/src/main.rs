@@ -8,6 +8,7 @@ mod config;
 mod descriptors;
 mod embedded;
 mod host;
+mod judge;
 mod logs;
 mod reference;
 mod remote;

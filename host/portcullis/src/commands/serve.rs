@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::http::{Drained, Server, ServerConfig};
-use portcullis_gateway::ports::{GenerationView, Judge as _, Reload, ReloadError};
+use portcullis_gateway::ports::{GenerationView, Reload, ReloadError};
 use portcullis_tenancy::generate_token;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +19,7 @@ use super::Settings;
 use crate::cli::{self, Where};
 use crate::descriptors;
 use crate::host::{Fingerprint, Host, upstreams};
+use crate::judge::views;
 use crate::logs;
 use crate::remote::Running;
 
@@ -97,7 +98,7 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
         Some(file) => println!("  config    {}", file.display()),
         None => println!("  config    embedded default: tenant default, open agent local, policy baseline"),
     }
-    let views = host.generations.generations(None);
+    let views = views(&host.generations, None);
     for view in views.iter().take(10) {
         let plugins: Vec<&str> = view.plugins.iter().map(|plugin| &*plugin.name).collect();
         println!("  tenant    {} ({}): {}", view.tenant, view.mode.as_str(), plugins.join(", "));
@@ -196,7 +197,7 @@ impl Reload for Reloader {
     fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
         async move {
             self.again().await?;
-            Ok(self.host.generations.generations(None))
+            Ok(views(&self.host.generations, None))
         }
         .boxed()
     }
