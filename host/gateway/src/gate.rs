@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
-use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge};
+use crate::ports::{Admission, AgentIdentity, Caller, DenialForm, EntryRef, Identity, Journal, JournalError, Judge};
 
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
@@ -267,14 +267,10 @@ impl Gate {
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
         // What an upstream says of its own accord is not charged to the agent.
-        if call.phase == Phase::Call || door == Door::Inspect {
-            match self.ports.identity.admit(&call.tenant, &call.agent) {
-                Admission::Admitted => {}
-                Admission::Halted => return self.refuse(call, door, GateError::Halted).await,
-                Admission::Limited { retry_after_s } => {
-                    return self.refuse(call, door, GateError::RateLimited { retry_after_s }).await;
-                }
-            }
+        if (call.phase == Phase::Call || door == Door::Inspect)
+            && let Err(error) = self.admit(call)
+        {
+            return self.refuse(call, door, error).await;
         }
         let (judgement, digest) = match self.judge_call(call).await {
             Ok(judged) => judged,
@@ -307,6 +303,35 @@ impl Gate {
         let ruling = Ruling { judgement, entry, approval, effect };
         self.report(call, door, &ruling);
         Ok(ruling)
+    }
+
+    /// Whether any rule says which tools the agent may know of.
+    #[must_use]
+    pub fn has_tool_rules(&self, agent: &AgentIdentity) -> bool {
+        self.ports.identity.has_tool_rules(&agent.tenant, &agent.name)
+    }
+
+    /// Whether the agent may know of this tool.
+    #[must_use]
+    pub fn sees(&self, agent: &AgentIdentity, upstream: &str, tool: &str) -> bool {
+        self.ports.identity.sees(&agent.tenant, &agent.name, upstream, tool)
+    }
+
+    /// How the agent is told of refused tool calls.
+    #[must_use]
+    pub fn denials(&self, agent: &AgentIdentity) -> DenialForm {
+        self.ports.identity.denials(&agent.tenant, &agent.name)
+    }
+
+    /// Records that a call goes nowhere because its agent must not know of the tool.
+    ///
+    /// # Errors
+    /// The cheap gates refuse the call as they would any other, or the entry could not be written.
+    pub async fn conceal(&self, call: &Call, door: Door) -> Result<(), GateError> {
+        match self.admit(call) {
+            Ok(()) => self.record_refusal(call, door, codes::TOOL_HIDDEN).await,
+            Err(error) => self.refuse(call, door, error).await,
+        }
     }
 
     /// Looks at what the tool answered and records how the call ended. A review of a result is not parked: the
@@ -466,14 +491,27 @@ impl Gate {
         })
     }
 
+    /// The cheap gates.
+    fn admit(&self, call: &Call) -> Result<(), GateError> {
+        match self.ports.identity.admit(&call.tenant, &call.agent) {
+            Admission::Admitted => Ok(()),
+            Admission::Halted => Err(GateError::Halted),
+            Admission::Limited { retry_after_s } => Err(GateError::RateLimited { retry_after_s }),
+        }
+    }
+
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
-        self.metrics.refused(&call.tenant, door, error.code());
+        self.record_refusal(call, door, error.code()).await?;
+        Err(error)
+    }
+
+    async fn record_refusal(&self, call: &Call, door: Door, code: &'static str) -> Result<(), GateError> {
+        self.metrics.refused(&call.tenant, door, code);
         let mut draft = blank(EntryKind::Refusal, call, door, self.mode(&call.tenant));
         draft.decision = Some(Decision::Deny);
-        draft.reasons = vec![EntryReason { code: error.code().to_owned(), plugin: "portcullis".to_owned() }];
+        draft.reasons = vec![EntryReason { code: code.to_owned(), plugin: "portcullis".to_owned() }];
         draft.payload = Some(Arc::clone(&call.payload));
-        self.append(draft, Vec::new()).await?;
-        Err(error)
+        self.append(draft, Vec::new()).await.map(drop)
     }
 
     async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 mod ledger;
 mod tenancy;
 
+pub use portcullis_tenancy::DenialForm;
 pub use tenancy::Credentials;
 
 /// Judges calls: the pipelines of all tenants.
@@ -132,6 +133,15 @@ pub trait Identity: Send + Sync + 'static {
 
     /// Whether the agent may make a call now; counts it if so.
     fn admit(&self, tenant: &str, agent: &str) -> Admission;
+
+    /// Whether any rule says which tools the agent may know of.
+    fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool;
+
+    /// Whether the agent may know of this tool. One that was removed since it was authenticated knows none.
+    fn sees(&self, tenant: &str, agent: &str, upstream: &str, tool: &str) -> bool;
+
+    /// How the agent is told of refused tool calls.
+    fn denials(&self, tenant: &str, agent: &str) -> DenialForm;
 }
 
 /// What a credential stands for.

@@ -38,6 +38,19 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// How it is reached.
     pub target: Target,
+    /// What it may not ask of clients.
+    pub withholds: Withholds,
+}
+
+/// What an upstream may not ask of clients: it is told that they do not offer it, and refused if it asks all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withholds {
+    /// Answers of the client's language model.
+    pub sampling: bool,
+    /// Answers of the client's user.
+    pub elicitation: bool,
+    /// The folders that the client works in.
+    pub roots: bool,
 }
 
 /// How an MCP server is reached.
@@ -97,6 +110,19 @@ pub enum UpstreamError {
     Variable(String, String),
 }
 
+impl Withholds {
+    /// Names of the client capabilities that the upstream does not get to see.
+    pub(crate) fn capabilities(self) -> Vec<&'static str> {
+        let all = [(self.sampling, "sampling"), (self.elicitation, "elicitation"), (self.roots, "roots")];
+        all.into_iter().filter_map(|(withheld, name)| withheld.then_some(name)).collect()
+    }
+
+    /// Whether it may not ask this.
+    pub(crate) fn refuses(self, method: &str) -> bool {
+        self.capabilities().iter().any(|name| method.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')))
+    }
+}
+
 impl StdioTarget {
     /// Variables that a child takes from Portcullis' own environment. Everything else stays behind: it may hold secrets.
     pub const INHERITED: &'static [&'static str] =
@@ -150,7 +176,8 @@ impl Upstream {
             value.set_sensitive(true);
             map.append(key, value);
         }
-        Ok(Self { name, target: Target::Http(HttpTarget { url, headers: map }) })
+        let target = Target::Http(HttpTarget { url, headers: map });
+        Ok(Self { name, target, withholds: Withholds::default() })
     }
 
     /// An upstream that is a child process.
@@ -174,7 +201,8 @@ impl Upstream {
                 return Err(UpstreamError::Variable(name.to_string(), key.clone()));
             }
         }
-        Ok(Self { name, target: Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment }) })
+        let target = Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment });
+        Ok(Self { name, target, withholds: Withholds::default() })
     }
 }
 

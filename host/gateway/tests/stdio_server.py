@@ -52,9 +52,12 @@ def call(request):
             write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
         text(request, "done")
     elif name == "ask":
-        write(json.dumps({"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": {}}))
+        # Given in pieces, so that it is not the call that is refused.
+        params = {key: "".join(value) for key, value in arguments.items()}
+        question = {"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": params}
+        write(json.dumps(question))
         reply = read()
-        text(request, json.dumps(reply["result"]))
+        text(request, json.dumps(reply.get("result") or reply["error"]))
     elif name == "tell":
         write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "told"}}))
         time.sleep(0.05)

@@ -5,6 +5,7 @@ use std::time::Instant;
 use portcullis_model::Digest;
 
 use crate::rate::Bucket;
+use crate::tools::{ToolFilter, ToolRules, ToolRulesError};
 use crate::{RateLimit, RateLimited, is_label, token_digest};
 
 /// The tenant that is served without a configuration file.
@@ -31,6 +32,16 @@ pub mod roles {
     pub const ADMIN: &str = "admin";
 }
 
+/// How an agent is told that its tool call was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenialForm {
+    /// As a tool result with `isError`: the model reads why.
+    #[default]
+    Result,
+    /// As a JSON-RPC error: the agent's program sees it.
+    Error,
+}
+
 /// One tenant, as configured.
 #[derive(Clone, Debug, Default)]
 pub struct TenantSpec {
@@ -38,6 +49,10 @@ pub struct TenantSpec {
     pub name: String,
     /// Most calls of all its agents together.
     pub rate: Option<RateLimit>,
+    /// Which tools its agents may know of.
+    pub tools: ToolRules,
+    /// How its agents are told of refused tool calls.
+    pub denials: DenialForm,
     /// Who may call.
     pub agents: Vec<AgentSpec>,
     /// Who may decide and administer.
@@ -59,6 +74,8 @@ pub struct AgentSpec {
     pub halted: bool,
     /// Most calls.
     pub rate: Option<RateLimit>,
+    /// Which tools it may know of, of those that its tenant lets it know.
+    pub tools: ToolRules,
 }
 
 /// One operator, as configured.
@@ -102,6 +119,10 @@ pub struct Agent {
     pub may_explain: bool,
     /// Whether everything it asks is refused.
     pub halted: bool,
+    /// How it is told of refused tool calls.
+    pub denials: DenialForm,
+    tools: ToolFilter,
+    tenant_tools: Arc<ToolFilter>,
     rate: Option<RateLimit>,
     bucket: Arc<Bucket>,
     tenant_rate: Option<RateLimit>,
@@ -144,7 +165,7 @@ pub struct DirectoryError {
 }
 
 /// What can be wrong with configured tenants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Not a label.
     #[error("use 1 to 63 letters, digits, `.`, `_` or `-`")]
@@ -167,6 +188,9 @@ pub enum Problem {
     /// A rate limit is out of range.
     #[error("a rate is at most 1000000 calls per second and at least one a day, with a burst of 1 to 1000000")]
     Rate,
+    /// A list of tools does not compile.
+    #[error(transparent)]
+    Tools(ToolRulesError),
 }
 
 #[derive(Debug)]
@@ -203,8 +227,10 @@ impl Directory {
             may_explain: true,
             halted: false,
             rate: None,
+            tools: ToolRules::default(),
         };
-        let tenant = TenantSpec { name: OPEN_TENANT.to_owned(), rate: None, agents: vec![agent], operators };
+        let tenant =
+            TenantSpec { name: OPEN_TENANT.to_owned(), agents: vec![agent], operators, ..TenantSpec::default() };
         let mut directory = Self::new(&[tenant], None)?;
         directory.open = directory.agent(OPEN_TENANT, OPEN_AGENT).cloned();
         Ok(directory)
@@ -256,6 +282,7 @@ impl Directory {
             return Err(problem(format!("{path}.name"), Problem::Duplicate));
         }
         check_rate(spec.rate, || format!("{path}.rate"))?;
+        let tenant_tools = Arc::new(filter(&spec.tools, path)?);
         let before = previous.and_then(|directory| directory.tenants.get(&name));
         let mut tenant = Tenant {
             agents: HashMap::new(),
@@ -272,6 +299,9 @@ impl Directory {
                 persona: persona(agent.persona.as_deref(), &path)?,
                 may_explain: agent.may_explain,
                 halted: agent.halted,
+                denials: spec.denials,
+                tools: filter(&agent.tools, &path)?,
+                tenant_tools: Arc::clone(&tenant_tools),
                 rate: check_rate(agent.rate, || format!("{path}.rate"))?,
                 bucket: bucket.unwrap_or_else(|| Arc::new(Bucket::new())),
                 tenant_rate: spec.rate,
@@ -312,6 +342,18 @@ impl Directory {
 }
 
 impl Agent {
+    /// Whether any rule says which tools it may know of.
+    #[must_use]
+    pub fn has_tool_rules(&self) -> bool {
+        !(self.tools.is_empty() && self.tenant_tools.is_empty())
+    }
+
+    /// Whether it may know of this tool.
+    #[must_use]
+    pub fn sees(&self, upstream: &str, tool: &str) -> bool {
+        self.tenant_tools.shows(upstream, tool) && self.tools.shows(upstream, tool)
+    }
+
     /// Whether it may make a call now; counts the call if so. Takes no lock.
     ///
     /// # Errors
@@ -386,6 +428,10 @@ fn persona(text: Option<&str>, path: &str) -> Result<Option<Arc<str>>, Directory
         Some(text) if text.len() > MAX_PERSONA => Err(problem(format!("{path}.persona"), Problem::Persona)),
         text => Ok(text.map(Arc::from)),
     }
+}
+
+fn filter(rules: &ToolRules, path: &str) -> Result<ToolFilter, DirectoryError> {
+    ToolFilter::new(rules).map_err(|(key, error)| problem(format!("{path}.tools.{key}"), Problem::Tools(error)))
 }
 
 fn check_rate(rate: Option<RateLimit>, path: impl Fn() -> String) -> Result<Option<RateLimit>, DirectoryError> {

@@ -8,11 +8,13 @@ mod directory;
 mod label;
 mod rate;
 mod token;
+mod tools;
 
 pub use directory::{
-    Agent, AgentSpec, Directory, DirectoryError, OPEN_AGENT, OPEN_TENANT, Operator, OperatorSpec, Principal, Problem,
-    Refused, TenantSpec, roles,
+    Agent, AgentSpec, DenialForm, Directory, DirectoryError, OPEN_AGENT, OPEN_TENANT, Operator, OperatorSpec,
+    Principal, Problem, Refused, TenantSpec, roles,
 };
 pub use label::{MAX_LABEL, is_label};
 pub use rate::{RateLimit, RateLimited};
 pub use token::{Token, TokenError, generate_token, token_digest};
+pub use tools::{ToolRules, ToolRulesError};

@@ -19,8 +19,8 @@ use crate::gate::Gate;
 use crate::http::{BODY_ROOM, BodyRoom, Mount, Reply};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
-use crate::upstream::Upstreams;
 use crate::upstream::http::{HttpClient, Waits};
+use crate::upstream::{Upstreams, Withholds};
 use sessions::{Children, Sessions};
 
 mod answers;
@@ -28,6 +28,7 @@ mod bridge;
 mod envelope;
 mod front;
 mod inspector;
+mod listing;
 mod relay;
 mod sessions;
 mod sse;
@@ -128,6 +129,8 @@ pub(crate) struct Origin {
     /// The run of the agent, if it says so: not the transport's session.
     pub(crate) session: Option<Arc<str>>,
     pub(crate) upstream: Arc<str>,
+    /// What the upstream may not ask of clients.
+    pub(crate) withholds: Withholds,
 }
 
 /// The door: `/mcp/NAME` for each upstream, and `/mcp` if there is only one. Cheap to clone.

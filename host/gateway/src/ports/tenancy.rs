@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portcullis_tenancy::{Agent, Directory, Operator, Principal, Refused, roles};
 
-use super::{Admission, AgentIdentity, Caller, Identity, OperatorIdentity};
+use super::{Admission, AgentIdentity, Caller, DenialForm, Identity, OperatorIdentity};
 
 /// The directory that is in force, behind one atomic pointer.
 #[derive(Debug)]
@@ -50,6 +50,18 @@ impl Identity for Credentials {
             Err(Refused::Halted | Refused::Unknown) => Admission::Halted,
             Err(Refused::RateLimited(limited)) => Admission::Limited { retry_after_s: limited.retry_after_s },
         }
+    }
+
+    fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool {
+        self.0.load().agent(tenant, agent).is_none_or(|agent| agent.has_tool_rules())
+    }
+
+    fn sees(&self, tenant: &str, agent: &str, upstream: &str, tool: &str) -> bool {
+        self.0.load().agent(tenant, agent).is_some_and(|agent| agent.sees(upstream, tool))
+    }
+
+    fn denials(&self, tenant: &str, agent: &str) -> DenialForm {
+        self.0.load().agent(tenant, agent).map(|agent| agent.denials).unwrap_or_default()
     }
 }
 

@@ -23,7 +23,7 @@ use portcullis_model::{
     Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Plan, PluginRun,
     Reason, Replacement, Role, Span,
 };
-use portcullis_tenancy::{AgentSpec, Directory, OperatorSpec, RateLimit, TenantSpec, token_digest};
+use portcullis_tenancy::{AgentSpec, Directory, OperatorSpec, RateLimit, TenantSpec, ToolRules, token_digest};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -205,6 +205,7 @@ fn directory() -> Directory {
         may_explain: true,
         halted: false,
         rate: None,
+        tools: ToolRules::default(),
     };
     let operator = |name: &str, token: &str, roles: &[&str]| OperatorSpec {
         name: name.into(),
@@ -213,9 +214,9 @@ fn directory() -> Directory {
     };
     let tenant = |name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>| TenantSpec {
         name: name.into(),
-        rate: None,
         agents,
         operators,
+        ..TenantSpec::default()
     };
     let acme = vec![
         agent("bot", AGENT),

@@ -9,6 +9,7 @@ fn agent(name: &str, tokens: &[&Token]) -> AgentSpec {
         may_explain: true,
         halted: false,
         rate: None,
+        tools: ToolRules::default(),
     }
 }
 
@@ -18,7 +19,7 @@ fn operator(name: &str, token: &Token, roles: &[&str]) -> OperatorSpec {
 }
 
 fn tenant(name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>) -> TenantSpec {
-    TenantSpec { name: name.to_owned(), rate: None, agents, operators }
+    TenantSpec { name: name.to_owned(), agents, operators, ..TenantSpec::default() }
 }
 
 fn fails(tenants: &[TenantSpec]) -> (String, Problem) {
@@ -147,4 +148,22 @@ fn debug_output_shows_no_token() {
     let token = generate_token().unwrap();
     let directory = Directory::new(&[tenant("one", vec![agent("bot", &[&token])], vec![])], None).unwrap();
     assert!(!format!("{directory:?}").contains(token.expose()));
+}
+
+#[test]
+fn an_agent_sees_what_its_tenant_and_it_may_see() {
+    let list = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
+    let mut bot = agent("bot", &[]);
+    bot.tools = ToolRules { allow: list(&["git/*", "files/read"]), hide: Vec::new() };
+    let mut spec = tenant("one", vec![bot, agent("all", &[])], vec![]);
+    spec.tools.hide = list(&["*push"]);
+    let directory = Directory::new(std::slice::from_ref(&spec), None).unwrap();
+    let sees = |name: &str, upstream: &str, tool: &str| directory.agent("one", name).unwrap().sees(upstream, tool);
+    assert!(sees("bot", "git", "log") && sees("bot", "files", "read") && sees("all", "files", "write"));
+    assert!(!sees("bot", "git", "push") && !sees("bot", "files", "write") && !sees("all", "git", "push"));
+    assert!(directory.agent("one", "all").unwrap().has_tool_rules());
+
+    spec.agents[1].tools.hide = list(&["ok", "bad["]);
+    let (path, problem) = fails(&[spec]);
+    assert!(path == "tenant[0].agent[1].tools.hide[1]" && matches!(problem, Problem::Tools(_)), "{path}: {problem}");
 }

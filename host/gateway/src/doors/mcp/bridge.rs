@@ -187,6 +187,12 @@ impl Pump {
         match self.inspector.server_sent(line, None).await {
             FromServer::Answer { id, bytes } => self.answer(id, bytes).await,
             FromServer::Message { bytes, belongs } => self.route(bytes, belongs).await,
+            FromServer::Refused(bytes) => {
+                // Not waited for: a child that writes before it reads would never be read again.
+                if self.bridge.to_child.try_send(bytes).is_err() {
+                    self.counters.undelivered.inc();
+                }
+            }
             FromServer::Unmatched => {}
             FromServer::Malformed => self.unreadable(&beginning, "the upstream's answer is not a message").await,
         }

@@ -267,7 +267,9 @@ impl Visit {
     }
 
     pub(super) fn inspector(&self, run: Option<Arc<str>>) -> Arc<Inspector> {
-        let origin = Origin { agent: self.agent.clone(), session: run, upstream: Arc::clone(&self.upstream.name) };
+        let Upstream { name, withholds, .. } = &*self.upstream;
+        let origin =
+            Origin { agent: self.agent.clone(), session: run, upstream: Arc::clone(name), withholds: *withholds };
         let Inner { gate, counters, limits, .. } = &*self.inner;
         Arc::new(Inspector::new(Arc::clone(gate), origin, Arc::clone(counters), limits.in_flight))
     }

@@ -31,6 +31,9 @@ const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
 /// What an exchange knows of its surroundings.
 struct Exchange<'a> {
     visit: &'a Visit,
+    target: &'a HttpTarget,
+    /// Headers of every message to the upstream in this exchange.
+    upstream: HeaderMap,
     session: Option<&'a Arc<Session>>,
     inspector: Arc<Inspector>,
     /// The request that the exchange is about; `None` for notifications, answers and streams opened by GET.
@@ -62,16 +65,15 @@ pub(super) async fn post(
     let opens = frame.asks("initialize") && !stateless;
     // Open for as long as the client wants, and quiet for as long as nothing happens.
     let patient = !frame.asks("subscriptions/listen");
-    let exchange = Exchange { visit, session, inspector, own, patient };
-    if stateless && stateless::repeats_arguments(headers) && *bytes != *frame.raw().as_bytes() {
+    let mut upstream = upstream_headers(headers, session);
+    let repeats = !stateless || stateless::repeat(headers, &frame, &bytes, &mut upstream);
+    let exchange = Exchange { visit, target, upstream, session, inspector, own, patient };
+    if !repeats {
         // The upstream would refuse the call, or whoever goes by the header would see what was taken out.
-        let same = Frame::parse(&*bytes).is_ok_and(|sent| stateless::check_params(headers, &sent).is_ok());
-        if !same {
-            let text = "policy changed an argument that a header repeats";
-            return exchange.fail(Outcome::Failed, text, reply).await;
-        }
+        let text = "policy changed an argument that a header repeats";
+        return exchange.fail(Outcome::Failed, text, reply).await;
     }
-    let request = visit.inner.client.send(target, Method::POST, upstream_headers(headers, session), Some(bytes));
+    let request = visit.inner.client.send(target, Method::POST, exchange.upstream.clone(), Some(bytes));
     let response = tokio::select! {
         response = request => response,
         () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
@@ -94,13 +96,14 @@ pub(super) async fn get(
     mut reply: ReplyTo,
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
-    let exchange = Exchange { visit, session, inspector, own: None, patient: true };
-    let mut upstream = upstream_headers(headers, session);
+    let upstream = upstream_headers(headers, session);
+    let mut asked = upstream.clone();
     if let Some(last) = headers.get(LAST_EVENT) {
-        upstream.insert(LAST_EVENT, last.clone());
+        asked.insert(LAST_EVENT, last.clone());
     }
+    let exchange = Exchange { visit, target, upstream, session, inspector, own: None, patient: true };
     let response = tokio::select! {
-        response = visit.inner.client.send(target, Method::GET, upstream, None) => response,
+        response = visit.inner.client.send(target, Method::GET, asked, None) => response,
         () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
         () = reply.closed() => return,
     };
@@ -146,9 +149,6 @@ fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> Head
         for value in headers.get_all(*name) {
             upstream.append(*name, value.clone());
         }
-    }
-    for (name, value) in stateless::passed_on(headers) {
-        upstream.append(name.clone(), value.clone());
     }
     if let Some(Remote::Http(id)) = session.map(|session| &session.remote) {
         upstream.insert(SESSION, id.clone());
@@ -301,7 +301,7 @@ impl Exchange<'_> {
         };
         match self.inspector.server_sent(bytes, self.own.as_ref()).await {
             FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
-            FromServer::Message { .. } | FromServer::Unmatched | FromServer::Malformed => {
+            FromServer::Message { .. } | FromServer::Refused(_) | FromServer::Unmatched | FromServer::Malformed => {
                 self.fail(Outcome::Failed, "the upstream's answer does not fit the request", reply).await;
             }
         }
@@ -390,6 +390,10 @@ impl Exchange<'_> {
             FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => {
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
             }
+            FromServer::Refused(bytes) => {
+                self.tell(bytes);
+                Ok(None)
+            }
             FromServer::Unmatched => Ok(None),
             FromServer::Malformed => {
                 let Some(own) = &self.own else { return Ok(None) };
@@ -399,6 +403,20 @@ impl Exchange<'_> {
                 }
             }
         }
+    }
+
+    /// Answers a request of the upstream in the client's place. Whether it takes the answer changes nothing here.
+    fn tell(&self, bytes: Bytes) {
+        let (client, target, headers) = (self.visit.inner.client.clone(), self.target.clone(), self.upstream.clone());
+        let wait = self.visit.inner.limits.connect_wait;
+        let Ok(place) = Arc::clone(&self.visit.inner.places).try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let _place = place;
+            let told = tokio::time::timeout(wait, client.send(&target, Method::POST, headers, Some(bytes))).await;
+            if !told.is_ok_and(|told| told.is_ok()) {
+                tracing::debug!("an upstream did not take the refusal of its request");
+            }
+        });
     }
 
     /// An error in place of the answer that will not come.

@@ -8,7 +8,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::{Kind, Value};
 
 use super::envelope::{
-    Frame, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Shape, UNSUPPORTED_VERSION,
+    Frame, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Shape, UNSUPPORTED_VERSION,
 };
 use super::front::VERSION;
 
@@ -22,8 +22,6 @@ const PARAM: &str = "mcp-param-";
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// The parameter that `Mcp-Name` repeats, by method.
 const NAMED: &[(&str, &str)] = &[("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")];
-/// "Method not found", which upstreams answer.
-const METHOD_NOT_FOUND: i32 = -32601;
 
 /// Why a request is not one of this revision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,11 +75,8 @@ pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> 
     if one(headers, &METHOD).as_deref() != Some(&**method) {
         return Err(Mismatch::Header("Mcp-Method"));
     }
-    if let Some((_, member)) = NAMED.iter().find(|(named, _)| **named == **method) {
-        let named = frame.params().and_then(|params| params.get(member)).and_then(Value::as_str);
-        if one(headers, &NAME).as_deref() != named {
-            return Err(Mismatch::Header("Mcp-Name"));
-        }
+    if NAMED.iter().any(|(named, _)| **named == **method) && one(headers, &NAME).as_deref() != named(frame) {
+        return Err(Mismatch::Header("Mcp-Name"));
     }
     check_params(headers, frame)?;
     let meta = frame.params().and_then(|params| params.get("_meta")).filter(|meta| meta.kind() == Kind::Object);
@@ -100,7 +95,7 @@ pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> 
 /// one of them. Otherwise headers would carry what no policy sees.
 pub(super) fn check_params(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> {
     let arguments = frame.params().and_then(|params| params.get("arguments"));
-    for name in headers.keys().filter(|name| name.as_str().starts_with(PARAM)) {
+    for name in headers.keys().filter(|name| is_param(name)) {
         let said = one(headers, name).ok_or(Mismatch::Header("Mcp-Param-…"))?;
         if !arguments.is_some_and(|arguments| holds(arguments, &said)) {
             return Err(Mismatch::Header("Mcp-Param-…"));
@@ -109,14 +104,40 @@ pub(super) fn check_params(headers: &HeaderMap, frame: &Frame) -> Result<(), Mis
     Ok(())
 }
 
-/// Whether any headers repeat arguments.
-pub(super) fn repeats_arguments(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with(PARAM))
+/// Repeats in `upstream` what a message says, as `headers` of the client did for the message as it came. `false` if policy
+/// changed an argument that they repeat.
+pub(super) fn repeat(headers: &HeaderMap, came: &Frame, goes: &[u8], upstream: &mut HeaderMap) -> bool {
+    let copy = |upstream: &mut HeaderMap, fits: &dyn Fn(&HeaderName) -> bool| {
+        for (name, value) in headers.iter().filter(|(name, _)| fits(name)) {
+            upstream.append(name.clone(), value.clone());
+        }
+    };
+    copy(upstream, &|name| *name == METHOD);
+    if *goes == *came.raw().as_bytes() {
+        copy(upstream, &|name| *name == NAME || is_param(name));
+        return true;
+    }
+    let Ok(sent) = Frame::parse(goes) else { return false };
+    let name = |frame: &Frame| Some(named(frame)?.to_owned());
+    let (before, now) = (name(came), name(&sent));
+    if before != now {
+        // Another tool than the client asked for: its arguments went, too.
+        upstream.extend(now.and_then(|now| written(&now)).map(|value| (NAME, value)));
+        return true;
+    }
+    copy(upstream, &|name| *name == NAME || is_param(name));
+    check_params(headers, &sent).is_ok()
 }
 
-/// The headers of this era that go on to the upstream.
-pub(super) fn passed_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    headers.iter().filter(|(name, _)| **name == METHOD || **name == NAME || name.as_str().starts_with(PARAM))
+/// The parameter that `Mcp-Name` repeats.
+fn named(frame: &Frame) -> Option<&str> {
+    let Shape::Request { method, .. } = frame.shape() else { return None };
+    let (_, member) = NAMED.iter().find(|(named, _)| **named == **method)?;
+    frame.params()?.get(member)?.as_str()
+}
+
+fn is_param(name: &HeaderName) -> bool {
+    name.as_str().starts_with(PARAM)
 }
 
 /// HTTP status of an answer that Portcullis gives in the upstream's place.
@@ -142,6 +163,15 @@ fn one(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
         Some(encoded) => String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok(),
         None => Some(value.to_owned()),
     }
+}
+
+/// A value as a header says it.
+fn written(value: &str) -> Option<HeaderValue> {
+    let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~')) && value.trim() == value;
+    if plain && !value.starts_with(ENCODED.0) {
+        return HeaderValue::from_str(value).ok();
+    }
+    HeaderValue::from_str(&format!("{}{}{}", ENCODED.0, BASE64_STANDARD.encode(value), ENCODED.1)).ok()
 }
 
 /// Whether some text, number or boolean in `value` is written like this.

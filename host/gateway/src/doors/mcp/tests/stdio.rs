@@ -113,6 +113,13 @@ async fn progress_and_questions_come_on_the_calls_own_stream() {
 }
 
 #[tokio::test]
+async fn a_child_is_told_that_its_question_was_refused() {
+    let (served, session) = serve(quick()).await;
+    let got = served.post().session(&session).send(call("1", "ask", r#"{"message":["DE","NY"]}"#)).await;
+    assert!(text(&got).contains("-32010") && !text(&got).contains("DENY"), "{}", got.text());
+}
+
+#[tokio::test]
 async fn what_belongs_to_no_request_comes_on_the_stream_or_waits_for_it() {
     let (served, session) = serve(quick()).await;
     let post = served.post().session(&session);

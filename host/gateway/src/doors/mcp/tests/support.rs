@@ -186,6 +186,18 @@ impl Identity for Tokens {
             _ => Admission::Admitted,
         }
     }
+
+    fn has_tool_rules(&self, _tenant: &str, agent: &str) -> bool {
+        agent == "ruled"
+    }
+
+    fn sees(&self, _tenant: &str, agent: &str, _upstream: &str, tool: &str) -> bool {
+        agent != "ruled" || !tool.starts_with("hidden")
+    }
+
+    fn denials(&self, _tenant: &str, agent: &str) -> DenialForm {
+        if agent == "program" { DenialForm::Error } else { DenialForm::Result }
+    }
 }
 
 pub(crate) fn identity(tenant: &str, name: &str) -> AgentIdentity {
@@ -549,6 +561,14 @@ pub(crate) fn sse(pieces: &[&str]) -> Vec<Step> {
     steps.extend(pieces.iter().map(|piece| chunk(piece)));
     steps.push(last_chunk());
     steps
+}
+
+/// The message without what Portcullis says in `_meta` of a rewritten result; it must say this decision.
+pub(crate) fn unmarked(text: &str, decision: &str) -> String {
+    let start = text.find(r#","_meta":{"portcullis/id":"#).unwrap_or_else(|| panic!("no mark: {text}"));
+    let end = start + text[start..].find('}').unwrap() + 1;
+    assert!(text[start..end].contains(&format!(r#""portcullis/decision":"{decision}""#)), "{text}");
+    format!("{}{}", &text[..start], &text[end..])
 }
 
 /// The method of a JSON-RPC message.
