@@ -1,5 +1,6 @@
 //! The life of a call after a door built it: cheap gates, generation, ledger, approval.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -315,6 +316,18 @@ impl Gate {
     #[must_use]
     pub fn sees(&self, agent: &AgentIdentity, upstream: &str, tool: &str) -> bool {
         self.ports.identity.sees(&agent.tenant, &agent.name, upstream, tool)
+    }
+
+    /// A number that changes when policy may show the agent other tools than before.
+    #[must_use]
+    pub fn visible(&self, agent: &AgentIdentity) -> u64 {
+        let generations = self.ports.judge.generations(Some(&agent.tenant));
+        let mut hasher = DefaultHasher::new();
+        for view in generations {
+            view.generation.0.hash(&mut hasher);
+        }
+        self.ports.identity.tools_version(&agent.tenant, &agent.name).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// How the agent is told of refused tool calls.

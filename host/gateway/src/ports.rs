@@ -140,6 +140,9 @@ pub trait Identity: Send + Sync + 'static {
     /// Whether the agent may know of this tool. One that was removed since it was authenticated knows none.
     fn sees(&self, tenant: &str, agent: &str, upstream: &str, tool: &str) -> bool;
 
+    /// A number that changes with the rules about tools.
+    fn tools_version(&self, tenant: &str, agent: &str) -> u64;
+
     /// How the agent is told of refused tool calls.
     fn denials(&self, tenant: &str, agent: &str) -> DenialForm;
 }

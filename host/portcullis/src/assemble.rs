@@ -9,9 +9,11 @@ use anyhow::{Context as _, Result};
 use portcullis_engine::{Engine, Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_model::Mode;
 use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Selector};
-use portcullis_tenancy::{AgentSpec, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, roles, token_digest};
+use portcullis_tenancy::{
+    AgentSpec, DenialForm, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, ToolRules, roles, token_digest,
+};
 
-use crate::config::{self, Config, ConfigError, OnFailure, Pack, Place};
+use crate::config::{self, Config, ConfigError, Denials, OnFailure, Pack, Place};
 use crate::embedded;
 use crate::remote::control_token;
 
@@ -121,13 +123,28 @@ fn tenant(tenant: &config::Tenant) -> TenantSpec {
         may_explain: agent.explain,
         halted: agent.halted,
         rate: agent.rate.map(|rate| RateLimit { per_second: rate.per_second, burst: rate.burst }),
+        tools: tools(&agent.tools),
     });
     let operators = tenant.operator.iter().map(|operator| OperatorSpec {
         name: operator.name.clone(),
         token_sha256: operator.token_sha256.clone(),
         roles: operator.roles.clone(),
     });
-    TenantSpec { name: tenant.name.clone(), rate: None, agents: agents.collect(), operators: operators.collect() }
+    TenantSpec {
+        name: tenant.name.clone(),
+        rate: None,
+        tools: tools(&tenant.tools),
+        denials: match tenant.denials {
+            Denials::Result => DenialForm::Result,
+            Denials::Error => DenialForm::Error,
+        },
+        agents: agents.collect(),
+        operators: operators.collect(),
+    }
+}
+
+fn tools(tools: &config::Tools) -> ToolRules {
+    ToolRules { allow: tools.allow.clone(), hide: tools.hide.clone() }
 }
 
 /// Component files, each read once however many tenants use it.

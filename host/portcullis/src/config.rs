@@ -136,6 +136,21 @@ pub(crate) struct Upstream {
     /// Headers sent to the HTTP server, for instance its own credential. The caller's credential is never forwarded.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// What the server may not ask of clients: `sampling`, `elicitation`, `roots`. It is told that clients do not offer it.
+    #[serde(default)]
+    pub withhold: Vec<Withhold>,
+}
+
+/// Something that servers ask of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Withhold {
+    /// Answers of the client's language model.
+    Sampling,
+    /// Answers of the client's user.
+    Elicitation,
+    /// The folders that the client works in.
+    Roots,
 }
 
 /// One tenant.
@@ -152,6 +167,13 @@ pub(crate) struct Tenant {
     /// Judge a redacted payload once more before it is forwarded.
     #[serde(default)]
     pub inspect_redacted: bool,
+    /// Which tools of MCP servers its agents may know of; in every mode.
+    #[serde(default)]
+    pub tools: Tools,
+    /// How MCP clients are told of refused tool calls: `result`, a tool result with `isError` that the model reads, or
+    /// `error`, a JSON-RPC error for the program.
+    #[serde(default)]
+    pub denials: Denials,
     /// The pipeline, in order: detectors and rules.
     #[serde(default)]
     pub plugins: Vec<Plugin>,
@@ -163,6 +185,28 @@ pub(crate) struct Tenant {
     /// Who may decide and administer.
     #[serde(default)]
     pub operator: Vec<Operator>,
+}
+
+/// Which tools may be known. A glob is written `TOOL` or `UPSTREAM/TOOL`, in either case; it knows `*`, `?`, `[…]` and
+/// `{a,b}`. Any other tool is left out of lists and answers like one that the server does not have.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tools {
+    /// Only these. Default: all.
+    pub allow: Vec<String>,
+    /// Not these, even if they are allowed.
+    pub hide: Vec<String>,
+}
+
+/// How refused tool calls are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Denials {
+    /// As a tool result with `isError`.
+    #[default]
+    Result,
+    /// As a JSON-RPC error.
+    Error,
 }
 
 /// One plugin of a pipeline.
@@ -281,6 +325,9 @@ pub(crate) struct Agent {
     pub halted: bool,
     /// Most calls.
     pub rate: Option<Rate>,
+    /// Which tools it may know of, of those that its tenant's agents may know.
+    #[serde(default)]
+    pub tools: Tools,
 }
 
 /// Most calls of an agent.

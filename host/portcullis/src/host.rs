@@ -15,7 +15,7 @@ use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::Credentials;
-use portcullis_gateway::upstream::{Upstream, Upstreams};
+use portcullis_gateway::upstream::{Upstream, Upstreams, Withholds};
 use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Generation, Generations};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::assemble;
 use crate::commands::Settings;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Withhold};
 use crate::judge::{Pipelines, views};
 
 /// What serves calls: everything but the listener.
@@ -270,7 +270,7 @@ fn cache_key(path: &Path) -> Result<[u8; 32]> {
 pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
     let mut all = Vec::new();
     for upstream in &config.upstream {
-        all.push(match (&upstream.url, upstream.command.as_deref()) {
+        let made = match (&upstream.url, upstream.command.as_deref()) {
             (Some(url), None) => {
                 let headers = upstream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 Upstream::http(&upstream.name, url, headers)?
@@ -279,7 +279,14 @@ pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
                 Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?
             }
             _ => anyhow::bail!("upstream {}: give exactly one of `url` and `command`", upstream.name),
-        });
+        };
+        let withhold = |what| upstream.withhold.contains(&what);
+        let withholds = Withholds {
+            sampling: withhold(Withhold::Sampling),
+            elicitation: withhold(Withhold::Elicitation),
+            roots: withhold(Withhold::Roots),
+        };
+        all.push(Upstream { withholds, ..made });
     }
     for text in more {
         all.push(text.parse().with_context(|| format!("--upstream {text}"))?);

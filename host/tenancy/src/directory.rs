@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -123,6 +124,7 @@ pub struct Agent {
     pub denials: DenialForm,
     tools: ToolFilter,
     tenant_tools: Arc<ToolFilter>,
+    tools_version: u64,
     rate: Option<RateLimit>,
     bucket: Arc<Bucket>,
     tenant_rate: Option<RateLimit>,
@@ -302,6 +304,7 @@ impl Directory {
                 denials: spec.denials,
                 tools: filter(&agent.tools, &path)?,
                 tenant_tools: Arc::clone(&tenant_tools),
+                tools_version: version((&spec.tools, &agent.tools)),
                 rate: check_rate(agent.rate, || format!("{path}.rate"))?,
                 bucket: bucket.unwrap_or_else(|| Arc::new(Bucket::new())),
                 tenant_rate: spec.rate,
@@ -346,6 +349,12 @@ impl Agent {
     #[must_use]
     pub fn has_tool_rules(&self) -> bool {
         !(self.tools.is_empty() && self.tenant_tools.is_empty())
+    }
+
+    /// A number that changes with the rules about tools: the same rules have the same number while the program runs.
+    #[must_use]
+    pub fn tools_version(&self) -> u64 {
+        self.tools_version
     }
 
     /// Whether it may know of this tool.
@@ -428,6 +437,12 @@ fn persona(text: Option<&str>, path: &str) -> Result<Option<Arc<str>>, Directory
         Some(text) if text.len() > MAX_PERSONA => Err(problem(format!("{path}.persona"), Problem::Persona)),
         text => Ok(text.map(Arc::from)),
     }
+}
+
+fn version(rules: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    rules.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn filter(rules: &ToolRules, path: &str) -> Result<ToolFilter, DirectoryError> {

@@ -5,7 +5,7 @@ const MAX_GLOBS: usize = 256;
 
 /// Which tools an agent may know of, as configured. A glob is written `TOOL` or `UPSTREAM/TOOL`; it knows `*`, `?`, `[…]`
 /// and `{a,b}` and does not tell small letters from capitals.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ToolRules {
     /// Only these; without any, all.
     pub allow: Vec<String>,

@@ -25,6 +25,7 @@ use sessions::{Children, Sessions};
 
 mod answers;
 mod bridge;
+mod changes;
 mod envelope;
 mod front;
 mod inspector;
@@ -146,6 +147,8 @@ struct Inner {
     counters: Arc<Counters>,
     /// Set when the door closes.
     closing: watch::Sender<bool>,
+    /// Touched when pipelines or credentials may have changed.
+    policy: watch::Sender<()>,
     places: Arc<Semaphore>,
     /// Messages of clients that are being answered.
     posts: AtomicUsize,
@@ -169,6 +172,7 @@ impl McpDoor {
             sessions: Sessions::new(&limits, open),
             counters,
             closing: watch::Sender::new(false),
+            policy: watch::Sender::new(()),
             places: Arc::new(Semaphore::new(limits.exchanges)),
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
@@ -202,6 +206,11 @@ impl McpDoor {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.sessions.len()
+    }
+
+    /// Pipelines or credentials may have changed: clients that can see other tools now are told so.
+    pub fn policy_changed(&self) {
+        self.0.policy.send_replace(());
     }
 
     /// Ends all sessions and their child processes and waits, up to `wait`, until the end of every call is recorded.

@@ -60,6 +60,10 @@ impl Identity for Credentials {
         self.0.load().agent(tenant, agent).is_some_and(|agent| agent.sees(upstream, tool))
     }
 
+    fn tools_version(&self, tenant: &str, agent: &str) -> u64 {
+        self.0.load().agent(tenant, agent).map_or(0, |agent| agent.tools_version())
+    }
+
     fn denials(&self, tenant: &str, agent: &str) -> DenialForm {
         self.0.load().agent(tenant, agent).map(|agent| agent.denials).unwrap_or_default()
     }

@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::answers;
 use super::bridge::{Bridge, Routed};
+use super::changes::Changes;
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::inspector::{FromClient, Inspector};
 use super::relay;
@@ -375,8 +376,11 @@ impl Visit {
         let (client, body) = Client::new(&self.inner);
         answer_with(reply, stream_reply(body));
         let mut keep_alive = client.keep_alive();
+        let Inner { gate, policy, .. } = &*self.inner;
+        let mut changes = Changes::new(gate, &self.agent, policy.subscribe(), None);
         loop {
             let piece = tokio::select! {
+                message = changes.next() => Event::message(&message).encode(),
                 message = messages.recv() => match message {
                     Some(message) => Event::message(&message).encode(),
                     None => return,

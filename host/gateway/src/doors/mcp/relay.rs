@@ -1,15 +1,18 @@
 //! HTTP on both sides: one exchange with an upstream, its answer streamed through the inspector.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use portcullis_model::Outcome;
+use tokio::time::Instant;
 
 use super::Inner;
 use super::answers;
+use super::changes::{self, Changes};
 use super::envelope::{Frame, INTERNAL_ERROR, INVALID_REQUEST, Id};
 use super::front::{
     Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, make_room, no_session, plain,
@@ -24,6 +27,11 @@ use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 
 /// Largest body of an HTTP error that is looked at.
 const ERROR_BODY: usize = 64 * 1024;
+/// Pages of a list that are fetched because it has changed.
+const PAGES: usize = 64;
+/// How long that may take, and how often it is done for one stream.
+const LOOK_WAIT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
 const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
@@ -40,6 +48,12 @@ struct Exchange<'a> {
     own: Option<Ticket>,
     /// Whether the answer must come within a time.
     patient: bool,
+    /// Whether the client is told on this stream that its list of tools has changed.
+    tells_changes: bool,
+    /// The `_meta` of the client's request, in a revision without sessions.
+    meta: Option<String>,
+    /// When the list of tools was looked at again.
+    looked: Mutex<Option<Instant>>,
 }
 
 /// Passes one message of the client on, and the answer back.
@@ -67,7 +81,12 @@ pub(super) async fn post(
     let patient = !frame.asks("subscriptions/listen");
     let mut upstream = upstream_headers(headers, session);
     let repeats = !stateless || stateless::repeat(headers, &frame, &bytes, &mut upstream);
-    let exchange = Exchange { visit, target, upstream, session, inspector, own, patient };
+    let exchange = Exchange {
+        tells_changes: Changes::wanted_by(&frame),
+        meta: changes::meta_of(&frame).filter(|_| stateless),
+        patient,
+        ..Exchange::new(visit, target, upstream, session, inspector, own)
+    };
     if !repeats {
         // The upstream would refuse the call, or whoever goes by the header would see what was taken out.
         let text = "policy changed an argument that a header repeats";
@@ -101,7 +120,7 @@ pub(super) async fn get(
     if let Some(last) = headers.get(LAST_EVENT) {
         asked.insert(LAST_EVENT, last.clone());
     }
-    let exchange = Exchange { visit, target, upstream, session, inspector, own: None, patient: true };
+    let exchange = Exchange { tells_changes: true, ..Exchange::new(visit, target, upstream, session, inspector, None) };
     let response = tokio::select! {
         response = visit.inner.client.send(target, Method::GET, asked, None) => response,
         () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
@@ -156,7 +175,19 @@ fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> Head
     upstream
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    fn new(
+        visit: &'a Visit,
+        target: &'a HttpTarget,
+        upstream: HeaderMap,
+        session: Option<&'a Arc<Session>>,
+        inspector: Arc<Inspector>,
+        own: Option<Ticket>,
+    ) -> Self {
+        let (patient, tells_changes, meta, looked) = (true, false, None, Mutex::new(None));
+        Self { visit, target, upstream, session, inspector, own, patient, tells_changes, meta, looked }
+    }
+
     fn id(&self) -> Option<&Id> {
         self.own.as_ref().map(|own| &own.id)
     }
@@ -319,6 +350,8 @@ impl Exchange<'_> {
         let mut resumable = false;
         let mut answered = false;
         let mut patience = self.patience();
+        let mut changes = self.changes();
+        let mut begun = self.own.is_none();
         let end = 'stream: loop {
             let chunk = tokio::select! {
                 chunk = inner.client.chunk(&mut body, patience) => chunk,
@@ -326,9 +359,15 @@ impl Exchange<'_> {
                     if !client.send(COMMENT).await { break End::ClientGone }
                     continue;
                 }
+                message = next_change(&mut changes), if begun => {
+                    if !client.send(Event::message(&message).encode()).await { break End::ClientGone }
+                    continue;
+                }
                 () = self.stopped() => break End::Stopped,
                 () = client.gone() => break End::ClientGone,
             };
+            // What the upstream says first, a subscription begins with.
+            begun = true;
             let complete = match chunk {
                 Ok(Some(chunk)) => parser.push(&chunk, &mut items).is_ok(),
                 Ok(None) => break End::Clean,
@@ -387,7 +426,11 @@ impl Exchange<'_> {
             return Ok(None);
         }
         match self.inspector.server_sent(data, self.own.as_ref()).await {
-            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => {
+            FromServer::Answer { bytes, .. } => Ok(Some(Event { data: Some(bytes.into()), ..event }.encode())),
+            FromServer::Message { bytes, .. } => {
+                if changes::is_list_changed(&bytes) {
+                    self.look_again().await;
+                }
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
             }
             FromServer::Refused(bytes) => {
@@ -403,6 +446,79 @@ impl Exchange<'_> {
                 }
             }
         }
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        let Visit { inner, agent, .. } = self.visit;
+        let subscription = self.own.as_ref().map(|own| own.id.clone());
+        self.tells_changes.then(|| Changes::new(&inner.gate, agent, inner.policy.subscribe(), subscription))
+    }
+
+    /// Fetches the list of tools that an upstream says has changed: policy sees what changed before the client is told,
+    /// and also if the client does not ask.
+    async fn look_again(&self) {
+        let now = Instant::now();
+        let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        if let Some(last) = last {
+            // An upstream that says so all the time has to wait.
+            tokio::time::sleep_until(last + LOOK_EVERY).await;
+        }
+        let look = async {
+            let mut cursor = None;
+            for _ in 0..PAGES {
+                cursor = self.page(cursor.as_deref()).await;
+                if cursor.is_none() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(LOOK_WAIT, look).await.is_err() {
+            tracing::warn!(upstream = %self.visit.upstream.name, "a list of tools that has changed could not be fetched in time");
+        }
+    }
+
+    /// Has one page of the list of tools judged. The cursor of the next one.
+    async fn page(&self, cursor: Option<&str>) -> Option<String> {
+        let frame = Frame::parse(changes::list_request(self.meta.as_deref(), cursor)).ok()?;
+        let FromClient::Forward { bytes, .. } = self.inspector.client_sent(&frame).await else { return None };
+        let own = self.inspector.ticket(frame.request_id()?);
+        let answer = self.fetch(bytes, &own).await;
+        if answer.is_none() {
+            self.inspector.end_own(&own, Outcome::Failed, "no list of tools").await;
+        }
+        changes::next_cursor(&answer?)
+    }
+
+    async fn fetch(&self, message: Bytes, own: &Ticket) -> Option<Bytes> {
+        let Inner { client, limits, .. } = &*self.visit.inner;
+        let mut headers = self.upstream.clone();
+        if self.meta.is_some() {
+            stateless::rename(&mut headers, "tools/list");
+        }
+        let response = client.send(self.target, Method::POST, headers, Some(message)).await.ok()?;
+        let kind = kind(response.headers());
+        if !response.status().is_success() || kind == Kind::Other {
+            return None;
+        }
+        let mut body = response.into_body();
+        if kind == Kind::Json {
+            let bytes = client.whole(body, limits.message).await.ok()?;
+            return match self.inspector.server_sent(bytes, Some(own)).await {
+                FromServer::Answer { bytes, .. } => Some(bytes),
+                _ => None,
+            };
+        }
+        let (mut parser, mut items) = (Parser::new(limits.message), Vec::new());
+        while let Some(chunk) = client.chunk(&mut body, Some(client.patience())).await.ok()? {
+            parser.push(&chunk, &mut items).ok()?;
+            for item in items.drain(..) {
+                let Item::Event(Event { data: Some(data), .. }) = item else { continue };
+                if let FromServer::Answer { bytes, .. } = self.inspector.server_sent(data, Some(own)).await {
+                    return Some(bytes);
+                }
+            }
+        }
+        None
     }
 
     /// Answers a request of the upstream in the client's place. Whether it takes the answer changes nothing here.
@@ -425,6 +541,13 @@ impl Exchange<'_> {
         if let Some(bytes) = self.inspector.fail_own(own, Outcome::Uncertain, text).await {
             client.send(Event::message(&bytes).encode()).await;
         }
+    }
+}
+
+async fn next_change(changes: &mut Option<Changes>) -> Bytes {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -129,6 +129,15 @@ pub(super) fn repeat(headers: &HeaderMap, came: &Frame, goes: &[u8], upstream: &
     check_params(headers, &sent).is_ok()
 }
 
+/// Makes the headers those of a message with another method, which names nothing.
+pub(super) fn rename(upstream: &mut HeaderMap, method: &'static str) {
+    let ours: Vec<HeaderName> = upstream.keys().filter(|name| **name == NAME || is_param(name)).cloned().collect();
+    for name in ours {
+        upstream.remove(name);
+    }
+    upstream.insert(METHOD, HeaderValue::from_static(method));
+}
+
 /// The parameter that `Mcp-Name` repeats.
 fn named(frame: &Frame) -> Option<&str> {
     let Shape::Request { method, .. } = frame.shape() else { return None };

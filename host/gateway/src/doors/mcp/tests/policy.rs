@@ -222,3 +222,66 @@ async fn capabilities_that_are_withheld_are_not_offered_and_not_served() {
     assert!(sent.contains(r#"Capabilities":{}"#), "{sent}");
     assert_eq!(served.journal.all().last().unwrap().outcome, Some(Outcome::Failed));
 }
+
+#[tokio::test]
+async fn a_list_that_changed_is_looked_at_before_the_client_is_told() {
+    let changed = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+    for streamed in [false, true] {
+        let (mock, served) = with_script(move |request| match (request.method(), &*method_of(&request.body)) {
+            ("GET", _) => vec![sse_head(), chunk(changed), Step::UntilClosed],
+            (_, "tools/list") => {
+                let page = if request.body.contains("cursor") {
+                    r#"{"tools":[{"name":"b"}]}"#
+                } else {
+                    r#"{"tools":[{"name":"a"}],"nextCursor":"two"}"#
+                };
+                let answer = answer_to(&request.body, page);
+                if streamed { sse(&[": \n\n", &format!("data: {answer}\n\n")]) } else { json(&answer) }
+            }
+            _ => reply(202, &[], ""),
+        })
+        .await;
+        let session = served.initialize().await.unwrap();
+        let mut stream = served.request("GET", "/mcp").session(&session).open("").await.into_body();
+        assert_eq!(method_of(&read_messages(&mut stream, 1).await[0]), "notifications/tools/list_changed");
+        let lists = mock.received().into_iter().filter(|request| method_of(&request.body) == "tools/list");
+        let lists: Vec<Received> = lists.collect();
+        assert_eq!(lists.len(), 2, "both pages");
+        assert!(lists.iter().all(|request| request.header("mcp-session-id") == Some("theirs")));
+        assert!(lists[1].body.contains(r#""cursor":"two""#));
+        assert_eq!(served.journal.lines(), ["decision listing allow -"; 2], "and policy saw them");
+    }
+}
+
+#[tokio::test]
+async fn clients_are_told_when_policy_shows_them_other_tools() {
+    let acknowledged =
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\",\"params\":{}}\n\n";
+    let (_mock, served) = with_script(move |request| match request.method() {
+        "GET" => vec![sse_head(), Step::UntilClosed],
+        _ => vec![sse_head(), chunk(acknowledged), Step::UntilClosed],
+    })
+    .await;
+    let ruled = served.post().with("authorization", "Bearer ruled");
+    let session = ruled.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+    let stream = served.request("GET", "/mcp").with("authorization", "Bearer ruled").session(&session);
+    let mut stream = stream.open("").await.into_body();
+    let params = r#""notifications":{"toolsListChanged":true},"#;
+    let listen = stateless(&served, "subscriptions/listen", None).with("authorization", "Bearer ruled");
+    let mut listen = listen.open(stateless_body(7, "subscriptions/listen", params)).await.into_body();
+    assert!(read_messages(&mut listen, 1).await[0].contains("acknowledged"));
+    let other = served.request("GET", "/mcp").session(&served.initialize().await.unwrap());
+    let mut other = other.open("").await.into_body();
+
+    // Nothing has changed for anybody: nobody is told.
+    served.door.policy_changed();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    RULES.store(1, std::sync::atomic::Ordering::SeqCst);
+    served.door.policy_changed();
+    let told = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+    assert_eq!(read_messages(&mut stream, 1).await, [told]);
+    let told = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":7}}}"#;
+    assert_eq!(read_messages(&mut listen, 1).await, [told]);
+    let nothing = tokio::time::timeout(std::time::Duration::from_millis(100), read_messages(&mut other, 1)).await;
+    assert!(nothing.is_err(), "nothing has changed for this agent: {nothing:?}");
+}

@@ -169,6 +169,9 @@ impl Journal for MemoryJournal {
     }
 }
 
+/// Version of the rules about the tools of agent `ruled`.
+pub(crate) static RULES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 /// Every token is an agent of its name; `other-…` belongs to another tenant.
 struct Tokens;
 
@@ -193,6 +196,10 @@ impl Identity for Tokens {
 
     fn sees(&self, _tenant: &str, agent: &str, _upstream: &str, tool: &str) -> bool {
         agent != "ruled" || !tool.starts_with("hidden")
+    }
+
+    fn tools_version(&self, _tenant: &str, agent: &str) -> u64 {
+        if agent == "ruled" { RULES.load(std::sync::atomic::Ordering::SeqCst) } else { 0 }
     }
 
     fn denials(&self, _tenant: &str, agent: &str) -> DenialForm {
