@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -41,6 +41,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         host: Arc::clone(&host),
         place: arguments.place.clone(),
         turn: tokio::sync::Mutex::default(),
+        door: OnceLock::new(),
     });
     let own = &settings.config.server;
     let mcp_limits = McpLimits {
@@ -50,6 +51,8 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     };
     let names: Vec<String> = upstreams.iter().map(|upstream| upstream.name.to_string()).collect();
     let mcp = McpDoor::new(Arc::clone(&host.gate), upstreams, mcp_limits);
+    // Only set here.
+    let _set = reloader.door.set(mcp.clone());
     let read_timeout = Duration::from_secs(own.read_timeout_seconds);
     let api_config = ApiConfig { hosts: own.hosts.clone(), origins: own.origins.clone(), body_timeout: read_timeout };
     let reload = Arc::<Reloader>::clone(&reloader);
@@ -135,19 +138,25 @@ struct Reloader {
     place: Where,
     /// One at a time, or an older configuration could come last.
     turn: tokio::sync::Mutex<()>,
+    /// Whose clients are told when they can see other tools.
+    door: OnceLock<McpDoor>,
 }
 
 impl Reloader {
     async fn again(&self) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
-        self.host.reload(Arc::new(settings)).await.map_err(|error| {
+        let reloaded = self.host.reload(Arc::new(settings)).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {
                 ReloadError::Failed(format!("{error:#}"))
             } else {
                 ReloadError::Invalid(format!("{error:#}"))
             }
-        })
+        });
+        if let Some(door) = self.door.get() {
+            door.policy_changed();
+        }
+        reloaded
     }
 
     async fn tell(&self, why: &str) {

@@ -161,7 +161,8 @@ impl Visit {
         let run = run(&headers)?;
         // A task of its own: the end of a call is recorded even if the client goes away.
         let (reply, answer) = oneshot::channel();
-        let posting = Posting::new(&self.inner);
+        // Nobody waits for the end of a subscription: it ends when the door closes.
+        let posting = (!frame.asks("subscriptions/listen")).then(|| Posting::new(&self.inner));
         tokio::spawn(async move {
             let (in_use, _posting, _room) = (session, posting, room);
             let session = in_use.as_ref().map(|in_use| &in_use.0);
@@ -623,7 +624,9 @@ pub(super) fn no_session() -> Reply {
 }
 
 fn missing_session() -> Reply {
-    refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, "Mcp-Session-Id is missing: initialize first")
+    let text = "Mcp-Session-Id is missing: initialize first, with POST to this address; the older transport with two addresses \
+                (HTTP+SSE of 2024-11-05) is not served";
+    refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, text)
 }
 
 fn lost() -> Reply {

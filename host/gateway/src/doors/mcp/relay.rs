@@ -250,6 +250,11 @@ impl<'a> Exchange<'a> {
 
     /// The answer to `initialize`: it may bring a session.
     async fn open(&self, response: Response<Incoming>, reply: ReplyTo) {
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            let text = "the upstream takes no POST at its address: the address may be wrong, or it speaks the older transport \
+                        with two addresses (HTTP+SSE of 2024-11-05), which is not spoken here";
+            return self.fail(Outcome::Failed, text, reply).await;
+        }
         let remote = response.headers().get(SESSION).filter(|_| response.status().is_success()).cloned();
         let Visit { inner, agent, upstream, .. } = self.visit;
         if response.status().is_success() {

@@ -7,6 +7,7 @@ use portcullis_model::{Decision, Door, EntryKind, Outcome, Phase};
 
 use super::support::*;
 use crate::doors::mcp::McpLimits;
+use crate::http::Mount as _;
 
 /// An upstream with sessions whose tools answer with `result`, given as the raw JSON of the result.
 async fn with_sessions(result: &'static str) -> (Mock, Served) {
@@ -596,6 +597,60 @@ async fn headers_that_repeat_the_body_are_held_to_it() {
     assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
     assert!(mock.received().is_empty(), "nothing went out");
     assert_eq!(served.journal.outcome().await, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn the_older_transport_with_two_addresses_is_refused_in_plain_words() {
+    let (_mock, served) = with_sessions("{}").await;
+    served.initialize().await;
+    let got = served.request("GET", "/mcp").with("accept", "text/event-stream").send("").await;
+    assert!(got.status == 400 && got.text().contains("HTTP+SSE"), "{}", got.text());
+    for status in [404, 405] {
+        let mock = Mock::new(move |_| reply(status, &[], "")).await;
+        let served = Served::new([mock.upstream()], quick()).await;
+        let got = served.post().send(INITIALIZE).await;
+        assert!(got.json()["error"]["message"].as_str().unwrap().contains("HTTP+SSE"), "{}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_does_not_hold_up_a_drain() {
+    let acknowledged = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\"}\n\n";
+    let (_mock, served) = with_script(move |_| vec![sse_head(), chunk(acknowledged), Step::UntilClosed]).await;
+    let listen = stateless(&served, "subscriptions/listen", None);
+    let mut stream = listen.open(stateless_body(1, "subscriptions/listen", "")).await.into_body();
+    read_messages(&mut stream, 1).await;
+    assert!(!served.door.0.busy());
+    let drained = tokio::time::timeout(Duration::from_secs(5), served.door.drain(Duration::from_secs(60)));
+    drained.await.expect("it is over long before its time");
+    assert!(read_messages(&mut stream, 1).await[0].contains("the session was ended"));
+}
+
+#[tokio::test]
+async fn a_thousand_idle_streams_hold_nothing_up() {
+    let (_mock, served) = with_script(|request| match request.method() {
+        "GET" => vec![sse_head(), Step::UntilClosed],
+        _ => json(&answer_to(&request.body, r#"{"content":[]}"#)),
+    })
+    .await;
+    let mut streams = Vec::new();
+    for agent in 0..10 {
+        let bearer = format!("Bearer agent{agent}");
+        for _ in 0..100 {
+            let post = served.post().with("authorization", &bearer);
+            let session = post.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+            let stream = served.request("GET", "/mcp").with("authorization", &bearer).session(&session).open("").await;
+            assert_eq!(stream.status(), 200);
+            streams.push(stream);
+        }
+    }
+    assert_eq!(served.door.sessions(), 1000);
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.json()["result"]["content"], serde_json::json!([]));
+    drop(streams);
+    served.door.close(Duration::from_secs(20)).await;
+    assert_eq!(served.door.sessions(), 0);
 }
 
 #[tokio::test]
