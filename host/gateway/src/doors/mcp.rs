@@ -27,6 +27,8 @@ mod answers;
 mod bridge;
 mod envelope;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inspector;
 mod relay;
 mod sessions;
