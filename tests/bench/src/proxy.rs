@@ -72,15 +72,16 @@ enum Events {
 struct Bench<'a> {
     server: Server,
     upstream: &'a Upstream,
-    tokens: Vec<String>,
+    /// A header for each agent.
+    credentials: Vec<String>,
 }
 
 pub(crate) fn rows(settings: &Arguments) -> Result<Vec<Row>> {
     let upstream = Upstream::start()?;
     let mut rows = Vec::new();
-    for policy in POLICIES {
+    for policy in &POLICIES {
         progress(&format!("proxy path, {}", policy.what));
-        let bench = Bench::start(policy, &upstream, 0)?;
+        let bench = Bench::start(policy, &upstream, 1)?;
         bench.check()?;
         rows.push(bench.closed(settings, policy)?);
         rows.extend(bench.open(settings, policy)?);
@@ -92,35 +93,52 @@ pub(crate) fn rows(settings: &Arguments) -> Result<Vec<Row>> {
 }
 
 impl<'a> Bench<'a> {
-    /// Without `agents`, one agent without a token.
     fn start(policy: &Policy, upstream: &'a Upstream, agents: usize) -> Result<Self> {
         let mut config = format!("[[tenant]]\nname = \"default\"\npolicy = \"{}\"\n", policy.pack);
-        let mut tokens = Vec::new();
-        for number in 0..agents.max(1) {
-            let mut digest = String::new();
-            if agents > 0 {
-                let (token, hash) = token()?;
-                tokens.push(token);
-                digest = format!("\"{hash}\"");
-            }
-            writeln!(config, "[[tenant.agent]]\nname = \"a{number}\"\ntoken_sha256 = [{digest}]")?;
+        let mut credentials = Vec::new();
+        for number in 0..agents {
+            let (token, digest) = token()?;
+            credentials.push(format!("authorization: Bearer {token}\r\n"));
+            writeln!(config, "[[tenant.agent]]\nname = \"a{number}\"\ntoken_sha256 = [\"{digest}\"]")?;
         }
         for (name, path) in [("plain", PLAIN), ("sessions", SESSIONS)] {
             writeln!(config, "[[upstream]]\nname = \"{name}\"\nurl = \"http://{}{path}\"", upstream.address)?;
         }
         let files = vec![("packs/bare/pack.toml".to_owned(), BARE.as_bytes().to_vec())];
         let server = Server::start(&Setup { config: Some(config), files, ..Setup::default() })?;
-        Ok(Self { server, upstream, tokens })
+        Ok(Self { server, upstream, credentials })
     }
 
     fn address(&self) -> Result<&str> {
         self.server.url.strip_prefix("http://").context("a plain address")
     }
 
+    fn credential(&self, agent: usize) -> Result<&str> {
+        Ok(self.credentials.get(agent).context("there is no such agent")?)
+    }
+
+    /// The measured call, the same with and without Portcullis.
+    fn call(&self, path: &str) -> Result<Vec<u8>> {
+        let arguments = arguments();
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"write_file","arguments":{arguments}}}}}"#
+        );
+        Ok(post(path, self.credential(0)?, &body))
+    }
+
+    /// A call that is answered with events for a while.
+    fn call_for(&self, events: Events, seconds: u64, path: &str) -> Result<Vec<u8>> {
+        let (words, milliseconds) = (matches!(events, Events::Words), seconds * 1000);
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"watch","arguments":{{"milliseconds":{milliseconds},"words":{words}}},"_meta":{{"progressToken":1}}}}}}"#
+        );
+        Ok(post(path, self.credential(0)?, &body))
+    }
+
     /// The measured call is answered by the upstream, and the same through Portcullis as without.
     fn check(&self) -> Result<()> {
-        let direct = once(&self.upstream.address, &call(PLAIN))?;
-        let through = once(self.address()?, &call(THROUGH))?;
+        let direct = once(&self.upstream.address, &self.call(PLAIN)?)?;
+        let through = once(self.address()?, &self.call(THROUGH)?)?;
         ensure!(direct == through, "the measured call is changed: {direct} became {through}");
         ensure!(through.contains("quarterly report") && through.contains("\"isError\":false"), "{through}");
         Ok(())
@@ -128,11 +146,11 @@ impl<'a> Bench<'a> {
 
     fn closed(&self, settings: &Arguments, policy: &Policy) -> Result<Row> {
         let length = Duration::from_secs(settings.seconds);
-        let (address, request) = (self.address()?, call(THROUGH));
+        let (address, request) = (self.address()?, self.call(THROUGH)?);
         closed_loop(address, &request, CONNECTIONS, Duration::from_secs(1))?;
         let mut figures: [Figure; 5] = Default::default();
         for _ in 0..settings.runs {
-            let direct = closed_loop(&self.upstream.address, &call(PLAIN), CONNECTIONS, length)?;
+            let direct = closed_loop(&self.upstream.address, &self.call(PLAIN)?, CONNECTIONS, length)?;
             let through = closed_loop(address, &request, CONNECTIONS, length)?;
             let two = |run: &Run| [quantile(&run.latencies, 0.5), quantile(&run.latencies, 0.99)];
             let [p50, p99] = two(&through);
@@ -165,13 +183,13 @@ impl<'a> Bench<'a> {
 
     fn open_at(&self, rate: u32, settings: &Arguments, policy: &Policy) -> Result<(Row, bool)> {
         let length = Duration::from_secs(settings.seconds);
-        let (address, request) = (self.address()?, call(THROUGH));
+        let (address, request) = (self.address()?, self.call(THROUGH)?);
         open_loop(address, &request, CONNECTIONS, rate, Duration::from_secs(1))?;
         let mut figures: [Figure; 6] = Default::default();
         let mut back = Figure::default();
         for _ in 0..settings.runs {
             let sync = sync_time(self.server.folder())?;
-            let direct = open_loop(&self.upstream.address, &call(PLAIN), CONNECTIONS, rate, length)?;
+            let direct = open_loop(&self.upstream.address, &self.call(PLAIN)?, CONNECTIONS, rate, length)?;
             let through = open_loop(address, &request, CONNECTIONS, rate, length)?;
             let at = |share| (quantile(&through.latencies, share), quantile(&direct.latencies, share));
             let (p50, p99) = (at(0.5), at(0.99));
@@ -201,11 +219,12 @@ impl<'a> Bench<'a> {
             [(Events::Progress, "progress events"), (Events::Words, "log messages of 1 KiB, each judged")]
         {
             for parallel in [1, STREAMS] {
-                let requests = |path| vec![call_for_events(path, events, settings.seconds); parallel];
+                let requests =
+                    |path| Ok::<_, anyhow::Error>(vec![self.call_for(events, settings.seconds, path)?; parallel]);
                 let mut figures: [Figure; 4] = Default::default();
                 for _ in 0..settings.runs {
-                    let direct = streams(&self.upstream.address, &requests(PLAIN))?;
-                    let through = streams(self.address()?, &requests(THROUGH))?;
+                    let direct = streams(&self.upstream.address, &requests(PLAIN)?)?;
+                    let through = streams(self.address()?, &requests(THROUGH)?)?;
                     let values = [through.events, through.bytes / 1e6, direct.events, direct.bytes / 1e6];
                     figures.iter_mut().zip(values).for_each(|(figure, value)| figure.push(value));
                 }
@@ -245,8 +264,7 @@ fn sessions(bench: &Bench<'_>, numbers: std::ops::Range<usize>) -> Result<Vec<Tc
     let path = "/mcp/sessions";
     numbers
         .map(|number| {
-            let token = bench.tokens.get(number / IDLE_PER_AGENT).context("an agent for each session")?;
-            let mut headers = format!("authorization: Bearer {token}\r\n");
+            let mut headers = bench.credential(number / IDLE_PER_AGENT)?.to_owned();
             let mut stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
             let head = exchange(&mut stream, &post(path, &headers, INITIALIZE), false)?;
@@ -284,23 +302,6 @@ fn exchange(stream: &mut TcpStream, request: &[u8], endless: bool) -> Result<Str
 fn once(address: &str, request: &[u8]) -> Result<String> {
     let answer = exchange(&mut TcpStream::connect(address)?, request, false)?;
     Ok(answer.split_once("\r\n\r\n").context("a head and a body")?.1.to_owned())
-}
-
-fn call(path: &str) -> Vec<u8> {
-    let arguments = arguments();
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"write_file","arguments":{arguments}}}}}"#
-    );
-    post(path, "", &body)
-}
-
-fn call_for_events(path: &str, events: Events, seconds: u64) -> Vec<u8> {
-    let words = matches!(events, Events::Words);
-    let milliseconds = seconds * 1000;
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"watch","arguments":{{"milliseconds":{milliseconds},"words":{words}}},"_meta":{{"progressToken":1}}}}}}"#
-    );
-    post(path, "", &body)
 }
 
 fn post(path: &str, more: &str, body: &str) -> Vec<u8> {

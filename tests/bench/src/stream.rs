@@ -145,7 +145,7 @@ mod tests {
                 chunks.read(piece, |content| lines.read(content)).unwrap();
             }
             assert!(chunks.ended && lines.answered, "{size}: {lines:?}");
-            assert_eq!((lines.events, lines.bytes), (2, 22), "{size}");
+            assert_eq!((lines.events, lines.bytes), (2, 21), "{size}");
         }
     }
 }
