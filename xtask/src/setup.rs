@@ -25,7 +25,7 @@ pub(crate) fn python(root: &Path) -> PathBuf {
 /// Something cannot be had; the text says what and how to install it by hand.
 pub(crate) fn run(root: &Path) -> Result<()> {
     toolchain::find(Choice::Auto)?;
-    programs(&[("strace", "strace"), ("npm", "npm"), ("python3", "python3-venv")])?;
+    programs(&[("c++", "g++"), ("strace", "strace"), ("npm", "npm"), ("python3", "python3-venv")])?;
     cargo_deny()?;
     python_packages(root)?;
     node_packages(root)

@@ -28,6 +28,8 @@ mod bridge;
 mod changes;
 mod envelope;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inspector;
 mod listing;
 mod relay;

@@ -379,11 +379,13 @@ fn has_twin(object: Value<'_>, reserved: &[&str]) -> bool {
         .any(|name| !reserved.contains(&name) && reserved.iter().any(|known| folded(known).eq(folded(name))))
 }
 
-/// Simple case folding as Go's decoder does it: besides A to Z, two letters beyond ASCII fold into ASCII.
+/// Simple case folding: besides A to Z, two letters beyond ASCII fold into ASCII as Go's decoder does it, and the Turkish
+/// letters without and with a dot as Java compares.
 fn folded(name: &str) -> impl Iterator<Item = char> {
     name.chars().map(|letter| match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
+        '\u{130}' | '\u{131}' => 'i',
         other => other.to_ascii_lowercase(),
     })
 }

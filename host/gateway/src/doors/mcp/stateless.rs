@@ -61,10 +61,16 @@ pub(super) fn applies(headers: &HeaderMap, frame: Option<&Frame>) -> bool {
 pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> {
     let method = match frame.shape() {
         Shape::Request { method, .. } => method,
-        // Nothing to repeat but the method, which may be left out.
+        // What it must repeat may be left out; what is there must be right.
         Shape::Notification { method } => {
-            let said = headers.get(METHOD).is_none() || one(headers, &METHOD).as_deref() == Some(&**method);
-            return if said { Ok(()) } else { Err(Mismatch::Header("Mcp-Method")) };
+            if headers.contains_key(VERSION) && !repeats(headers, &VERSION, frame.stated_version().or(Some(REVISION))) {
+                return Err(Mismatch::Header("MCP-Protocol-Version"));
+            }
+            if headers.contains_key(METHOD) && !repeats(headers, &METHOD, Some(method)) {
+                return Err(Mismatch::Header("Mcp-Method"));
+            }
+            check_name(headers, frame, None)?;
+            return check_params(headers, frame);
         }
         Shape::Response { .. } => return Err(Mismatch::Response),
     };
@@ -72,12 +78,11 @@ pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> 
     if frame.stated_version().is_some_and(|stated| stated != version) {
         return Err(Mismatch::Header("MCP-Protocol-Version"));
     }
-    if one(headers, &METHOD).as_deref() != Some(&**method) {
+    if !repeats(headers, &METHOD, Some(method)) {
         return Err(Mismatch::Header("Mcp-Method"));
     }
-    if NAMED.iter().any(|(named, _)| **named == **method) && one(headers, &NAME).as_deref() != named(frame) {
-        return Err(Mismatch::Header("Mcp-Name"));
-    }
+    let named = NAMED.iter().find(|(named, _)| **named == **method);
+    check_name(headers, frame, named.map(|(_, member)| *member))?;
     check_params(headers, frame)?;
     let meta = frame.params().and_then(|params| params.get("_meta")).filter(|meta| meta.kind() == Kind::Object);
     let meta = meta.ok_or(Mismatch::Meta("the protocol revision and the client's capabilities"))?;
@@ -89,6 +94,18 @@ pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> 
         return Err(Mismatch::Version(stated.chars().take(64).collect()));
     }
     Ok(())
+}
+
+/// Checks the name of what a request is about, which stands in `member`. Where no member is known, it must be one of the
+/// parameters, for the same reason as below.
+fn check_name(headers: &HeaderMap, frame: &Frame, member: Option<&str>) -> Result<(), Mismatch> {
+    let params = frame.params();
+    let said = match member {
+        Some(member) => repeats(headers, &NAME, params.and_then(|params| params.get(member)).and_then(Value::as_str)),
+        None if !headers.contains_key(NAME) => true,
+        None => one(headers, &NAME).is_some_and(|said| params.is_some_and(|params| holds(params, &said))),
+    };
+    if said { Ok(()) } else { Err(Mismatch::Header("Mcp-Name")) }
 }
 
 /// Checks that every header that repeats an argument does: which argument it is, only the tool's schema says, so it must be
@@ -159,6 +176,14 @@ pub(super) fn status(answer: &[u8]) -> StatusCode {
         }
         Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
+    }
+}
+
+/// Whether a header says this, or is not there if there is nothing to say. One that cannot be read says nothing right.
+fn repeats(headers: &HeaderMap, name: &HeaderName, wanted: Option<&str>) -> bool {
+    match wanted {
+        Some(wanted) => one(headers, name).as_deref() == Some(wanted),
+        None => !headers.contains_key(name),
     }
 }
 

@@ -62,6 +62,50 @@ fn headers_carry_nothing_that_is_not_an_argument() {
 }
 
 #[test]
+fn headers_name_nothing_that_the_body_does_not() {
+    let list = call("{}").replace("tools/call", "tools/list");
+    let prompt = call("{}").replace("tools/call", "prompts/get").replace(r#""name":"t","#, "");
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"r"}}"#;
+    let method = |name| ("mcp-method", name);
+    for (body, headers, expected) in [
+        (list.as_str(), [method("tools/list"), ("mcp-name", "secret")].as_slice(), Err(HEADER_MISMATCH)),
+        // Another method may name what it is about: whatever it is, it stands in the body.
+        (&list, &[method("tools/list"), ("mcp-name", "t")], Ok(())),
+        // Nothing is named, but the headers are there: twice, or in no way to be read.
+        (&prompt, &[method("prompts/get")], Ok(())),
+        (&prompt, &[method("prompts/get"), ("mcp-name", "a"), ("mcp-name", "b")], Err(HEADER_MISMATCH)),
+        (&prompt, &[method("prompts/get"), ("mcp-name", "=?base64?/w==?=")], Err(HEADER_MISMATCH)),
+        (cancelled, &[("mcp-name", "secret")], Err(HEADER_MISMATCH)),
+        (cancelled, &[("mcp-param-a", "secret")], Err(HEADER_MISMATCH)),
+        (cancelled, &[method("notifications/cancelled")], Ok(())),
+        (cancelled, &[("mcp-protocol-version", REVISION)], Err(HEADER_MISMATCH)),
+    ] {
+        let headers = [&GOOD[..1], headers].concat();
+        assert_eq!(checked(&headers, body), expected, "{headers:?} {body}");
+    }
+    let stated = cancelled.replace("\"params\":{", &format!("\"params\":{{{META},"));
+    assert_eq!(checked(&[("mcp-protocol-version", "2025-11-25")], &stated), Err(HEADER_MISMATCH));
+    assert_eq!(checked(&[], &stated), Ok(()));
+}
+
+#[test]
+fn headers_of_this_revision_go_on_in_this_revision_only() {
+    for (version, expected) in [(REVISION, 3), ("2025-11-25", 0)] {
+        let mut map = HeaderMap::new();
+        for (name, value) in [
+            ("mcp-protocol-version", version),
+            ("mcp-method", "m"),
+            ("mcp-name", "n"),
+            ("mcp-param-a", "p"),
+            ("x", "y"),
+        ] {
+            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        assert_eq!(passed_on(&map).count(), expected, "{version}");
+    }
+}
+
+#[test]
 fn the_body_must_say_revision_and_capabilities() {
     for (body, code) in [
         (call("{}").replace(META, r#""x":1"#), INVALID_PARAMS),
