@@ -58,6 +58,10 @@ impl StateStore for PerCase {
     ) -> Result<bool, StoreError> {
         self.state().replace(scope, key, expected, value, ttl_seconds, now_ms)
     }
+
+    fn keys(&self, scope: Scope<'_>, prefix: &str, now_ms: u64) -> Result<Vec<String>, StoreError> {
+        self.state().keys(scope, prefix, now_ms)
+    }
 }
 
 impl LabelStore for PerCase {
