@@ -214,7 +214,13 @@ fn plugin_answers_as_it_does_natively(name: &str) {
             engine.load(&source).map_err(|error| chain(&error))
         });
         let outcome = match plugin {
-            Ok(plugin) => ask(plugin, case, &call),
+            Ok(plugin) => {
+                for earlier in case.earlier() {
+                    let differences = earlier.check(&ask(plugin, &earlier, &self::call(&earlier)));
+                    failures.extend(differences.iter().map(|difference| format!("- {}: before: {difference}", case.name)));
+                }
+                ask(plugin, case, &call)
+            }
             Err(error) => Outcome::Error(error.clone()),
         };
         let differences = case.check(&outcome);
@@ -248,6 +254,7 @@ plugins! {
     router_default "router-default"
     rule_baseline "rule-baseline"
     rule_rego "rule-rego"
+    rule_tool_pin "rule-tool-pin"
 }
 
 /// The part of a policy pack that decides.
@@ -269,6 +276,8 @@ struct PackPlugin {
     #[serde(default)]
     limits: PackLimits,
     #[serde(default)]
+    grants: PackGrants,
+    #[serde(default)]
     select: Selector,
     stop_on: Option<Decision>,
 }
@@ -279,6 +288,14 @@ struct PackLimits {
     fuel: Option<u64>,
     memory_mib: Option<usize>,
     deadline_ms: Option<u64>,
+    host_calls: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PackGrants {
+    clock: bool,
+    state: bool,
 }
 
 impl PackPlugin {
@@ -289,13 +306,14 @@ impl PackPlugin {
             memory: self.limits.memory_mib.map_or(defaults.memory, |mib| mib << 20),
             // Machines that run tests are busy; fuel is the limit that is tested.
             deadline_ms: self.limits.deadline_ms.unwrap_or(defaults.deadline_ms).max(60_000),
+            host_calls: self.limits.host_calls.unwrap_or(defaults.host_calls),
             ..defaults
         };
         PluginSpec {
             name: self.name.as_str().into(),
             file: PluginFile::new(component(self.plugin.as_ref().unwrap_or(&self.name))),
             config: serde_json::to_value(&self.config).unwrap(),
-            grants: Grants::default(),
+            grants: Grants { clock: self.grants.clock, state: self.grants.state, ..Grants::default() },
             limits,
             select: self.select.clone(),
             on_failure: FailMode::Closed,
@@ -321,12 +339,18 @@ fn pack(engine: &Engine, folder: &Path) -> (String, Generation) {
 
 #[test]
 fn policy_packs_decide_as_their_tests_say() {
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let stores = Arc::new(PerCase::default());
+    let (state, labels) = (stores.clone(), stores.clone());
+    let engine = Engine::new(EngineConfig { state, labels, ..EngineConfig::default() }).unwrap();
     let (mut failures, mut count) = (Vec::new(), 0);
     for (name, folder) in folders("policies", "tests") {
         let (called, generation) = pack(&engine, folder.parent().unwrap());
         assert_eq!(called, name, "a pack is called like its folder");
         for case in read_cases(&folder).unwrap() {
+            stores.reset();
+            for earlier in case.earlier() {
+                generation.judge(&call(&earlier));
+            }
             let judgement = generation.judge(&call(&case));
             let outcome = match &case.expect.findings {
                 Some(_) => {
@@ -362,5 +386,28 @@ fn the_baseline_judges_the_longest_texts() {
         let judgement = generation.judge(&call(&case));
         let costs: Vec<_> = judgement.plugins.iter().map(|run| (&run.name, run.fuel, run.memory, &run.fault)).collect();
         assert_eq!(judgement.decision, Decision::Allow, "{phase}: {:?} {costs:?}", judgement.reasons);
+    }
+}
+
+#[test]
+fn a_page_of_a_thousand_tools_is_pinned_and_compared() {
+    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let (_, generation) = pack(&engine, &root().join("policies/pinned"));
+    let page = |text: &str| {
+        let schema = serde_json::json!({ "type": "object", "properties": { "path": { "type": "string" } } });
+        let tool = |n| serde_json::json!({ "name": format!("tool_{n}"), "description": text, "inputSchema": schema });
+        let case = serde_json::json!({
+            "name": "page", "call": { "phase": "listing", "upstream": "files", "tool": "tools/list" },
+            "payload": (0..1_000).map(tool).collect::<Vec<_>>(), "expect": {},
+        });
+        let case: Case = serde_json::from_str(&case.to_string()).unwrap();
+        generation.judge(&call(&case))
+    };
+    for (text, decision) in [("one", Decision::Allow), ("one", Decision::Allow), ("two", Decision::Deny)] {
+        let judgement = page(text);
+        let costs: Vec<_> = judgement.plugins.iter().map(|run| (&run.name, run.fuel, run.memory, &run.fault)).collect();
+        assert_eq!(judgement.decision, decision, "{text}: {:?} {costs:?}", judgement.reasons);
+        assert!(judgement.plugins.iter().all(|run| run.fault.is_none()), "{costs:?}");
+        println!("{text}: {costs:?}");
     }
 }
