@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
-use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge, OperatorIdentity, Pin, PinError, Pins};
+use crate::ports::{
+    Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge, OperatorIdentity, Pin, PinError, Pins,
+};
 
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;

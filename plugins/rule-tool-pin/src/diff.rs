@@ -65,8 +65,7 @@ impl Changes {
                 };
                 let (gone, came) = (missing(old, new), missing(new, old));
                 let whole = |items: &[Value]| serde_json::to_string(items).ok();
-                let (from, to) =
-                    if gone.is_none() && came.is_none() { (whole(old), whole(new)) } else { (gone, came) };
+                let (from, to) = if gone.is_none() && came.is_none() { (whole(old), whole(new)) } else { (gone, came) };
                 self.add(at, from.map(|text| excerpt(&text, 0)), to.map(|text| excerpt(&text, 0)));
             }
             (Value::Array(old), Value::Array(new)) => {

@@ -96,8 +96,7 @@ impl ToolPin {
         for _ in 0..TRIES {
             let mut slot = Slot::read(upstream, &definition.name)?;
             let fresh = slot.record.is_none();
-            let mut record =
-                slot.record.take().unwrap_or_else(|| Record::new(upstream, &definition.name, now_ms));
+            let mut record = slot.record.take().unwrap_or_else(|| Record::new(upstream, &definition.name, now_ms));
             let pinned = record.pinned.as_ref().map(|pinned| pinned.digest == definition.digest);
             let noted = record.pending.as_ref().is_some_and(|pending| pending.digest == definition.digest);
             let (finding, changed) = match pinned {
@@ -163,8 +162,7 @@ impl ToolPin {
             });
         }
         let members = members(&pending);
-        let message =
-            format!("the tool's definition ({members}) is not the pinned one: an operator has to look at it");
+        let message = format!("the tool's definition ({members}) is not the pinned one: an operator has to look at it");
         let reason = vec![Reason::new("pin.changed", message)];
         Ok(if self.0.on_change == OnChange::Review { Verdict::Review(reason) } else { Verdict::Deny(reason) })
     }
@@ -178,7 +176,8 @@ fn read(list: &str) -> Result<Vec<Definition>, String> {
     let mut names = HashSet::new();
     let mut definitions = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
-        let definition = Definition::of(item).ok_or_else(|| format!("item {index} of the list is no tool with a name"))?;
+        let definition =
+            Definition::of(item).ok_or_else(|| format!("item {index} of the list is no tool with a name"))?;
         if !names.insert(definition.name.clone()) {
             return Err(format!("the list names the tool {} twice", shown(&definition.name)));
         }

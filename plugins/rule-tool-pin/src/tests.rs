@@ -1,5 +1,5 @@
-use portcullis_plugin::testing::{self, JsonPayload};
 use portcullis_plugin::state;
+use portcullis_plugin::testing::{self, JsonPayload};
 use serde_json::json;
 
 use sha2::Digest as _;
@@ -110,7 +110,8 @@ fn the_order_of_members_and_what_is_not_for_models_do_not_count() {
     testing::reset();
     let rule = rule(json!({}));
     let first = r#"[{"name": "a", "title": "A", "inputSchema": {"type": "object", "x": 1.50}, "_meta": {"n": 1}, "icons": []}]"#;
-    let same = r#"[{"icons": [{"src": "x"}], "inputSchema": {"x": 1.50, "type": "object"}, "title": "A", "name": "a"}]"#;
+    let same =
+        r#"[{"icons": [{"src": "x"}], "inputSchema": {"x": 1.50, "type": "object"}, "title": "A", "name": "a"}]"#;
     let other = r#"[{"name": "a", "title": "A", "inputSchema": {"type": "object", "x": 1.51}}]"#;
     let ask = |text: &str| {
         let call = Call { phase: Phase::Listing, upstream: Some("files".into()), ..Call::default() };
@@ -179,7 +180,8 @@ fn a_new_tool_waits_where_the_first_use_is_not_trusted() {
 fn a_list_of_many_changed_tools_gives_few_reasons() {
     testing::reset();
     let rule = rule(json!({}));
-    let tools = |text: &str| Value::from_iter((0..300).map(|n| json!({ "name": format!("t{n}"), "description": text })));
+    let tools =
+        |text: &str| Value::from_iter((0..300).map(|n| json!({ "name": format!("t{n}"), "description": text })));
     list(&rule, &tools("one"));
     let verdict = list(&rule, &tools("two"));
     assert_eq!(verdict.reasons().len(), MAX_REASONS + 1);

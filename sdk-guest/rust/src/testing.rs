@@ -21,7 +21,9 @@ mod payload;
 
 use std::path::Path;
 
-pub use case::{Before, CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases};
+pub use case::{
+    Before, CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases,
+};
 pub(crate) use doubles::doubles;
 pub use doubles::{add_folder, logged, reset, set_labels, set_now};
 pub use payload::{JsonPayload, PayloadError};

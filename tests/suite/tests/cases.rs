@@ -217,7 +217,8 @@ fn plugin_answers_as_it_does_natively(name: &str) {
             Ok(plugin) => {
                 for earlier in case.earlier() {
                     let differences = earlier.check(&ask(plugin, &earlier, &self::call(&earlier)));
-                    failures.extend(differences.iter().map(|difference| format!("- {}: before: {difference}", case.name)));
+                    failures
+                        .extend(differences.iter().map(|difference| format!("- {}: before: {difference}", case.name)));
                 }
                 ask(plugin, case, &call)
             }

@@ -156,7 +156,8 @@ fn a_tool_that_changed_is_refused_until_an_operator_accepts_it() {
     assert_eq!(client.list()["error"]["data"]["portcullis/codes"], json!(["pin.changed"]), "the old one is new now");
 
     // The acceptance is on record, and the record is whole.
-    let (_, entries, _) = server.portcullis(&["ledger", "show", "--json", "--data", "data", "--limit", "1000"]).unwrap();
+    let (_, entries, _) =
+        server.portcullis(&["ledger", "show", "--json", "--data", "data", "--limit", "1000"]).unwrap();
     let accepted: Vec<Value> = entries
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())

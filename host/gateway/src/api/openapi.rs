@@ -153,7 +153,9 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("422", "the configuration is wrong; nothing has changed"),
             ("503", "a reload is running, or it could not be put into effect"),
         ]),
-        Operation::Approval | Operation::Pin | Operation::LedgerEntry => errors.push(("404", "there is nothing of this name")),
+        Operation::Approval | Operation::Pin | Operation::LedgerEntry => {
+            errors.push(("404", "there is nothing of this name"))
+        }
         Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
         _ => {}
     }

@@ -56,10 +56,11 @@ impl Api {
         body: Vec<u8>,
     ) -> Result<Reply, ApiError> {
         let digest = read_digest(body)?;
-        let pin = self.gate.accept_pin(operator, id.unwrap_or_default(), digest).await.map_err(|error| match error {
-            AcceptError::Pin(error) => refused(error),
-            AcceptError::Gate(error) => error.into(),
-        })?;
+        let pin =
+            self.gate.accept_pin(operator, id.unwrap_or_default(), digest).await.map_err(|error| match error {
+                AcceptError::Pin(error) => refused(error),
+                AcceptError::Gate(error) => error.into(),
+            })?;
         Ok(json_value(StatusCode::OK, &pin))
     }
 

@@ -196,9 +196,9 @@ pub fn definition(word: &str, by: Option<&str>) -> PinDefinition {
         by: by.map(str::to_owned),
         kept: Some("whole".into()),
         definition: serde_json::value::RawValue::from_string(text).ok(),
-        changes: by.is_none().then(|| {
-            vec![PinChange { at: "/description".into(), from: Some("one".into()), to: Some(word.into()) }]
-        }),
+        changes: by
+            .is_none()
+            .then(|| vec![PinChange { at: "/description".into(), from: Some("one".into()), to: Some(word.into()) }]),
         more: None,
     }
 }

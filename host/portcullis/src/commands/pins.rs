@@ -163,7 +163,8 @@ fn differences(pin: &Value) -> String {
     let changes = pending.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
     for change in &changes {
         lines.push(format!("  {}", text(change, "/at")));
-        let part = |sign: char, key: &str| change.get(key).and_then(Value::as_str).map(|text| format!("    {sign} {text}"));
+        let part =
+            |sign: char, key: &str| change.get(key).and_then(Value::as_str).map(|text| format!("    {sign} {text}"));
         lines.extend(part('-', "from"));
         lines.extend(part('+', "to"));
     }
