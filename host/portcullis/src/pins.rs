@@ -20,6 +20,9 @@ const VANISHED_MS: u64 = 2 * 60 * 60 * 1000;
 /// How often a pin is read again that its plugin changed meanwhile.
 const TRIES: usize = 8;
 
+/// Least bytes of an accepted definition and the spaces behind the value: the room that noting a change needs at most.
+const ROOM: usize = 256;
+
 /// What stands behind the gateway's [`Pins`].
 pub(crate) struct StatePins {
     pub state: Arc<dyn StateStore>,
@@ -182,11 +185,14 @@ fn accepted(old: &[u8], digest: Digest, by: &str, now_ms: u64) -> Result<Vec<u8>
     let pinned = json!({
         "digest": digest, "by": by, "at_ms": now_ms, "kept": text("kept"), "definition": text("definition"),
     });
+    let spare = ROOM.saturating_sub(text("definition").to_string().len());
     if let Some(record) = record.as_object_mut() {
         record.insert("pinned".to_owned(), pinned);
         record.insert("pending".to_owned(), Value::Null);
     }
-    serde_json::to_vec(&record).map_err(unknown)
+    let mut value = serde_json::to_vec(&record).map_err(unknown)?;
+    value.resize(value.len() + spare, b' ');
+    Ok(value)
 }
 
 fn digest<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Digest, D::Error> {

@@ -12,6 +12,10 @@ pub(crate) const PREFIX: &str = "pin/1/";
 /// Longest name that is kept.
 const MAX_NAME: usize = 256;
 
+/// Least bytes of the text of an accepted definition and the spaces behind it: so much a change needs at most to be noted,
+/// without its text, and it must be noted in a full store too.
+const ROOM: usize = 256;
+
 /// One tool.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -80,7 +84,11 @@ impl Slot {
     }
 
     pub(crate) fn write(&self, record: &Record) -> Result<(), Unwritten> {
-        let bytes = serde_json::to_vec(record).map_err(|_| Unwritten::NoRoom)?;
+        let mut bytes = serde_json::to_vec(record).map_err(|_| Unwritten::NoRoom)?;
+        if let Record { pinned: Some(Pinned { definition, .. }), pending: None, .. } = record {
+            let spare = ROOM.saturating_sub(definition.get().len());
+            bytes.resize(bytes.len() + spare, b' ');
+        }
         match state::replace(&self.key, self.bytes.as_deref(), Some(&bytes), 0) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Unwritten::Overtaken),

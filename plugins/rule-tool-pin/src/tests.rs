@@ -251,3 +251,23 @@ fn a_damaged_record_is_an_error_and_no_first_use() {
     let error = rule(json!({})).decide(&call, &payload, &[]).unwrap_err();
     assert!(error.contains("not in a known form"), "{error}");
 }
+
+#[test]
+fn noting_a_change_without_its_text_takes_no_more_room_than_the_pin() {
+    for (name, description) in [("a", ""), ("b", "x"), ("c", &*"x".repeat(300))] {
+        testing::reset();
+        testing::set_now(START);
+        let rule = rule(json!({}));
+        let length = || state::get(&definition::key("files", name)).unwrap().unwrap().len();
+        let tool = |text: &str| json!({ "name": name, "description": text });
+        list(&rule, &json!([tool(description)]));
+        let before = length();
+        list(&rule, &json!([tool("another one")]));
+        let slot = Slot::read("files", name).unwrap_or_else(|error| panic!("{error}"));
+        let mut record = Slot::read("files", name).unwrap().record.unwrap();
+        record.shrink(&Definition::of(tool("another one")).unwrap());
+        assert!(slot.write(&record).is_ok());
+        assert!(length() <= before, "{name}: {} bytes after {before}", length());
+        assert_eq!(call(&rule, name).decision(), "deny");
+    }
+}

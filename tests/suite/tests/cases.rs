@@ -412,3 +412,36 @@ fn a_page_of_a_thousand_tools_is_pinned_and_compared() {
         println!("{text}: {costs:?}");
     }
 }
+
+#[test]
+fn in_a_full_store_no_new_tool_is_pinned_and_changes_are_still_noted() {
+    let state = Arc::new(MemoryState::default());
+    let store: Arc<dyn StateStore> = state.clone();
+    let engine = Engine::new(EngineConfig { state: store, ..EngineConfig::default() }).unwrap();
+    let (_, generation) = pack(&engine, &root().join("policies/pinned"));
+    let judge = |spec: serde_json::Value, payload: serde_json::Value| {
+        let case = serde_json::json!({ "name": "full", "call": spec, "payload": payload, "expect": {} });
+        let case: Case = serde_json::from_str(&case.to_string()).unwrap();
+        let judgement = generation.judge(&call(&case));
+        let codes: Vec<String> = judgement.reasons.iter().map(|reason| reason.code.clone()).collect();
+        (judgement.decision, codes)
+    };
+    let list =
+        |payload| judge(serde_json::json!({ "phase": "listing", "upstream": "files", "tool": "tools/list" }), payload);
+    let tool = |name: &str, text: &str| serde_json::json!({ "name": name, "description": text });
+    assert_eq!(list(serde_json::json!([tool("a", "one")])).0, Decision::Allow);
+    // Every byte is taken.
+    let scope = Scope { tenant: TENANT, plugin: "rule-tool-pin" };
+    let mut count = 0;
+    for size in [64 * 1024, 1024, 16, 1] {
+        while state.replace(scope, &format!("filler {count}"), None, Some(&vec![0; size]), 0, 1) == Ok(true) {
+            count += 1;
+        }
+    }
+    let denied = |code: &str| (Decision::Deny, vec![code.to_owned()]);
+    assert_eq!(list(serde_json::json!([tool("a", "one"), tool("b", "one")])), denied("pin.no_room"));
+    assert_eq!(list(serde_json::json!([tool("a", "one")])).0, Decision::Allow);
+    assert_eq!(list(serde_json::json!([tool("a", "two")])), denied("pin.changed"));
+    let called = judge(serde_json::json!({ "upstream": "files", "tool": "a" }), serde_json::json!({}));
+    assert_eq!(called, denied("pin.changed"));
+}
