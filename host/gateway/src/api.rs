@@ -26,6 +26,7 @@ mod generations;
 mod health;
 mod ledger;
 mod openapi;
+mod pins;
 mod query;
 mod routes;
 
@@ -206,6 +207,13 @@ impl Api {
                 let operator = context.operator()?.clone();
                 let body = self.json_body(request, MAX_SMALL_BODY).await?;
                 self.decide(&operator, parameter, body.bytes).await
+            }
+            Operation::Pins => self.pins(context, query).await,
+            Operation::Pin => self.pin(context, query, parameter).await,
+            Operation::AcceptPin => {
+                let operator = pins::accepter(context)?.clone();
+                let body = self.json_body(request, MAX_SMALL_BODY).await?;
+                self.accept_pin(&operator, parameter, body.bytes).await
             }
             Operation::Events => self.events(context, query, peer),
             Operation::Health => Ok(json_value(StatusCode::OK, &health::Alive { status: "ok" })),

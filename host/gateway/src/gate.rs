@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
-use crate::ports::{Admission, AgentIdentity, Caller, DenialForm, EntryRef, Identity, Journal, JournalError, Judge};
+use crate::ports::{
+    Admission, AgentIdentity, Caller, DenialForm, EntryRef, Identity, Journal, JournalError, Judge, OperatorIdentity,
+    Pin, PinError, Pins,
+};
 
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
@@ -45,6 +48,8 @@ pub struct Ports {
     pub identity: Arc<dyn Identity>,
     /// Parked calls.
     pub approvals: Approvals,
+    /// Accepted definitions of tools.
+    pub pins: Arc<dyn Pins>,
 }
 
 /// One gate for all doors. Everything that fails in it is a refusal.
@@ -116,6 +121,17 @@ pub enum VoteError {
     /// It does not count.
     #[error(transparent)]
     Decide(#[from] DecideError),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+}
+
+/// Why an acceptance has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// It is of something else.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// It could not be recorded.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -226,6 +242,12 @@ impl Gate {
     #[must_use]
     pub fn approvals(&self) -> &Approvals {
         &self.ports.approvals
+    }
+
+    /// Accepted definitions of tools.
+    #[must_use]
+    pub fn pins(&self) -> &Arc<dyn Pins> {
+        &self.ports.pins
     }
 
     /// Figures for `/metrics`.
@@ -392,6 +414,37 @@ impl Gate {
     pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
         let change = self.ports.approvals.decide(ballot)?;
         Ok(self.record_change(change).await?)
+    }
+
+    /// Records that an operator accepts the definition that waits at a pin, and puts it into effect.
+    ///
+    /// # Errors
+    /// Another definition waits, or none, or the entry could not be written; nothing has changed then.
+    pub async fn accept_pin(
+        self: &Arc<Self>,
+        operator: &OperatorIdentity,
+        id: String,
+        digest: Digest,
+    ) -> Result<Pin, AcceptError> {
+        let (gate, operator) = (Arc::clone(self), operator.clone());
+        // A task of its own: what is recorded comes into effect, whether or not the caller still waits.
+        let work = async move {
+            let tenant = Arc::clone(&operator.tenant);
+            let pins = Arc::clone(&gate.ports.pins);
+            let read = {
+                let (pins, tenant, id) = (Arc::clone(&pins), Arc::clone(&tenant), id.clone());
+                tokio::task::spawn_blocking(move || pins.get(&tenant, &id))
+            };
+            let pin = read.await.map_err(|_| GateError::Failed)??.ok_or(PinError::Unknown)?;
+            if pin.pending.as_ref().is_none_or(|pending| pending.digest != digest) {
+                return Err(PinError::Other.into());
+            }
+            let draft = acceptance(&pin, &operator, digest, gate.mode(&tenant));
+            gate.append(draft, Vec::new()).await?;
+            let accept = move || pins.accept(&tenant, &id, digest, &operator.name, now_ms());
+            Ok(tokio::task::spawn_blocking(accept).await.map_err(|_| GateError::Failed)??)
+        };
+        tokio::spawn(work.in_current_span()).await.map_err(|_| GateError::Failed)?
     }
 
     /// Records passed deadlines and puts them into effect, some hundreds at most. Call it about once a second.
@@ -692,6 +745,38 @@ fn strongest(judgement: &Judgement) -> Vec<EntryFinding> {
         out.sort_by_key(|found| std::cmp::Reverse(found.score));
     }
     out
+}
+
+/// The entry about an accepted definition of a tool.
+fn acceptance(pin: &Pin, operator: &OperatorIdentity, digest: Digest, mode: Mode) -> Draft {
+    let name = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
+    Draft {
+        kind: EntryKind::Approval,
+        tenant: Arc::clone(&operator.tenant),
+        id: Uuid::now_v7(),
+        time_ms: now_ms(),
+        agent: Arc::clone(&operator.name),
+        session: None,
+        door: Door::Control,
+        upstream: name(&pin.upstream),
+        tool: name(&pin.tool),
+        phase: Phase::Listing,
+        mode,
+        decision: Some(Decision::Allow),
+        reasons: vec![EntryReason { code: "pin.accepted".to_owned(), plugin: pin.plugin.to_string() }],
+        findings: Vec::new(),
+        plugins: Vec::new(),
+        generation: None,
+        approval: None,
+        outcome: None,
+        duration_ms: None,
+        call_digest: None,
+        payload: None,
+        note: Some(match &pin.pinned {
+            Some(pinned) => format!("definition {digest} accepted in place of {}", pinned.digest),
+            None => format!("definition {digest} accepted"),
+        }),
+    }
 }
 
 fn release_draft(approval: &Approval) -> Draft {

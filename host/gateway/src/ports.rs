@@ -11,8 +11,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 mod ledger;
+mod pins;
 mod tenancy;
 
+pub use pins::{NoPins, Pin, PinChange, PinDefinition, PinError, PinState, Pins};
 pub use portcullis_tenancy::DenialForm;
 pub use tenancy::Credentials;
 

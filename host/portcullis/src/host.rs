@@ -25,6 +25,7 @@ use crate::assemble;
 use crate::commands::Settings;
 use crate::config::{self, Config, Withhold};
 use crate::judge::{Pipelines, views};
+use crate::pins::StatePins;
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -69,6 +70,7 @@ impl Host {
             journal: Arc::new(ledger.clone()),
             identity: Arc::<Credentials>::clone(&credentials),
             approvals,
+            pins: Arc::new(StatePins { state: Arc::clone(engine.state()), generations: Arc::clone(&generations) }),
         };
         let metrics = Arc::new(Metrics::new());
         let gate = Arc::new(Gate::new(ports, metrics, Events::default(), heavy()));

@@ -13,4 +13,5 @@ mod contract;
 mod core;
 mod hostile;
 mod lifecycle;
+mod pins;
 mod support;

@@ -15,8 +15,8 @@ use portcullis_gateway::gate::{Gate, Heavy, Ports};
 use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
-    Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, PluginView, Reload,
-    ReloadError,
+    Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
+    PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError,
 };
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
 use portcullis_model::{
@@ -185,6 +185,65 @@ impl Reload for Reloads {
     }
 }
 
+/// Pins of the tenant `acme`: `a` is as it was, `b` changed, `c` is new.
+pub struct KeptPins(pub Mutex<Vec<Pin>>);
+
+pub fn definition(word: &str, by: Option<&str>) -> PinDefinition {
+    let text = format!(r#"{{"description":"{word}"}}"#);
+    PinDefinition {
+        digest: Digest::of(word.as_bytes()),
+        at_ms: 1_700_000_000_000,
+        by: by.map(str::to_owned),
+        kept: Some("whole".into()),
+        definition: serde_json::value::RawValue::from_string(text).ok(),
+        changes: by
+            .is_none()
+            .then(|| vec![PinChange { at: "/description".into(), from: Some("one".into()), to: Some(word.into()) }]),
+        more: None,
+    }
+}
+
+impl Default for KeptPins {
+    fn default() -> Self {
+        let pin = |tool: &str, state, pinned, pending| Pin {
+            id: format!("pins.{tool}"),
+            plugin: "pins".into(),
+            upstream: "files".into(),
+            tool: tool.into(),
+            state,
+            listed_ms: 1_700_000_000_000,
+            vanished: false,
+            pinned,
+            pending,
+        };
+        let first = || Some(definition("one", Some("first use")));
+        Self(Mutex::new(vec![
+            pin("a", PinState::Pinned, first(), None),
+            pin("b", PinState::Changed, first(), Some(definition("two", None))),
+            pin("c", PinState::New, None, Some(definition("one", None))),
+        ]))
+    }
+}
+
+impl Pins for KeptPins {
+    fn list(&self, tenant: &str) -> Result<Vec<Pin>, PinError> {
+        Ok(if tenant == "acme" { self.0.lock().unwrap().clone() } else { Vec::new() })
+    }
+
+    fn get(&self, tenant: &str, id: &str) -> Result<Option<Pin>, PinError> {
+        Ok(self.list(tenant)?.into_iter().find(|pin| pin.id == id))
+    }
+
+    fn accept(&self, tenant: &str, id: &str, digest: Digest, by: &str, _: u64) -> Result<Pin, PinError> {
+        self.get(tenant, id)?.ok_or(PinError::Unknown)?;
+        let mut pins = self.0.lock().unwrap();
+        let pin = pins.iter_mut().find(|pin| pin.id == id).unwrap();
+        let pending = pin.pending.take().filter(|pending| pending.digest == digest).ok_or(PinError::Other)?;
+        (pin.state, pin.pinned) = (PinState::Pinned, Some(PinDefinition { by: Some(by.into()), ..pending }));
+        Ok(pin.clone())
+    }
+}
+
 pub const AGENT: &str = "agent-token";
 pub const SECOND: &str = "second-agent-token";
 pub const MUTE: &str = "mute-agent-token";
@@ -304,6 +363,7 @@ impl Bench {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             identity: Arc::new(Credentials::new(directory)) as Arc<dyn Identity>,
             approvals: approvals.clone(),
+            pins: Arc::new(KeptPins::default()),
         };
         let heavy = Heavy { places: setup.heavy, wait: setup.heavy_wait };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));

@@ -89,20 +89,26 @@ fn headers_name_nothing_that_the_body_does_not() {
 }
 
 #[test]
-fn headers_of_this_revision_go_on_in_this_revision_only() {
-    for (version, expected) in [(REVISION, 3), ("2025-11-25", 0)] {
-        let mut map = HeaderMap::new();
-        for (name, value) in [
-            ("mcp-protocol-version", version),
-            ("mcp-method", "m"),
-            ("mcp-name", "n"),
-            ("mcp-param-a", "p"),
-            ("x", "y"),
-        ] {
-            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        }
-        assert_eq!(passed_on(&map).count(), expected, "{version}");
+fn headers_go_on_as_the_message_does() {
+    let mut map = HeaderMap::new();
+    for (name, value) in [("mcp-method", "tools/call"), ("mcp-name", "t"), ("mcp-param-a", "x"), ("x", "y")] {
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
+    let came = Frame::parse(call(r#"{"a":"x"}"#)).unwrap();
+    let repeated = |goes: &str| {
+        let mut upstream = HeaderMap::new();
+        let same = repeat(&map, &came, goes.as_bytes(), &mut upstream);
+        let mut names: Vec<String> =
+            upstream.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        names.sort();
+        (same, names.join(" "))
+    };
+    let all = "mcp-method=tools/call mcp-name=t mcp-param-a=x".to_owned();
+    assert_eq!(repeated(came.raw()), (true, all.clone()));
+    assert_eq!(repeated(&came.raw().replace(r#""a":"x""#, r#""a":"x","b":1"#)), (true, all));
+    assert!(!repeated(&came.raw().replace(r#""a":"x""#, r#""a":"[redacted]""#)).0, "a header would keep it");
+    let renamed = came.raw().replace(r#""name":"t""#, r#""name":"é""#);
+    assert_eq!(repeated(&renamed), (true, "mcp-method=tools/call mcp-name==?base64?w6k=?=".to_owned()));
 }
 
 #[test]

@@ -249,6 +249,7 @@ impl Bench {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             identity: Arc::new(Tokens),
             approvals: approvals.clone(),
+            pins: Arc::new(NoPins),
         };
         let heavy = Heavy { places: 4, wait: Duration::from_secs(10) };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
