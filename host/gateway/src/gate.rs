@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
-use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge};
+use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge, PeerIdentity};
 
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
@@ -197,10 +197,10 @@ impl Gate {
         Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
     }
 
-    /// Who presents this bearer token.
+    /// Who presents this bearer token, on a connection of this peer.
     #[must_use]
-    pub fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
-        self.ports.identity.authenticate(token)
+    pub fn authenticate(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller> {
+        self.ports.identity.authenticate(token, peer)
     }
 
     /// The mode that is live for a tenant.

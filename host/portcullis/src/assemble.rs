@@ -117,6 +117,7 @@ fn tenant(tenant: &config::Tenant) -> TenantSpec {
     let agents = tenant.agent.iter().map(|agent| AgentSpec {
         name: agent.name.clone(),
         token_sha256: agent.token_sha256.clone(),
+        spiffe: agent.spiffe.clone(),
         persona: agent.persona.clone(),
         may_explain: agent.explain,
         halted: agent.halted,

@@ -14,3 +14,4 @@ mod core;
 mod hostile;
 mod lifecycle;
 mod support;
+mod tls;
