@@ -460,7 +460,7 @@ async fn the_end_of_the_certificate_is_a_metric() {
     params.not_after = rcgen::date_time_ymd(2100, 1, 1);
     pki.serve(&pki.make(&params));
     let bench = served(pki.files()).await;
-    let start = "portcullis_tls_certificate_expiry_timestamp_seconds ";
+    let start = "portcullis_tls_certificate_expiry_timestamp_seconds";
     let connector = pki.connecting(None, H1);
     assert_eq!(metric(&bench, &connector, start).await, Some(4_102_444_800));
     pki.serve(&pki.server("localhost"));
