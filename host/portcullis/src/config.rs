@@ -170,6 +170,27 @@ pub(crate) struct Upstream {
     /// Headers sent to the HTTP server, for instance its own credential. The caller's credential is never forwarded.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// An access token for the HTTP server from an OAuth token endpoint, sent with every request.
+    pub oauth: Option<Oauth>,
+}
+
+/// OAuth client credentials (RFC 6749 section 4.4) for an upstream. The client authenticates with HTTP Basic. Exactly one of
+/// `client_secret_file` and `client_secret_env` is given; the upstream's `url` and `token_url` must be `https` or on loopback.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Oauth {
+    /// The token endpoint, for instance `https://id.example/oauth/token`.
+    pub token_url: String,
+    /// The client's id at the endpoint.
+    pub client_id: String,
+    /// File with the client's secret, read again for every token. A relative path starts at the configuration file.
+    pub client_secret_file: Option<PathBuf>,
+    /// Name of the environment variable with the client's secret.
+    pub client_secret_env: Option<String>,
+    /// Scopes to ask for, separated by spaces.
+    pub scope: Option<String>,
+    /// The server that the token is for (RFC 8707): usually the upstream's `url`.
+    pub resource: Option<String>,
 }
 
 /// One tenant.
@@ -439,6 +460,11 @@ impl Config {
                 *path = place.relative(path);
             }
         }
+        for oauth in config.upstream.iter_mut().filter_map(|upstream| upstream.oauth.as_mut()) {
+            if let Some(path) = &mut oauth.client_secret_file {
+                *path = place.relative(path);
+            }
+        }
         config.check(&place)?;
         Ok((config, place))
     }
@@ -462,6 +488,15 @@ impl Config {
             }
             if upstream.command.as_ref().is_some_and(Vec::is_empty) {
                 return Err(place.error(&format!("{key}.command"), "a program is needed"));
+            }
+            if let Some(oauth) = &upstream.oauth {
+                if upstream.url.is_none() {
+                    return Err(place.error(&format!("{key}.oauth"), "only an upstream with a `url` takes a token"));
+                }
+                if oauth.client_secret_file.is_some() == oauth.client_secret_env.is_some() {
+                    let why = "give exactly one of `client_secret_file` and `client_secret_env`";
+                    return Err(place.error(&format!("{key}.oauth"), why));
+                }
             }
             if self.upstream.iter().take(index).any(|other| other.name == upstream.name) {
                 return Err(place.error(&format!("{key}.name"), "the name is taken by another upstream"));

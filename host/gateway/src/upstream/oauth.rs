@@ -119,6 +119,12 @@ impl fmt::Debug for Oauth {
 }
 
 impl ClientSecret {
+    /// A secret as it is.
+    #[must_use]
+    pub fn text(secret: String) -> Self {
+        Self::Text(Zeroizing::new(secret))
+    }
+
     async fn read(&self) -> Result<Zeroizing<String>, OauthError> {
         let path = match self {
             Self::Text(text) => return Ok(text.clone()),
