@@ -17,7 +17,7 @@ use crate::events::{Event, Events};
 use crate::metrics::Metrics;
 use crate::ports::{
     Admission, AgentIdentity, Caller, DenialForm, EntryRef, Identity, Journal, JournalError, Judge, OperatorIdentity,
-    Pin, PinError, Pins,
+    PeerIdentity, Pin, PinError, Pins,
 };
 
 pub use heavy::Heavy;
@@ -214,10 +214,10 @@ impl Gate {
         Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
     }
 
-    /// Who presents this bearer token.
+    /// Who presents this bearer token, on a connection of this peer.
     #[must_use]
-    pub fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
-        self.ports.identity.authenticate(token)
+    pub fn authenticate(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller> {
+        self.ports.identity.authenticate(token, peer)
     }
 
     /// The mode that is live for a tenant.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use portcullis_model::{Call, Door, Judgement};
 use prometheus_client::encoding::{EncodeLabelSet, LabelValueEncoder};
@@ -34,6 +34,9 @@ pub struct Metrics {
     connections: Counter,
     connections_open: Gauge,
     connections_refused: Family<CauseLabels, Counter>,
+    handshakes_failed: Family<CauseLabels, Counter>,
+    /// Without a member until there is a certificate.
+    certificate_expires: Family<[(&'static str, &'static str); 0], Gauge>,
     requests_in_flight: Gauge,
     mcp_held_back: Family<CauseLabels, Counter>,
     mcp_sessions: Gauge,
@@ -160,6 +163,8 @@ impl Metrics {
             connections: Counter::default(),
             connections_open: Gauge::default(),
             connections_refused: Family::default(),
+            handshakes_failed: Family::default(),
+            certificate_expires: Family::default(),
             requests_in_flight: Gauge::default(),
             mcp_held_back: Family::default(),
             mcp_sessions: Gauge::default(),
@@ -195,6 +200,14 @@ impl Metrics {
         registry.register("http_connections_open", "Connections open now", self.connections_open.clone());
         let refused = "Connections refused or ended for a cause";
         registry.register("http_connections_ended", refused, self.connections_refused.clone());
+        registry.register("tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
+        let expires = "When the listener's certificate ends, since 1970";
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            expires,
+            Unit::Seconds,
+            self.certificate_expires.clone(),
+        );
         let held_back = "Messages of MCP upstreams that were held back without a verdict";
         registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
@@ -264,6 +277,15 @@ impl Metrics {
 
     pub(crate) fn connection_ended(&self, cause: &'static str) {
         self.connections_refused.get_or_create(&CauseLabels { cause: Word(cause) }).inc();
+    }
+
+    pub(crate) fn handshake_failed(&self, cause: &'static str) {
+        self.handshakes_failed.get_or_create(&CauseLabels { cause: Word(cause) }).inc();
+    }
+
+    pub(crate) fn certificate_expires(&self, at: SystemTime) {
+        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.certificate_expires.get_or_create(&[]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
     /// The counter of MCP messages that were held back for this cause.

@@ -6,10 +6,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hyper::Uri;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) mod http;
+mod oauth;
 pub(crate) mod stdio;
+
+use oauth::Oauth;
+pub use oauth::{ClientSecret, OauthSpec};
 
 /// Longest name of an upstream in bytes.
 const MAX_NAME: usize = 64;
@@ -69,6 +73,8 @@ pub struct HttpTarget {
     pub url: Uri,
     /// Headers of our own for it, such as a credential. The caller's credential is never passed on.
     pub headers: HeaderMap,
+    /// Where an access token for it comes from, if it needs one.
+    pub(crate) oauth: Option<Arc<Oauth>>,
 }
 
 /// An MCP server that is started as a child process: no shell is involved.
@@ -105,6 +111,9 @@ pub enum UpstreamError {
     /// A header that cannot be set.
     #[error("header {1:?} of upstream {0:?} is not valid or not yours to set")]
     Header(String, String),
+    /// Its access token cannot be asked for.
+    #[error("the access token of upstream {0:?}: {1}")]
+    Oauth(String, String),
     /// A variable that cannot be set.
     #[error("variable {1:?} of upstream {0:?} has no valid name or value")]
     Variable(String, String),
@@ -133,7 +142,11 @@ impl StdioTarget {
 impl fmt::Debug for HttpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.keys().map(HeaderName::as_str).collect();
-        f.debug_struct("HttpTarget").field("url", &self.url).field("headers", &headers).finish()
+        f.debug_struct("HttpTarget")
+            .field("url", &self.url)
+            .field("headers", &headers)
+            .field("oauth", &self.oauth)
+            .finish()
     }
 }
 
@@ -176,8 +189,27 @@ impl Upstream {
             value.set_sensitive(true);
             map.append(key, value);
         }
-        let target = Target::Http(HttpTarget { url, headers: map });
+        let target = Target::Http(HttpTarget { url, headers: map, oauth: None });
         Ok(Self { name, target, withholds: Withholds::default() })
+    }
+
+    /// The same upstream over HTTP, with an access token of our own on every request.
+    ///
+    /// # Errors
+    /// It is a child process, has an `Authorization` header already, is neither `https` nor on loopback, or what the token
+    /// is asked for with is not valid.
+    pub fn with_oauth(self, spec: OauthSpec) -> Result<Self, UpstreamError> {
+        let wrong = |why: String| UpstreamError::Oauth(self.name.to_string(), why);
+        let Target::Http(target) = &self.target else { return Err(wrong("it is not reached over HTTP".to_owned())) };
+        if target.headers.contains_key(AUTHORIZATION) {
+            return Err(wrong("it has an Authorization header of its own; remove one of the two".to_owned()));
+        }
+        if !oauth::is_safe(&target.url) {
+            return Err(wrong("its token would travel in the clear: give an https:// URL".to_owned()));
+        }
+        let oauth = Some(Arc::new(Oauth::new(spec).map_err(wrong)?));
+        let target = Target::Http(HttpTarget { oauth, ..target.clone() });
+        Ok(Self { target, ..self })
     }
 
     /// An upstream that is a child process.

@@ -15,7 +15,7 @@ use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::Credentials;
-use portcullis_gateway::upstream::{Upstream, Upstreams, Withholds};
+use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, Upstreams, Withholds};
 use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Generation, Generations};
@@ -275,7 +275,11 @@ pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
         let made = match (&upstream.url, upstream.command.as_deref()) {
             (Some(url), None) => {
                 let headers = upstream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                Upstream::http(&upstream.name, url, headers)?
+                let plain = Upstream::http(&upstream.name, url, headers)?;
+                match &upstream.oauth {
+                    Some(oauth) => plain.with_oauth(access_token(&upstream.name, oauth)?)?,
+                    None => plain,
+                }
             }
             (None, Some([program, arguments @ ..])) => {
                 Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?
@@ -294,6 +298,27 @@ pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
         all.push(text.parse().with_context(|| format!("--upstream {text}"))?);
     }
     Ok(Upstreams::new(all)?)
+}
+
+/// What an upstream's access token is asked for with.
+fn access_token(upstream: &str, oauth: &config::Oauth) -> Result<OauthSpec> {
+    let client_secret = match (&oauth.client_secret_file, &oauth.client_secret_env) {
+        (Some(path), None) => ClientSecret::File(path.clone()),
+        (None, Some(name)) => {
+            let secret = std::env::var(name).ok().filter(|secret| !secret.is_empty());
+            ClientSecret::text(secret.with_context(|| {
+                format!("upstream {upstream}: the environment variable {name} of client_secret_env is not set")
+            })?)
+        }
+        _ => anyhow::bail!("upstream {upstream}: give exactly one of `client_secret_file` and `client_secret_env`"),
+    };
+    Ok(OauthSpec {
+        token_url: oauth.token_url.clone(),
+        client_id: oauth.client_id.clone(),
+        client_secret,
+        scope: oauth.scope.clone(),
+        resource: oauth.resource.clone(),
+    })
 }
 
 /// When the files of a configuration were last written, so that a change is noticed.

@@ -7,7 +7,7 @@ use portcullis_model::Digest;
 
 use crate::rate::Bucket;
 use crate::tools::{ToolFilter, ToolRules, ToolRulesError};
-use crate::{RateLimit, RateLimited, is_label, token_digest};
+use crate::{RateLimit, RateLimited, SpiffeId, is_label, token_digest};
 
 /// The tenant that is served without a configuration file.
 pub const OPEN_TENANT: &str = "default";
@@ -20,6 +20,8 @@ const MAX_TOKEN: usize = 512;
 const MAX_PERSONA: usize = 4 * 1024;
 /// Most tokens of one agent or operator; two are enough to rotate.
 const MAX_TOKENS: usize = 16;
+/// Most SPIFFE ids of one agent.
+const MAX_SPIFFE: usize = 64;
 /// Most roles of one operator.
 const MAX_ROLES: usize = 32;
 
@@ -65,8 +67,11 @@ pub struct TenantSpec {
 pub struct AgentSpec {
     /// A label, unique among the tenant's agents.
     pub name: String,
-    /// SHA-256 of its tokens, at most 16. Several make rotation possible; none means that it cannot call.
+    /// SHA-256 of its tokens, at most 16. Several make rotation possible; without any it needs a client
+    /// certificate to call.
     pub token_sha256: Vec<Digest>,
+    /// SPIFFE ids of its client certificates, at most 64.
+    pub spiffe: Vec<String>,
     /// What it is for, at most 4 KiB.
     pub persona: Option<String>,
     /// Whether its answers may carry findings and costs.
@@ -95,6 +100,7 @@ pub struct OperatorSpec {
 pub struct Directory {
     tenants: HashMap<Arc<str>, Tenant>,
     tokens: HashMap<Digest, Principal>,
+    workloads: HashMap<SpiffeId, Arc<Agent>>,
     open: Option<Arc<Agent>>,
 }
 
@@ -178,6 +184,15 @@ pub enum Problem {
     /// The same token is listed for two agents or operators, or twice for one.
     #[error("this token is listed already; every agent and operator needs tokens of its own")]
     SharedToken,
+    /// Not the id of a workload.
+    #[error("use `spiffe://TRUST-DOMAIN/PATH`: the trust domain in lower case, no empty segment, no trailing slash")]
+    Spiffe,
+    /// The same SPIFFE id is listed for two agents, or twice for one.
+    #[error("this SPIFFE id is listed already; it stands for one agent only")]
+    SharedSpiffe,
+    /// Too many SPIFFE ids.
+    #[error("at most {MAX_SPIFFE} SPIFFE ids")]
+    TooManySpiffe,
     /// Too many tokens.
     #[error("at most {MAX_TOKENS} tokens")]
     TooManyTokens,
@@ -206,7 +221,7 @@ impl Directory {
     /// Checks and indexes the configured tenants. With the directory it follows, rate limits go on where they were.
     ///
     /// # Errors
-    /// A name that is no label or is taken, a token that is listed twice, a limit out of range; with its place.
+    /// A name that is no label or is taken, a token or SPIFFE id that is listed twice, a limit out of range; with its place.
     pub fn new(tenants: &[TenantSpec], previous: Option<&Self>) -> Result<Self, DirectoryError> {
         let mut directory = Self::default();
         for (index, spec) in tenants.iter().enumerate() {
@@ -225,6 +240,7 @@ impl Directory {
         let agent = AgentSpec {
             name: OPEN_AGENT.to_owned(),
             token_sha256: Vec::new(),
+            spiffe: Vec::new(),
             persona: None,
             may_explain: true,
             halted: false,
@@ -242,6 +258,12 @@ impl Directory {
     #[must_use]
     pub fn authenticate(&self, token: &str) -> Option<Principal> {
         (token.len() <= MAX_TOKEN).then(|| self.tokens.get(&token_digest(token)).cloned()).flatten()
+    }
+
+    /// Whom a SPIFFE id stands for. The caller has verified the certificate that it comes from.
+    #[must_use]
+    pub fn workload(&self, id: &SpiffeId) -> Option<&Arc<Agent>> {
+        self.workloads.get(id)
     }
 
     /// The agent that needs no token; only in open mode.
@@ -313,6 +335,7 @@ impl Directory {
             if tenant.agents.insert(Arc::clone(&made.name), Arc::clone(&made)).is_some() {
                 return Err(problem(format!("{path}.name"), Problem::Duplicate));
             }
+            self.add_workloads(&agent.spiffe, &made, &path)?;
             self.add_tokens(&agent.token_sha256, &Principal::Agent(made), &path)?;
         }
         for (index, operator) in spec.operators.iter().enumerate() {
@@ -328,6 +351,20 @@ impl Directory {
             self.add_tokens(&operator.token_sha256, &Principal::Operator(made), &path)?;
         }
         self.tenants.insert(name, tenant);
+        Ok(())
+    }
+
+    fn add_workloads(&mut self, ids: &[String], owner: &Arc<Agent>, path: &str) -> Result<(), DirectoryError> {
+        if ids.len() > MAX_SPIFFE {
+            return Err(problem(format!("{path}.spiffe"), Problem::TooManySpiffe));
+        }
+        for (index, id) in ids.iter().enumerate() {
+            let wrong = |what| problem(format!("{path}.spiffe[{index}]"), what);
+            let id = SpiffeId::parse(id).ok_or_else(|| wrong(Problem::Spiffe))?;
+            if self.workloads.insert(id, Arc::clone(owner)).is_some() {
+                return Err(wrong(Problem::SharedSpiffe));
+            }
+        }
         Ok(())
     }
 

@@ -69,6 +69,8 @@ fn each_library_has_one_owner() {
         ("hyper", &["portcullis-gateway"]),
         ("hyper-util", &["portcullis-gateway"]),
         ("rustls", &["portcullis-gateway"]),
+        ("tokio-rustls", &["portcullis-gateway"]),
+        ("x509-parser", &["portcullis-gateway"]),
         ("hyper-rustls", &["portcullis-gateway"]),
     ];
     for (name, uses) in dependencies() {

@@ -4,7 +4,6 @@
 //! of HTTP upstreams. What no policy changes goes on byte for byte.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::Gate;
-use crate::http::{BODY_ROOM, BodyRoom, Mount, Reply};
+use crate::http::{BODY_ROOM, BodyRoom, Mount, PeerInfo, Reply};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::http::{HttpClient, Waits};
@@ -240,8 +239,8 @@ impl Mount for McpDoor {
         PREFIX
     }
 
-    fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> BoxFuture<'_, Reply> {
-        Box::pin(front::answer(&self.0, request))
+    fn handle(&self, request: Request<Incoming>, peer: PeerInfo) -> BoxFuture<'_, Reply> {
+        Box::pin(front::answer(&self.0, request, peer.identity))
     }
 
     /// Calls in flight may end; then the sessions, their streams and children are ended.

@@ -15,3 +15,4 @@ mod hostile;
 mod lifecycle;
 mod pins;
 mod support;
+mod tls;

@@ -12,7 +12,7 @@ use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports};
-use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig};
+use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls, TlsFiles};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
     Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
@@ -260,6 +260,7 @@ fn directory() -> Directory {
     let agent = |name: &str, token: &str| AgentSpec {
         name: name.into(),
         token_sha256: vec![token_digest(token)],
+        spiffe: vec![format!("spiffe://acme.example/{token}")],
         persona: None,
         may_explain: true,
         halted: false,
@@ -302,6 +303,9 @@ pub struct Setup {
     pub heavy: usize,
     pub heavy_wait: Duration,
     pub mounts: Vec<Arc<dyn Mount>>,
+    pub tls: Option<TlsFiles>,
+    /// Secret of the command line's own listener.
+    pub local: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -311,6 +315,7 @@ impl Default for Setup {
             read_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(5),
+            ..ServerConfig::default()
         };
         Self {
             server,
@@ -319,6 +324,8 @@ impl Default for Setup {
             heavy: 4,
             heavy_wait: Duration::from_secs(10),
             mounts: Vec::new(),
+            tls: None,
+            local: None,
         }
     }
 }
@@ -326,6 +333,8 @@ impl Default for Setup {
 /// A running server.
 pub struct Bench {
     pub address: SocketAddr,
+    pub local: Option<SocketAddr>,
+    pub tls: Option<Arc<Tls>>,
     pub journal: Arc<Breakable>,
     pub approvals: Approvals,
     pub judge: Arc<WordJudge>,
@@ -370,15 +379,22 @@ impl Bench {
         let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
         let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, setup.mounts, &config));
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), setup.server, api).unwrap();
+        let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
+        let server_config = ServerConfig { tls: tls.clone(), ..setup.server };
+        let mut server = Server::bind("127.0.0.1:0".parse().unwrap(), server_config, api).unwrap();
         let address = server.address();
+        let mut local = None;
+        if let Some(control) = setup.local {
+            let (both, address) = server.with_local(control).unwrap();
+            (server, local) = (both, Some(address));
+        }
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {
             if stopped.await.is_err() {
                 pending::<()>().await;
             }
         }));
-        Self { address, journal, approvals, judge, reloads, gate, folder, stop: Some(stop), serving }
+        Self { address, local, tls, journal, approvals, judge, reloads, gate, folder, stop: Some(stop), serving }
     }
 
     /// Begins to drain.

@@ -5,6 +5,7 @@ fn agent(name: &str, tokens: &[&Token]) -> AgentSpec {
     AgentSpec {
         name: name.to_owned(),
         token_sha256: tokens.iter().map(|token| token.digest()).collect(),
+        spiffe: Vec::new(),
         persona: None,
         may_explain: true,
         halted: false,
@@ -166,4 +167,37 @@ fn an_agent_sees_what_its_tenant_and_it_may_see() {
     spec.agents[1].tools.hide = list(&["ok", "bad["]);
     let (path, problem) = fails(&[spec]);
     assert!(path == "tenant[0].agent[1].tools.hide[1]" && matches!(problem, Problem::Tools(_)), "{path}: {problem}");
+}
+
+#[test]
+fn a_spiffe_id_names_one_agent() {
+    let with = |name: &str, ids: &[&str]| AgentSpec {
+        spiffe: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ..agent(name, &[])
+    };
+    let (bot, other) = ("spiffe://acme/agents/bot", "spiffe://acme/agents/other");
+    let directory = Directory::new(
+        &[
+            tenant("one", vec![with("bot", &[bot, "spiffe://acme/old"])], vec![]),
+            tenant("two", vec![with("b", &[other])], vec![]),
+        ],
+        None,
+    )
+    .unwrap();
+    let found = |id: &str| {
+        let agent = directory.workload(&SpiffeId::parse(id).unwrap())?;
+        Some(format!("{}/{}", agent.tenant, agent.name))
+    };
+    assert_eq!(found(bot).as_deref(), Some("one/bot"));
+    assert_eq!(found("spiffe://acme/old").as_deref(), Some("one/bot"));
+    assert_eq!(found(other).as_deref(), Some("two/b"));
+    assert_eq!(found("spiffe://acme/agents/Bot"), None);
+
+    let twice = [tenant("one", vec![with("a", &[bot])], vec![]), tenant("two", vec![with("b", &[other, bot])], vec![])];
+    assert_eq!(fails(&twice), ("tenant[1].agent[0].spiffe[1]".to_owned(), Problem::SharedSpiffe));
+    let wrong = [tenant("one", vec![with("a", &["https://acme/a"])], vec![])];
+    assert_eq!(fails(&wrong), ("tenant[0].agent[0].spiffe[0]".to_owned(), Problem::Spiffe));
+    let many: Vec<String> = (0..=MAX_SPIFFE).map(|n| format!("spiffe://acme/{n}")).collect();
+    let many = [tenant("one", vec![AgentSpec { spiffe: many, ..agent("a", &[]) }], vec![])];
+    assert_eq!(fails(&many), ("tenant[0].agent[0].spiffe".to_owned(), Problem::TooManySpiffe));
 }

@@ -25,7 +25,7 @@ use super::sse::{COMMENT, Event};
 use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, StreamBody, bearer};
-use crate::ports::AgentIdentity;
+use crate::ports::{AgentIdentity, PeerIdentity};
 use crate::upstream::{StdioTarget, Target, Upstream};
 
 /// The revisions with sessions that this door speaks.
@@ -49,15 +49,15 @@ fn refuse<T>(reply: Reply) -> Checked<T> {
 }
 
 /// Answers one request to the door.
-pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>) -> Reply {
-    match route(inner, request).await {
+pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<Arc<PeerIdentity>>) -> Reply {
+    match route(inner, request, peer.as_deref()).await {
         Ok(reply) => reply,
         Err(refused) => *refused,
     }
 }
 
-async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Checked<Reply> {
-    let agent = authenticate(inner, request.headers())?;
+async fn route(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<&PeerIdentity>) -> Checked<Reply> {
+    let agent = authenticate(inner, request.headers(), peer)?;
     let upstream = upstream(inner, request.uri().path())?;
     let Ok(place) = Arc::clone(&inner.places).try_acquire_owned() else {
         return refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open"));
@@ -75,9 +75,9 @@ async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Checked<Reply>
     }
 }
 
-fn authenticate(inner: &Inner, headers: &HeaderMap) -> Checked<AgentIdentity> {
+fn authenticate(inner: &Inner, headers: &HeaderMap, peer: Option<&PeerIdentity>) -> Checked<AgentIdentity> {
     let token = bearer(headers).map_err(|error| error.reply(None))?;
-    let caller = inner.gate.authenticate(token).ok_or_else(|| ApiError::unauthorized().reply(None))?;
+    let caller = inner.gate.authenticate(token, peer).ok_or_else(|| ApiError::unauthorized().reply(None))?;
     match caller.agent {
         Some(agent) => Ok(agent),
         None => refuse(ApiError::forbidden("only agents make calls", "send the token of an agent").reply(None)),

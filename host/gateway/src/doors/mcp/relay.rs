@@ -234,6 +234,7 @@ impl<'a> Exchange<'a> {
             HttpError::Broken(_) => "the connection to the upstream broke",
             HttpError::TooSlow => "the upstream did not answer in time",
             HttpError::Encoding => "the upstream answered in an encoding that was not asked for",
+            HttpError::Credential(_) => "no access token for the upstream could be had",
             HttpError::Request(_) => "the request to the upstream could not be built",
         };
         self.fail(outcome, text, reply).await;

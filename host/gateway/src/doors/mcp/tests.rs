@@ -1,6 +1,7 @@
 //! The door against real sockets and real child processes.
 
 mod http;
+mod oauth;
 mod policy;
 mod stdio;
 mod support;

@@ -176,7 +176,7 @@ pub(crate) static RULES: std::sync::atomic::AtomicU64 = std::sync::atomic::Atomi
 struct Tokens;
 
 impl Identity for Tokens {
-    fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
+    fn authenticate(&self, token: Option<&str>, _peer: Option<&PeerIdentity>) -> Option<Caller> {
         let name = token.filter(|token| !token.is_empty() && *token != "wrong")?;
         let tenant = if name.starts_with("other") { "other" } else { "default" };
         Some(Caller { agent: Some(identity(tenant, name)), operator: None, open: false })
@@ -287,7 +287,7 @@ impl Served {
                 let door = serving.clone();
                 tokio::spawn(async move {
                     let service = service_fn(|request: Request<Incoming>| async {
-                        Ok::<_, std::convert::Infallible>(door.handle(request, peer).await)
+                        Ok::<_, std::convert::Infallible>(door.handle(request, peer.into()).await)
                     });
                     let _closed = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
