@@ -26,7 +26,7 @@ use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 const ERROR_BODY: usize = 64 * 1024;
 const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
-const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
+pub(super) const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
 
 /// What an exchange knows of its surroundings.
 struct Exchange<'a> {

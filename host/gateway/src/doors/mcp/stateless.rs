@@ -14,16 +14,16 @@ use super::front::VERSION;
 
 /// The revision.
 pub(super) const REVISION: &str = "2026-07-28";
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// Beginning of the headers that repeat arguments, in small letters as all names are kept.
-const PARAM: &str = "mcp-param-";
+pub(super) const PARAM: &str = "mcp-param-";
 /// How a value is written that is no plain printable ASCII.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// The parameter that `Mcp-Name` repeats, by method.
 const NAMED: &[(&str, &str)] = &[("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")];
 /// "Method not found", which upstreams answer.
-const METHOD_NOT_FOUND: i32 = -32601;
+pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 
 /// Why a request is not one of this revision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +142,16 @@ fn one(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
         Some(encoded) => String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok(),
         None => Some(value.to_owned()),
     }
+}
+
+/// A value as a header may hold it: as it is, or encoded.
+pub(super) fn written(value: &str) -> HeaderValue {
+    let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && value.trim() == value
+        && !value.starts_with(ENCODED.0);
+    let text = if plain { value.to_owned() } else { [ENCODED.0, &BASE64_STANDARD.encode(value), ENCODED.1].concat() };
+    // Printable ASCII in both cases.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Whether some text, number or boolean in `value` is written like this.
