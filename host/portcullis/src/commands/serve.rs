@@ -48,7 +48,10 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         session_idle: Duration::from_secs(own.mcp_idle_minutes.saturating_mul(60)),
         ..McpLimits::default()
     };
-    let names: Vec<String> = upstreams.iter().map(|upstream| upstream.name.to_string()).collect();
+    let federations = upstreams.federations().map(|federation| &federation.name);
+    let names = upstreams.iter().map(|upstream| &upstream.name).chain(federations);
+    let all = upstreams.all().map(|_| "/mcp".to_owned());
+    let paths: Vec<String> = names.map(|name| format!("/mcp/{name}")).chain(all).collect();
     let mcp = McpDoor::new(Arc::clone(&host.gate), upstreams, mcp_limits);
     let read_timeout = Duration::from_secs(own.read_timeout_seconds);
     let api_config = ApiConfig { hosts: own.hosts.clone(), origins: own.origins.clone(), body_timeout: read_timeout };
@@ -65,7 +68,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let data = settings.data()?;
     let running = Running { address: server.address(), pid: std::process::id(), control: control.expose().to_owned() };
     running.leave(&data)?;
-    announce(arguments, &settings, &host, &running.url(), &names)?;
+    announce(arguments, &settings, &host, &running.url(), &paths)?;
 
     let background = [
         tokio::spawn(async move { api.expire().await }),
@@ -87,7 +90,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str, upstreams: &[String]) -> Result<()> {
+fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str, paths: &[String]) -> Result<()> {
     if arguments.json {
         println!("{}", json!({ "url": url, "data": settings.data()?, "pid": std::process::id() }));
         return Ok(());
@@ -106,8 +109,8 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     if views.len() > 10 {
         println!("            and {} more tenants", views.len() - 10);
     }
-    for name in upstreams {
-        println!("  mcp       {url}/mcp/{name}");
+    for path in paths {
+        println!("  mcp       {url}{path}");
     }
     println!("make the first call:");
     let body = r#"{"tool":"shell","arguments":{"command":"rm -rf /"},"explain":true}"#;

@@ -123,6 +123,8 @@ enum Absent {
 struct Route {
     index: usize,
     body: String,
+    /// The name or URI that it goes by there.
+    own: String,
     /// What the header `Mcp-Name` repeats, where it does.
     name: Option<HeaderValue>,
 }
@@ -225,7 +227,10 @@ impl Round {
             Err(error) => return Ok(json_reply(StatusCode::OK, error)),
         };
         let flight = begun(Running::Member(route.index))?;
-        let Route { index, body, .. } = route;
+        let Route { index, body, own, .. } = route;
+        if let "resources/subscribe" | "resources/unsubscribe" = method {
+            in_use.0.follows(index, &own, method == "resources/subscribe");
+        }
         match self.ask(era, index, headers, &body, None, Some(room)).await {
             Ok((reply, joined)) => {
                 let translator = self.translator(index, Some((in_use, joined)))?;
@@ -262,6 +267,7 @@ impl Round {
             Route {
                 index,
                 body: frame.edited(&[Edit { target, value: own.to_owned() }]),
+                own: own.to_owned(),
                 name: name.then(|| stateless::written(own)),
             }
         };
@@ -441,7 +447,7 @@ impl Round {
         if let Some(list) = lists::of(method) {
             return self.list(Era::Stateless, headers, frame, id, list).await;
         }
-        let Route { index, body, name } = match self.route(frame, id, method, true) {
+        let Route { index, body, name, .. } = match self.route(frame, id, method, true) {
             Ok(route) => route,
             Err(error) => return Ok(json_reply(stateless::status(&error), error)),
         };

@@ -258,6 +258,9 @@ impl Round {
     /// `logging/setLevel` for all members that have logs.
     pub(super) async fn set_level(&self, era: Era<'_>, headers: &HeaderMap, frame: &Frame, id: &Id) -> Checked<Reply> {
         let Era::Sessions(in_use) = era else { return Ok(json_reply(StatusCode::OK, answers::result(id, "{}"))) };
+        if let Some(params) = frame.params() {
+            in_use.0.set_level(params.raw());
+        }
         let asking = (0..self.members().len()).map(|index| async move {
             let joined = in_use.0.joined(index)?;
             joined.result.root().get("capabilities")?.get("logging")?;
@@ -318,7 +321,7 @@ fn spliced(item: Value<'_>, target: Value<'_>, name: &str) -> String {
 }
 
 /// An id for a request of ours: nobody can guess it and use it at the same time.
-fn fresh() -> String {
+pub(super) fn fresh() -> String {
     Uuid::new_v4().simple().to_string()
 }
 

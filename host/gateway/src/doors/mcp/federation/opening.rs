@@ -111,6 +111,7 @@ impl Round {
             if session.ready.load(Ordering::Acquire) {
                 let headers = member_headers(&HeaderMap::new());
                 let _noted = self.deliver(index, &headers, Some(&joined), INITIALIZED, None).await;
+                self.settle(in_use, index, &joined).await;
             }
             member.set(Arc::clone(&joined));
             // It may have been ended meanwhile, and nobody would find this member's session any more.
@@ -131,6 +132,23 @@ impl Round {
             tracing::warn!(federation = %self.federation.name, upstream = %upstream.name, %absent, "a member does not take part");
         }
         joined
+    }
+
+    /// Tells a member that begins anew what the client has set.
+    async fn settle(&self, in_use: &InUse, index: usize, joined: &Joined) {
+        let offered = joined.result.root().get("capabilities");
+        let offers = |name| offered.is_some_and(|offered| offered.get(name).is_some());
+        let level = in_use.0.level().filter(|_| offers("logging")).map(|params| ("logging/setLevel", params));
+        let followed = in_use.0.followed(index).into_iter().filter(|_| offers("resources"));
+        let followed = followed.map(|uri| ("resources/subscribe", json!({ "uri": uri }).to_string()));
+        let headers = member_headers(&HeaderMap::new());
+        for (method, params) in level.into_iter().chain(followed) {
+            let id = lists::fresh();
+            let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}","params":{params}}}"#);
+            let Ok(reply) = self.deliver(index, &headers, Some(joined), &body, None).await else { return };
+            // Whether it likes it or not: it has been told.
+            let _answer = gather::answer(reply, self.inner.limits.message, |_| {}).await;
+        }
     }
 
     /// `initialize` for one member, with what the client said.

@@ -1,6 +1,6 @@
 //! A session with a federation: an id of our own, and for each member the session behind it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use crate::upstream::Federation;
 const QUEUE: usize = 64;
 /// Messages under way to that stream.
 const UNDER_WAY: usize = 8;
+/// Resources that a client follows and that are remembered.
+const MAX_FOLLOWED: usize = 256;
 /// Questions of members that the client has not answered.
 const MAX_QUESTIONS: usize = 1024;
 
@@ -43,6 +45,8 @@ pub(crate) struct Federated {
     pub(super) members: Vec<Member>,
     /// Whether the client has said that it is ready.
     pub(super) ready: AtomicBool,
+    /// What the client set at its members: one that begins anew is told again.
+    settings: Mutex<Settings>,
     in_flight: usize,
     requests: Mutex<Requests>,
     questions: Mutex<Questions>,
@@ -50,6 +54,15 @@ pub(crate) struct Federated {
     pub(super) ended: watch::Sender<bool>,
     used: Mutex<Instant>,
     busy: AtomicUsize,
+}
+
+/// What the client set at its members.
+#[derive(Default)]
+struct Settings {
+    /// The parameters of the last `logging/setLevel`, as written.
+    level: Option<String>,
+    /// The members' own URIs that the client follows.
+    followed: BTreeSet<(usize, String)>,
 }
 
 /// What is known of one member.
@@ -205,6 +218,7 @@ impl Federated {
             run,
             members: federation.members.iter().map(|_| Member::default()).collect(),
             ready: AtomicBool::new(false),
+            settings: Mutex::default(),
             in_flight: limits.in_flight,
             requests: Mutex::default(),
             questions: Mutex::default(),
@@ -226,6 +240,33 @@ impl Federated {
     /// The member as it takes part now.
     pub(super) fn joined(&self, index: usize) -> Option<Arc<Joined>> {
         self.members.get(index).and_then(Member::now)
+    }
+
+    /// Remembers the log level that the client wants.
+    pub(super) fn set_level(&self, params: &str) {
+        lock(&self.settings).level = Some(params.to_owned());
+    }
+
+    /// The parameters with which the client set its log level.
+    pub(super) fn level(&self) -> Option<String> {
+        lock(&self.settings).level.clone()
+    }
+
+    /// Remembers whether the client follows a resource, as far as there is room.
+    pub(super) fn follows(&self, index: usize, uri: &str, follows: bool) {
+        let mut settings = lock(&self.settings);
+        let entry = (index, uri.to_owned());
+        if !follows {
+            settings.followed.remove(&entry);
+        } else if settings.followed.len() < MAX_FOLLOWED {
+            settings.followed.insert(entry);
+        }
+    }
+
+    /// The resources of a member that the client follows.
+    pub(super) fn followed(&self, index: usize) -> Vec<String> {
+        let settings = lock(&self.settings);
+        settings.followed.iter().filter(|(of, _)| *of == index).map(|(_, uri)| uri.clone()).collect()
     }
 
     /// Marks the session as over: its streams end.

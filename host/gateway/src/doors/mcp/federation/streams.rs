@@ -94,10 +94,21 @@ impl Round {
             if let Some(last) = &last {
                 headers.insert(LAST_EVENT, last.clone());
             }
-            let Ok(visit) = Visit::new(&self.inner, &self.agent, upstream) else { return };
-            let Ok(reply) = visit.get(&headers).await else { return };
-            // A member without such a stream, or without this session: it begins anew with the next request to it.
-            let Body::Stream(stream) = reply.into_body() else { return };
+            let reply = match Visit::new(&self.inner, &self.agent, upstream) {
+                Ok(visit) => visit.get(&headers).await,
+                Err(busy) => Err(busy),
+            };
+            let reply = reply.unwrap_or_else(|refused| *refused);
+            let status = reply.status();
+            let Body::Stream(stream) = reply.into_body() else {
+                // The stream before may not be closed yet, or the member is down for a while. Otherwise it has no such
+                // stream, or does not know the session: it begins anew with the next request to it.
+                if status == StatusCode::CONFLICT || status.is_server_error() {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                return;
+            };
             let mut events = Events::new(stream, self.inner.limits.message);
             let mut again = AGAIN;
             while let Some(event) = events.next().await {
