@@ -306,7 +306,9 @@ async fn an_expired_upstream_session_begins_anew_without_losing_the_others() {
     assert_eq!(bodies(&b, "notifications/initialized").len(), 2);
     let anew = |method: &str| {
         let all = bodies(&b, method).into_iter();
-        all.filter(|request| request.header("mcp-session-id") == Some("theirs-1")).map(|request| request.body).collect::<Vec<_>>()
+        all.filter(|request| request.header("mcp-session-id") == Some("theirs-1"))
+            .map(|request| request.body)
+            .collect::<Vec<_>>()
     };
     let (levels, followed) = (anew("logging/setLevel"), anew("resources/subscribe"));
     assert!(levels.len() == 1 && levels[0].contains(r#""level":"error""#), "{levels:?}");
