@@ -23,7 +23,7 @@ mod streams;
 mod tls;
 
 pub use body::Body;
-pub(crate) use body::{BODY_ROOM, BodyRoom, Received};
+pub(crate) use body::{BODY_ROOM, BodyRoom, Received, Room};
 pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};
 pub(crate) use socket::Peer;

@@ -88,6 +88,24 @@ pub struct StdioTarget {
     pub environment: BTreeMap<String, String>,
 }
 
+/// Several MCP servers under one endpoint.
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// Its name, unlike that of any upstream.
+    pub name: Arc<str>,
+    /// Its members, in the order in which their tools are listed. No name with [`Federation::SEPARATOR`] begins like another.
+    pub members: Vec<Arc<Upstream>>,
+}
+
+impl Federation {
+    /// What stands between the name of a member and that of its tool.
+    pub const SEPARATOR: &'static str = "__";
+    /// Most members.
+    pub const MEMBERS: usize = 64;
+    /// The name of the federation of all upstreams: no configuration can give it.
+    const ALL: &'static str = "*";
+}
+
 /// Why a text does not name an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
@@ -102,6 +120,20 @@ pub enum UpstreamError {
     /// Two upstreams with one name.
     #[error("two upstreams are called {0:?}: give each its own name")]
     Duplicate(String),
+    /// A tool of one could not be told from a tool of the other in a federation.
+    #[error(
+        "upstreams {0:?} and {1:?} cannot be told apart in names such as {0}__TOOL and {1}__TOOL: rename one of them"
+    )]
+    Ambiguous(String, String),
+    /// The name of a federation is taken, or does not fit.
+    #[error("federation {0:?}: the name is taken by an upstream or another federation, or is no name for an upstream")]
+    FederationName(String),
+    /// A member that is not there, or there twice.
+    #[error("federation {0:?}: {1:?} is not the name of an upstream, or is named twice")]
+    Member(String, String),
+    /// Too few or too many members.
+    #[error("federation {0:?}: give 1 to 64 upstreams")]
+    Members(String),
     /// Not an http or https URL with a host.
     #[error("the address of upstream {0:?} is not an http:// or https:// URL without user name: {1}")]
     Url(String, String),
@@ -258,15 +290,20 @@ fn checked_name(name: &str) -> Result<Arc<str>, UpstreamError> {
     if fits { Ok(name.into()) } else { Err(UpstreamError::Name(name.chars().take(MAX_NAME).collect())) }
 }
 
-/// All upstreams, by name.
+/// All upstreams, by name, and what is made of several of them.
 #[derive(Clone, Debug, Default)]
-pub struct Upstreams(BTreeMap<Arc<str>, Arc<Upstream>>);
+pub struct Upstreams {
+    map: BTreeMap<Arc<str>, Arc<Upstream>>,
+    federations: BTreeMap<Arc<str>, Arc<Federation>>,
+    /// All of them, if there are several and not too many.
+    all: Option<Arc<Federation>>,
+}
 
 impl Upstreams {
     /// The upstreams of a configuration.
     ///
     /// # Errors
-    /// Two have the same name.
+    /// Two have the same name, or names that could not be told apart in a federation.
     pub fn new(upstreams: impl IntoIterator<Item = Upstream>) -> Result<Self, UpstreamError> {
         let mut map = BTreeMap::new();
         for upstream in upstreams {
@@ -274,31 +311,84 @@ impl Upstreams {
                 return Err(UpstreamError::Duplicate(other.name.to_string()));
             }
         }
-        Ok(Self(map))
+        let opening = |name: &str| format!("{name}{}", Federation::SEPARATOR);
+        for (one, other) in map.keys().flat_map(|one| map.keys().map(move |other| (one, other))) {
+            if one != other && opening(other).starts_with(&opening(one)) {
+                return Err(UpstreamError::Ambiguous(one.to_string(), other.to_string()));
+            }
+        }
+        let all = (2..=Federation::MEMBERS)
+            .contains(&map.len())
+            .then(|| Arc::new(Federation { name: Federation::ALL.into(), members: map.values().cloned().collect() }));
+        Ok(Self { map, federations: BTreeMap::new(), all })
+    }
+
+    /// Adds a federation of some of them, in this order.
+    ///
+    /// # Errors
+    /// Its name is taken or not valid, or a member is unknown or named twice, or there are too few or too many.
+    pub fn federate<'n>(
+        &mut self,
+        name: &str,
+        members: impl IntoIterator<Item = &'n str>,
+    ) -> Result<(), UpstreamError> {
+        let refused = || UpstreamError::FederationName(name.to_owned());
+        let name = checked_name(name).map_err(|_| refused())?;
+        if self.map.contains_key(&name) || self.federations.contains_key(&name) {
+            return Err(refused());
+        }
+        let mut found: Vec<Arc<Upstream>> = Vec::new();
+        for member in members {
+            let upstream = self.get(member).filter(|_| found.iter().all(|other| &*other.name != member));
+            let upstream = upstream.ok_or_else(|| UpstreamError::Member(name.to_string(), member.to_owned()))?;
+            found.push(Arc::clone(upstream));
+        }
+        if !(1..=Federation::MEMBERS).contains(&found.len()) {
+            return Err(UpstreamError::Members(name.to_string()));
+        }
+        self.federations.insert(Arc::clone(&name), Arc::new(Federation { name, members: found }));
+        Ok(())
     }
 
     /// The upstream with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Upstream>> {
-        self.0.get(name)
+        self.map.get(name)
     }
 
     /// The upstream, if there is exactly one.
     #[must_use]
     pub fn only(&self) -> Option<&Arc<Upstream>> {
-        let mut all = self.0.values();
+        let mut all = self.map.values();
         all.next().filter(|_| all.next().is_none())
+    }
+
+    /// The federation with this name.
+    #[must_use]
+    pub fn federation(&self, name: &str) -> Option<&Arc<Federation>> {
+        self.federations.get(name)
+    }
+
+    /// The federation of all upstreams, in the order of their names, if there are 2 to 64.
+    #[must_use]
+    pub fn all(&self) -> Option<&Arc<Federation>> {
+        self.all.as_ref()
+    }
+
+    /// The federations with a name of their own.
+    pub fn federations(&self) -> impl Iterator<Item = &Arc<Federation>> {
+        self.federations.values()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.map.is_empty()
     }
 
     /// All of them, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.0.values()
+        self.map.values()
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub traces: Traces,
     /// MCP servers that Portcullis stands in front of.
     pub upstream: Vec<Upstream>,
+    /// Several of them under one endpoint. All of them together are served under `/mcp` without an entry here.
+    pub federation: Vec<Federation>,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -206,6 +208,16 @@ pub(crate) enum Withhold {
     Elicitation,
     /// The folders that the client works in.
     Roots,
+}
+
+/// Several MCP servers under one endpoint: their tools are called `UPSTREAM__TOOL` there.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Federation {
+    /// Name used in the path (`/mcp/NAME`), unlike that of any upstream.
+    pub name: String,
+    /// Names of 1 to 64 upstreams, in the order in which their tools are listed.
+    pub upstreams: Vec<String>,
 }
 
 /// One tenant.
@@ -452,6 +464,7 @@ impl Default for Config {
             logs: Logs::default(),
             traces: Traces::default(),
             upstream: Vec::new(),
+            federation: Vec::new(),
             tenant: Vec::new(),
         }
     }
@@ -547,6 +560,16 @@ impl Config {
             }
             if self.upstream.iter().take(index).any(|other| other.name == upstream.name) {
                 return Err(place.error(&format!("{key}.name"), "the name is taken by another upstream"));
+            }
+        }
+        for (index, federation) in self.federation.iter().enumerate() {
+            let key = format!("federation[{index}]");
+            let taken = self.federation.iter().take(index).any(|other| other.name == federation.name);
+            if taken || self.upstream.iter().any(|upstream| upstream.name == federation.name) {
+                return Err(place.error(&format!("{key}.name"), "the name is taken by an upstream or a federation"));
+            }
+            if !(1..=64).contains(&federation.upstreams.len()) {
+                return Err(place.error(&format!("{key}.upstreams"), "give 1 to 64 names of upstreams"));
             }
         }
         for (index, tenant) in self.tenant.iter().enumerate() {

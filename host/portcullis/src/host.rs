@@ -268,7 +268,7 @@ fn cache_key(path: &Path) -> Result<[u8; 32]> {
     Ok(key)
 }
 
-/// The upstreams of a configuration and of the command line.
+/// The upstreams of a configuration and of the command line, and what is made of several of them.
 pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
     let mut all = Vec::new();
     for upstream in &config.upstream {
@@ -297,7 +297,12 @@ pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
     for text in more {
         all.push(text.parse().with_context(|| format!("--upstream {text}"))?);
     }
-    Ok(Upstreams::new(all)?)
+    let mut upstreams = Upstreams::new(all)?;
+    for (index, federation) in config.federation.iter().enumerate() {
+        let members = federation.upstreams.iter().map(String::as_str);
+        upstreams.federate(&federation.name, members).with_context(|| format!("federation[{index}]"))?;
+    }
+    Ok(upstreams)
 }
 
 /// What an upstream's access token is asked for with.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
+use portcullis_model::Outcome;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
 
@@ -20,12 +21,14 @@ use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::http::{HttpClient, Waits};
 use crate::upstream::{Upstreams, Withholds};
+use federation::session::Federations;
 use sessions::{Children, Sessions};
 
 mod answers;
 mod bridge;
 mod changes;
 mod envelope;
+mod federation;
 mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -77,6 +80,8 @@ pub struct McpLimits {
     pub connect_wait: Duration,
     /// From a request to the head of the upstream's answer.
     pub first_byte_wait: Duration,
+    /// From a request that goes to all members of a federation to the last piece of an answer; who takes longer is left out.
+    pub fan_out_wait: Duration,
     /// Between two pieces of an answer; also how long a slow client may block its stream.
     pub idle_wait: Duration,
     /// Between two signs of life on an event stream without events.
@@ -99,6 +104,7 @@ impl Default for McpLimits {
             body_wait: Duration::from_secs(30),
             connect_wait: Duration::from_secs(5),
             first_byte_wait: Duration::from_secs(300),
+            fan_out_wait: Duration::from_secs(30),
             idle_wait: Duration::from_secs(300),
             keep_alive: Duration::from_secs(15),
             stop_grace: Duration::from_secs(2),
@@ -135,7 +141,7 @@ pub(crate) struct Origin {
     pub(crate) withholds: Withholds,
 }
 
-/// The door: `/mcp/NAME` for each upstream, and `/mcp` if there is only one. Cheap to clone.
+/// The door: `/mcp/NAME` for each upstream and federation, and `/mcp` for all upstreams. Cheap to clone.
 #[derive(Clone)]
 pub struct McpDoor(Arc<Inner>);
 
@@ -145,6 +151,7 @@ struct Inner {
     limits: McpLimits,
     client: HttpClient,
     sessions: Sessions,
+    federations: Federations,
     counters: Arc<Counters>,
     /// Set when the door closes.
     closing: watch::Sender<bool>,
@@ -171,6 +178,7 @@ impl McpDoor {
             upstreams,
             client: HttpClient::new(waits),
             sessions: Sessions::new(&limits, open),
+            federations: Federations::new(&limits),
             counters,
             closing: watch::Sender::new(false),
             policy: watch::Sender::new(()),
@@ -192,6 +200,10 @@ impl McpDoor {
                 for session in inner.sessions.take_idle(inner.limits.session_idle) {
                     tokio::spawn(front::expire(Arc::clone(&inner), session));
                 }
+                for session in inner.federations.take_idle(inner.limits.session_idle) {
+                    tracing::info!(federation = %session.federation.name, "an idle MCP session was ended");
+                    tokio::spawn(session.end(Arc::clone(&inner), Outcome::Disconnected));
+                }
             }
         });
         Self(inner)
@@ -201,6 +213,12 @@ impl McpDoor {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// Sessions with federations that are open now. Those with their members are sessions of their own.
+    #[must_use]
+    pub fn federated_sessions(&self) -> usize {
+        self.0.federations.len()
     }
 
     /// Sessions that are open now.
@@ -221,6 +239,10 @@ impl McpDoor {
         let all = u32::try_from(inner.limits.exchanges).unwrap_or(u32::MAX);
         // First: exchanges record how their calls end, which must not wait for an upstream's answer to a farewell.
         inner.closing.send_replace(true);
+        for session in inner.federations.take_all() {
+            // Those with its members are ended with the others.
+            session.stop();
+        }
         let sessions = inner.sessions.take_all();
         let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
         let done = async {

@@ -62,7 +62,10 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         session_idle: Duration::from_secs(own.mcp_idle_minutes.saturating_mul(60)),
         ..McpLimits::default()
     };
-    let names: Vec<String> = upstreams.iter().map(|upstream| upstream.name.to_string()).collect();
+    let federations = upstreams.federations().map(|federation| &federation.name);
+    let names = upstreams.iter().map(|upstream| &upstream.name).chain(federations);
+    let all = upstreams.all().map(|_| "/mcp".to_owned());
+    let paths: Vec<String> = names.map(|name| format!("/mcp/{name}")).chain(all).collect();
     let mcp = McpDoor::new(Arc::clone(&host.gate), upstreams, mcp_limits);
     // Only set here.
     let _set = reloader.door.set(mcp.clone());
@@ -90,7 +93,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let data = settings.data()?;
     let running = Running { address, pid: std::process::id(), control: control.expose().to_owned() };
     running.leave(&data)?;
-    announce(arguments, &settings, &host, &url(public, &settings), &names)?;
+    announce(arguments, &settings, &host, &url(public, &settings), &paths)?;
 
     let background = [
         tokio::spawn(async move { api.expire().await }),
@@ -132,7 +135,7 @@ fn warn(warnings: &[String]) {
     }
 }
 
-fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str, upstreams: &[String]) -> Result<()> {
+fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str, paths: &[String]) -> Result<()> {
     if arguments.json {
         println!("{}", json!({ "url": url, "data": settings.data()?, "pid": std::process::id() }));
         return Ok(());
@@ -151,8 +154,8 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     if views.len() > 10 {
         println!("            and {} more tenants", views.len() - 10);
     }
-    for name in upstreams {
-        println!("  mcp       {url}/mcp/{name}");
+    for path in paths {
+        println!("  mcp       {url}{path}");
     }
     println!("make the first call:");
     let body = r#"{"tool":"shell","arguments":{"command":"rm -rf /"},"explain":true}"#;

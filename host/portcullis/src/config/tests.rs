@@ -47,6 +47,11 @@ fn meaning_is_checked_with_key_and_line() {
     assert_eq!((at, key.as_deref()), (Some((5, 1)), Some("upstream[1].name")));
     let (at, key, _) = place("[[upstream]]\nname = \"a\"\n");
     assert_eq!((at.map(|at| at.0), key.as_deref()), (Some(1), Some("upstream[0]")));
+    let upstream = "[[upstream]]\nname = \"a\"\nurl = \"http://x\"\n";
+    let (at, key, _) = place(&format!("{upstream}[[federation]]\nname = \"a\"\nupstreams = [\"a\"]\n"));
+    assert_eq!((at, key.as_deref()), (Some((5, 1)), Some("federation[0].name")));
+    let (at, key, _) = place(&format!("{upstream}[[federation]]\nname = \"b\"\nupstreams = []\n"));
+    assert_eq!((at, key.as_deref()), (Some((6, 1)), Some("federation[0].upstreams")));
 }
 
 #[test]

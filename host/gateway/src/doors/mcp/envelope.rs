@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_model::{Document, DocumentError, DocumentFault, Kind, Value};
+use portcullis_model::{Document, DocumentError, DocumentFault, Edit, Kind, Value};
 
 /// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
@@ -94,7 +94,7 @@ pub(crate) enum Id {
 }
 
 impl Id {
-    fn read(value: Value<'_>) -> Option<Self> {
+    pub(crate) fn read(value: Value<'_>) -> Option<Self> {
         if value.raw().len() > MAX_ID {
             return None;
         }
@@ -182,6 +182,11 @@ impl Frame {
     /// The bytes as received.
     pub(crate) fn raw(&self) -> &str {
         self.document.raw()
+    }
+
+    /// The whole message.
+    pub(crate) fn root(&self) -> Value<'_> {
+        self.document.root()
     }
 
     pub(crate) fn params(&self) -> Option<Value<'_>> {
@@ -286,6 +291,11 @@ impl Frame {
     /// The protocol revision that a request of the stateless era carries in its body.
     pub(crate) fn stated_version(&self) -> Option<&str> {
         self.params()?.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
+    }
+
+    /// The message with these strings in the place of some of its values; every other byte stays.
+    pub(crate) fn edited(&self, edits: &[Edit<'_>]) -> String {
+        self.document.splice(edits)
     }
 
     /// The message with one of its values written anew; every other byte stays.

@@ -18,18 +18,19 @@ use super::answers;
 use super::bridge::{Bridge, Routed};
 use super::changes::Changes;
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
+use super::federation;
 use super::inspector::{FromClient, Inspector};
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event};
 use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
-use crate::http::{ApiError, Body, Received, Reply, StreamBody, bearer};
+use crate::http::{ApiError, Body, Received, Reply, Room, StreamBody, bearer};
 use crate::ports::{AgentIdentity, PeerIdentity};
-use crate::upstream::{StdioTarget, Target, Upstream};
+use crate::upstream::{Federation, StdioTarget, Target, Upstream};
 
 /// The revisions with sessions that this door speaks.
-const VERSIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+pub(super) const VERSIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 /// Pieces under way to one client: more than that and the upstream has to wait.
 pub(super) const UNDER_WAY: usize = 8;
 /// Longest name of an agent's run in bytes.
@@ -38,13 +39,13 @@ const MAX_RUN: usize = 256;
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
-const RUN: HeaderName = HeaderName::from_static("portcullis-session");
+pub(super) const RUN: HeaderName = HeaderName::from_static("portcullis-session");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// A step on the way to an answer, or the answer that says why there is no way.
-type Checked<T> = Result<T, Box<Reply>>;
+pub(super) type Checked<T> = Result<T, Box<Reply>>;
 
-fn refuse<T>(reply: Reply) -> Checked<T> {
+pub(super) fn refuse<T>(reply: Reply) -> Checked<T> {
     Err(Box::new(reply))
 }
 
@@ -58,20 +59,33 @@ pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>, peer:
 
 async fn route(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<&PeerIdentity>) -> Checked<Reply> {
     let agent = authenticate(inner, request.headers(), peer)?;
-    let upstream = upstream(inner, request.uri().path())?;
-    let Ok(place) = Arc::clone(&inner.places).try_acquire_owned() else {
-        return refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open"));
+    let upstream = match goal(inner, request.uri().path())? {
+        Goal::Upstream(upstream) => upstream,
+        Goal::Federation(federation) => return federation::answer(inner, agent, federation, request).await,
     };
-    let visit = Visit { inner: Arc::clone(inner), agent, upstream, _place: place };
+    let visit = Visit::new(inner, &agent, &upstream)?;
     match *request.method() {
-        Method::POST => visit.post(request).await,
+        Method::POST => {
+            let Post { headers, frame, room } = read_post(inner, request).await?;
+            visit.exchange(headers, frame, Some(room)).await
+        }
         Method::GET => visit.get(request.headers()).await,
         Method::DELETE => visit.delete(request.headers()).await,
-        _ => {
-            let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, None, INVALID_REQUEST, "method not allowed");
-            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-            refuse(reply)
-        }
+        _ => refuse(not_allowed()),
+    }
+}
+
+pub(super) fn not_allowed() -> Reply {
+    let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, None, INVALID_REQUEST, "method not allowed");
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+    reply
+}
+
+/// A place for one exchange.
+pub(super) fn take_place(inner: &Inner) -> Checked<OwnedSemaphorePermit> {
+    match Arc::clone(&inner.places).try_acquire_owned() {
+        Ok(place) => Ok(place),
+        Err(_) => refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open")),
     }
 }
 
@@ -84,19 +98,61 @@ fn authenticate(inner: &Inner, headers: &HeaderMap, peer: Option<&PeerIdentity>)
     }
 }
 
-fn upstream(inner: &Inner, path: &str) -> Checked<Arc<Upstream>> {
+/// Whom a path names.
+enum Goal {
+    Upstream(Arc<Upstream>),
+    Federation(Arc<Federation>),
+}
+
+fn goal(inner: &Inner, path: &str) -> Checked<Goal> {
+    let Inner { upstreams, .. } = inner;
     let rest = path.strip_prefix(PREFIX).unwrap_or_default();
-    let found = match rest.strip_prefix('/').unwrap_or_default() {
-        "" => inner.upstreams.only(),
-        name => inner.upstreams.get(name),
+    let (upstream, federation) = match rest.strip_prefix('/').unwrap_or_default() {
+        "" => (upstreams.only(), upstreams.all()),
+        name => (upstreams.get(name), upstreams.federation(name)),
     };
-    match found {
-        Some(upstream) => Ok(Arc::clone(upstream)),
+    let upstream = upstream.map(|upstream| Goal::Upstream(Arc::clone(upstream)));
+    match upstream.or_else(|| federation.map(|federation| Goal::Federation(Arc::clone(federation)))) {
+        Some(goal) => Ok(goal),
         None => {
-            let text = "there is no such upstream: the path is /mcp/NAME, or /mcp if there is only one";
+            let text = "there is no such upstream: the path is /mcp/NAME, or /mcp for all of them";
             refuse(ApiError::not_found(text).reply(None))
         }
     }
+}
+
+/// One message of a client, read and parsed.
+pub(super) struct Post {
+    pub(super) headers: HeaderMap,
+    pub(super) frame: Frame,
+    pub(super) room: Room,
+}
+
+/// Reads the message of a POST.
+pub(super) async fn read_post(inner: &Inner, request: Request<Incoming>) -> Checked<Post> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
+    if !is_json(&headers) {
+        let text = "send one JSON-RPC message with Content-Type: application/json";
+        return refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
+    }
+    if headers.contains_key(CONTENT_ENCODING) {
+        let text = "content encodings are not accepted";
+        return refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
+    }
+    if !accepts(&headers, "application/json") || !accepts(&headers, "text/event-stream") {
+        let text = "the Accept header must allow application/json and text/event-stream";
+        return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
+    }
+    let limits = &inner.limits;
+    let received = inner.body_room.read(body, limits.message, limits.body_wait).await;
+    let Received { bytes, room } =
+        received.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
+    let frame = Frame::parse(bytes).map_err(|rejected| {
+        let id = rejected.id.as_ref();
+        refusal(StatusCode::BAD_REQUEST, id, rejected.error.code(), &rejected.to_string())
+    })?;
+    Ok(Post { headers, frame, room })
 }
 
 /// One request of an authenticated agent to one upstream.
@@ -109,10 +165,10 @@ pub(super) struct Visit {
 }
 
 /// A message of a client that is being answered, for as long as it lives.
-struct Posting(Arc<Inner>);
+pub(super) struct Posting(Arc<Inner>);
 
 impl Posting {
-    fn new(inner: &Arc<Inner>) -> Self {
+    pub(super) fn new(inner: &Arc<Inner>) -> Self {
         inner.posts.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(inner))
     }
@@ -128,29 +184,14 @@ impl Drop for Posting {
 pub(super) type ReplyTo = oneshot::Sender<Reply>;
 
 impl Visit {
-    async fn post(self, request: Request<Incoming>) -> Checked<Reply> {
-        let (head, body) = request.into_parts();
-        let headers = head.headers;
-        if !is_json(&headers) {
-            let text = "send one JSON-RPC message with Content-Type: application/json";
-            return refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
-        }
-        if headers.contains_key(CONTENT_ENCODING) {
-            let text = "content encodings are not accepted";
-            return refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, INVALID_REQUEST, text));
-        }
-        if !accepts(&headers, "application/json") || !accepts(&headers, "text/event-stream") {
-            let text = "the Accept header must allow application/json and text/event-stream";
-            return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
-        }
-        let limits = &self.inner.limits;
-        let received = self.inner.body_room.read(body, limits.message, limits.body_wait).await;
-        let Received { bytes, room } =
-            received.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
-        let frame = Frame::parse(bytes).map_err(|rejected| {
-            let id = rejected.id.as_ref();
-            refusal(StatusCode::BAD_REQUEST, id, rejected.error.code(), &rejected.to_string())
-        })?;
+    /// One exchange of this agent with this upstream takes place, if there is one.
+    pub(super) fn new(inner: &Arc<Inner>, agent: &AgentIdentity, upstream: &Arc<Upstream>) -> Checked<Self> {
+        let place = take_place(inner)?;
+        Ok(Self { inner: Arc::clone(inner), agent: agent.clone(), upstream: Arc::clone(upstream), _place: place })
+    }
+
+    /// Passes one message on and brings the answer. `room` is what the message takes until then.
+    pub(super) async fn exchange(self, headers: HeaderMap, frame: Frame, room: Option<Room>) -> Checked<Reply> {
         let session = if stateless::applies(&headers, Some(&frame)) {
             self.check_stateless(&headers, &frame)?;
             None
@@ -174,7 +215,7 @@ impl Visit {
         Ok(answer.await.unwrap_or_else(|_| lost()))
     }
 
-    async fn get(self, headers: &HeaderMap) -> Checked<Reply> {
+    pub(super) async fn get(self, headers: &HeaderMap) -> Checked<Reply> {
         if !accepts(headers, "text/event-stream") {
             let text = "the Accept header must allow text/event-stream";
             return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
@@ -222,16 +263,7 @@ impl Visit {
     /// What a message of the revision without sessions must say. A child process has sessions only.
     fn check_stateless(&self, headers: &HeaderMap, frame: &Frame) -> Checked<()> {
         let id = frame.request_id();
-        if let Err(mismatch) = stateless::check(headers, frame) {
-            let data = match &mismatch {
-                Mismatch::Version(requested) => {
-                    Some(json!({ "supported": [stateless::REVISION], "requested": requested }))
-                }
-                _ => None,
-            };
-            let body = answers::error(id, mismatch.code(), &mismatch.to_string(), data);
-            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
-        }
+        check_stateless(headers, frame)?;
         if matches!(self.upstream.target, Target::Stdio(_)) {
             let supported: Vec<&str> = VERSIONS.iter().copied().chain([stateless::REVISION]).collect();
             let data = json!({ "supported": supported, "requested": stateless::REVISION });
@@ -525,7 +557,7 @@ pub(super) async fn shut_down(inner: Arc<Inner>, session: Arc<Session>) {
     end_both_sides(&inner, &session, Outcome::Uncertain).await;
 }
 
-async fn end_both_sides(inner: &Inner, session: &Session, outcome: Outcome) {
+pub(super) async fn end_both_sides(inner: &Inner, session: &Session, outcome: Outcome) {
     session.end(outcome).await;
     if let (Remote::Http(remote), Target::Http(target)) = (&session.remote, &session.upstream.target) {
         relay::delete(inner, target, remote, &HeaderMap::new()).await;
@@ -623,7 +655,7 @@ pub(super) fn no_session() -> Reply {
     refusal(StatusCode::NOT_FOUND, None, INVALID_REQUEST, "there is no such session: initialize again")
 }
 
-fn missing_session() -> Reply {
+pub(super) fn missing_session() -> Reply {
     let text = "Mcp-Session-Id is missing: initialize first, with POST to this address; the older transport with two addresses \
                 (HTTP+SSE of 2024-11-05) is not served";
     refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, text)
@@ -633,8 +665,19 @@ fn lost() -> Reply {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, None, INTERNAL_ERROR, "the exchange was lost")
 }
 
+/// What any message of the revision without sessions must say.
+pub(super) fn check_stateless(headers: &HeaderMap, frame: &Frame) -> Checked<()> {
+    let Err(mismatch) = stateless::check(headers, frame) else { return Ok(()) };
+    let data = match &mismatch {
+        Mismatch::Version(requested) => Some(json!({ "supported": [stateless::REVISION], "requested": requested })),
+        _ => None,
+    };
+    let body = answers::error(frame.request_id(), mismatch.code(), &mismatch.to_string(), data);
+    refuse(json_reply(StatusCode::BAD_REQUEST, body))
+}
+
 /// The revision without sessions has neither streams to open nor sessions to end.
-fn only_post(headers: &HeaderMap) -> Checked<()> {
+pub(super) fn only_post(headers: &HeaderMap) -> Checked<()> {
     if !stateless::applies(headers, None) {
         return Ok(());
     }
@@ -645,7 +688,7 @@ fn only_post(headers: &HeaderMap) -> Checked<()> {
 }
 
 /// The header and, where a body says it, the body must name a revision that this door speaks.
-fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Checked<()> {
+pub(super) fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Checked<()> {
     let in_header = headers.get_all(VERSION).iter().map(|value| value.to_str().unwrap_or_default());
     let in_body = frame.and_then(Frame::stated_version);
     for requested in in_header.chain(in_body) {
@@ -662,7 +705,7 @@ fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Checked<()> {
 }
 
 /// The run of the agent that the client names for its calls.
-fn run(headers: &HeaderMap) -> Checked<Option<Arc<str>>> {
+pub(super) fn run(headers: &HeaderMap) -> Checked<Option<Arc<str>>> {
     let Some(value) = headers.get(RUN) else { return Ok(None) };
     let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= MAX_RUN);
     match text {
@@ -682,7 +725,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the client takes this media type. Without an Accept header it takes everything.
-fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
     let family = wanted.split('/').next().unwrap_or_default();
     let mut none = true;
     for value in headers.get_all(ACCEPT) {

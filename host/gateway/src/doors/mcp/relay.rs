@@ -34,7 +34,7 @@ const LOOK_WAIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
-const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
+pub(super) const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
 
 /// What an exchange knows of its surroundings.
 struct Exchange<'a> {

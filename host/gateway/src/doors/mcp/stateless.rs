@@ -14,10 +14,10 @@ use super::front::VERSION;
 
 /// The revision.
 pub(super) const REVISION: &str = "2026-07-28";
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(super) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// Beginning of the headers that repeat arguments, in small letters as all names are kept.
-const PARAM: &str = "mcp-param-";
+pub(super) const PARAM: &str = "mcp-param-";
 /// How a value is written that is no plain printable ASCII.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// The parameter that `Mcp-Name` repeats, by method.
@@ -139,7 +139,7 @@ pub(super) fn repeat(headers: &HeaderMap, came: &Frame, goes: &[u8], upstream: &
     let (before, now) = (name(came), name(&sent));
     if before != now {
         // Another tool than the client asked for: its arguments went, too.
-        upstream.extend(now.and_then(|now| written(&now)).map(|value| (NAME, value)));
+        upstream.extend(now.map(|now| (NAME, written(&now))));
         return true;
     }
     copy(upstream, &|name| *name == NAME || is_param(name));
@@ -199,13 +199,14 @@ fn one(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     }
 }
 
-/// A value as a header says it.
-fn written(value: &str) -> Option<HeaderValue> {
-    let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~')) && value.trim() == value;
-    if plain && !value.starts_with(ENCODED.0) {
-        return HeaderValue::from_str(value).ok();
-    }
-    HeaderValue::from_str(&format!("{}{}{}", ENCODED.0, BASE64_STANDARD.encode(value), ENCODED.1)).ok()
+/// A value as a header may hold it: as it is, or encoded.
+pub(super) fn written(value: &str) -> HeaderValue {
+    let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        && value.trim() == value
+        && !value.starts_with(ENCODED.0);
+    let text = if plain { value.to_owned() } else { [ENCODED.0, &BASE64_STANDARD.encode(value), ENCODED.1].concat() };
+    // Printable ASCII in both cases.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Whether some text, number or boolean in `value` is written like this.

@@ -1,5 +1,6 @@
 //! The door against real sockets and real child processes.
 
+mod federation;
 mod http;
 mod oauth;
 mod policy;

@@ -696,7 +696,7 @@ async fn two_upstreams_have_a_path_each() {
     let url = |name: &str, mock: &Mock| format!("{name}=http://{}/mcp", mock.address).parse().unwrap();
     let served = Served::new([url("one", &one), url("two", &two)], quick()).await;
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    assert_eq!(served.post().send(ping).await.status, 404);
+    assert_eq!(served.post().send(ping).await.status, 400, "all of them together want a session");
     for name in ["one", "two"] {
         let got = served.request("POST", &format!("/mcp/{name}")).send(ping).await;
         assert_eq!(got.json()["result"]["from"], name);

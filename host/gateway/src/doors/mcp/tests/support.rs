@@ -276,8 +276,12 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn new(upstreams: impl IntoIterator<Item = Upstream>, limits: McpLimits) -> Self {
+        Self::with(Upstreams::new(upstreams).unwrap(), limits).await
+    }
+
+    pub(crate) async fn with(upstreams: Upstreams, limits: McpLimits) -> Self {
         let Bench { gate, journal, parking } = Bench::new();
-        let door = McpDoor::new(gate, Upstreams::new(upstreams).unwrap(), limits);
+        let door = McpDoor::new(gate, upstreams, limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = door.clone();
@@ -346,6 +350,10 @@ impl Ask {
             self.headers.push((name.to_owned(), value.to_owned()));
         }
         self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
     pub(crate) fn session(self, id: &str) -> Self {
