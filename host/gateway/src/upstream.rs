@@ -10,6 +10,9 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) mod http;
 pub(crate) mod stdio;
+pub(crate) mod supervisor;
+
+pub use supervisor::Restarts;
 
 /// Longest name of an upstream in bytes.
 const MAX_NAME: usize = 64;

@@ -19,8 +19,9 @@ use crate::gate::Gate;
 use crate::http::{BODY_ROOM, BodyRoom, Mount, Reply};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
-use crate::upstream::Upstreams;
 use crate::upstream::http::{HttpClient, Waits};
+use crate::upstream::supervisor::Supervisor;
+use crate::upstream::{Restarts, Upstreams};
 use sessions::{Children, Sessions};
 
 mod answers;
@@ -28,9 +29,11 @@ mod bridge;
 mod envelope;
 mod front;
 mod inspector;
+mod mailbox;
 mod relay;
 mod sessions;
 mod sse;
+mod start;
 mod stateless;
 mod wrap;
 
@@ -80,6 +83,8 @@ pub struct McpLimits {
     pub keep_alive: Duration,
     /// How long a child may take to end after its input was closed, and again after SIGTERM.
     pub stop_grace: Duration,
+    /// How long to wait before a child that keeps failing is started again.
+    pub restarts: Restarts,
 }
 
 impl Default for McpLimits {
@@ -99,6 +104,7 @@ impl Default for McpLimits {
             idle_wait: Duration::from_secs(300),
             keep_alive: Duration::from_secs(15),
             stop_grace: Duration::from_secs(2),
+            restarts: Restarts::default(),
         }
     }
 }
@@ -148,6 +154,7 @@ struct Inner {
     posts: AtomicUsize,
     body_room: BodyRoom,
     children: Arc<Children>,
+    supervisor: Arc<Supervisor>,
     /// HTTP upstreams that gave out a session id the last time they were asked: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
 }
@@ -159,6 +166,7 @@ impl McpDoor {
         let waits = Waits { connect: limits.connect_wait, first_byte: limits.first_byte_wait, idle: limits.idle_wait };
         let counters = Arc::new(Counters::new(gate.metrics()));
         let open = gate.metrics().mcp_sessions();
+        let supervisor = Supervisor::new(limits.restarts, gate.metrics().mcp_children());
         let inner = Arc::new(Inner {
             gate,
             upstreams,
@@ -170,6 +178,7 @@ impl McpDoor {
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
             children: Children::new(&limits),
+            supervisor,
             with_sessions: Mutex::default(),
             limits,
         });
@@ -193,6 +202,11 @@ impl McpDoor {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    #[cfg(test)]
+    fn metrics(&self) -> &Metrics {
+        self.0.gate.metrics()
     }
 
     /// Sessions that are open now.

@@ -15,12 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::answers;
-use super::bridge::{Bridge, Routed};
+use super::bridge::Bridge;
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::inspector::{FromClient, Inspector};
+use super::mailbox::Routed;
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
 use super::sse::{COMMENT, Event};
+use super::start::NotStarted;
 use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, StreamBody, bearer};
@@ -273,16 +275,13 @@ impl Visit {
     }
 
     /// A child of its own for a new session.
-    fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, String> {
-        let Inner { limits, counters, children, sessions, .. } = &*self.inner;
-        let place = children.take(&self.agent);
-        let place = place.ok_or_else(|| "too many child processes are running; try again later".to_owned())?;
+    fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, NotStarted> {
+        let Inner { limits, counters, children, supervisor, sessions, .. } = &*self.inner;
+        let place = children.take(&self.agent).ok_or(NotStarted::Places)?;
+        let leave = supervisor.begin(&self.agent.tenant, &self.upstream.name)?;
         let inspector = self.inspector(run);
-        let bridge = Bridge::start(&self.upstream, target, limits, Arc::clone(&inspector), Arc::clone(counters), place);
-        let bridge = bridge.map_err(|error| {
-            tracing::error!(upstream = %self.upstream.name, %error, "an upstream could not be started");
-            "the upstream could not be started".to_owned()
-        })?;
+        let (own, place) = (Arc::clone(&inspector), (place, leave));
+        let bridge = Bridge::start(&self.upstream, target, limits, own, Arc::clone(counters), place)?;
         let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(Arc::clone(&bridge)));
         match sessions.open(session) {
             Ok((in_use, evicted)) => {
@@ -291,7 +290,7 @@ impl Visit {
             }
             Err(full) => {
                 tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
-                Err(full.to_string())
+                Err(full.into())
             }
         }
     }
@@ -313,10 +312,7 @@ impl Visit {
                     opened = in_use;
                     (&opened.0, true)
                 }
-                Err(text) => {
-                    let status = StatusCode::SERVICE_UNAVAILABLE;
-                    return answer_with(reply, refusal(status, id.as_ref(), INTERNAL_ERROR, &text));
-                }
+                Err(error) => return answer_with(reply, error.reply(id.as_ref())),
             },
         };
         let Remote::Stdio(bridge) = &session.remote else { return answer_with(reply, no_session()) };
@@ -333,7 +329,7 @@ impl Visit {
             FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes), false)),
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
-                    bridge.forget(cancelled);
+                    bridge.mailbox.forget(cancelled);
                 }
                 bytes
             }
@@ -343,12 +339,12 @@ impl Visit {
             let status = if bridge.send(bytes, limits).await { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND };
             return answer_with(reply, plain(status));
         };
-        let messages = bridge.expect(&id);
+        let messages = bridge.mailbox.expect(&id);
         let answered = if bridge.send(bytes, limits).await {
             let exchange = StdioExchange { id: &id, bridge, inspector: &session.inspector, visit: self };
             exchange.run(messages, reply, mark, frame.asks("initialize")).await
         } else {
-            bridge.forget(&id);
+            bridge.mailbox.forget(&id);
             let text = "the upstream ended or does not read";
             session.inspector.end(&id, Outcome::Failed, text).await;
             answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text)), false));
@@ -363,7 +359,7 @@ impl Visit {
 
     /// The stream for what belongs to no request.
     async fn get_stdio(&self, bridge: &Bridge, reply: ReplyTo) {
-        let mut messages = match bridge.open_stream() {
+        let mut messages = match bridge.mailbox.open_stream() {
             Ok(messages) => messages,
             Err(error) => {
                 let answer = refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, &error.to_string());
@@ -474,7 +470,7 @@ impl StdioExchange<'_> {
 
     /// Stops waiting and tells the child so. The error for the client.
     async fn give_up(&self, outcome: Outcome, text: &'static str, quietly: bool) -> Bytes {
-        self.bridge.forget(self.id);
+        self.bridge.mailbox.forget(self.id);
         if self.inspector.end(self.id, outcome, text).await && !quietly {
             let params = json!({ "reason": text }).to_string();
             // By hand: the id goes out as it came in, whatever number it is.

@@ -2,5 +2,6 @@
 
 mod http;
 mod stdio;
+mod supervision;
 mod support;
 mod wrap;
