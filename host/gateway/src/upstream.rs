@@ -70,6 +70,8 @@ pub struct StdioTarget {
     pub arguments: Vec<String>,
     /// Its environment, on top of the few variables that every program needs (see [`StdioTarget::INHERITED`]).
     pub environment: BTreeMap<String, String>,
+    /// Whether the sessions of one tenant share a process, instead of having one each.
+    pub shared: bool,
 }
 
 /// Why a text does not name an upstream.
@@ -177,7 +179,19 @@ impl Upstream {
                 return Err(UpstreamError::Variable(name.to_string(), key.clone()));
             }
         }
-        Ok(Self { name, target: Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment }) })
+        Ok(Self {
+            name,
+            target: Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment, shared: false }),
+        })
+    }
+
+    /// With one child process for all sessions of a tenant, if `shared`. An HTTP upstream stays as it is.
+    #[must_use]
+    pub fn sharing(mut self, shared: bool) -> Self {
+        if let Target::Stdio(target) = &mut self.target {
+            target.shared = shared;
+        }
+        self
     }
 }
 

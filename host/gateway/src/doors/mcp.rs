@@ -1,7 +1,6 @@
 //! Model Context Protocol: Streamable HTTP in front of HTTP and stdio servers, and stdio in front of stdio.
 //!
-//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here, the latter in front
-//! of HTTP upstreams. What no policy changes goes on byte for byte.
+//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here. What no policy changes goes on byte for byte.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -23,6 +22,7 @@ use crate::upstream::http::{HttpClient, Waits};
 use crate::upstream::supervisor::Supervisor;
 use crate::upstream::{Restarts, Upstreams};
 use sessions::{Children, Sessions};
+use shared::Shared;
 
 mod answers;
 mod bridge;
@@ -31,7 +31,9 @@ mod front;
 mod inspector;
 mod mailbox;
 mod relay;
+mod remap;
 mod sessions;
+mod shared;
 mod sse;
 mod start;
 mod stateless;
@@ -65,7 +67,7 @@ pub struct McpLimits {
     pub sessions: usize,
     /// Sessions at once of one agent.
     pub sessions_per_agent: usize,
-    /// Child processes behind HTTP at once: each session of a stdio upstream has its own.
+    /// Child processes behind HTTP at once: each session of a stdio upstream has its own, unless they share one.
     pub children: usize,
     /// Of these for one agent.
     pub children_per_agent: usize,
@@ -154,6 +156,7 @@ struct Inner {
     posts: AtomicUsize,
     body_room: BodyRoom,
     children: Arc<Children>,
+    shared: Shared,
     supervisor: Arc<Supervisor>,
     /// HTTP upstreams that gave out a session id the last time they were asked: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
@@ -167,17 +170,19 @@ impl McpDoor {
         let counters = Arc::new(Counters::new(gate.metrics()));
         let open = gate.metrics().mcp_sessions();
         let supervisor = Supervisor::new(limits.restarts, gate.metrics().mcp_children());
+        let children = Children::new(&limits);
         let inner = Arc::new(Inner {
             gate,
             upstreams,
             client: HttpClient::new(waits),
             sessions: Sessions::new(&limits, open),
-            counters,
+            counters: Arc::clone(&counters),
             closing: watch::Sender::new(false),
             places: Arc::new(Semaphore::new(limits.exchanges)),
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
-            children: Children::new(&limits),
+            shared: Shared::new(&limits, &counters, &children, &supervisor),
+            children,
             supervisor,
             with_sessions: Mutex::default(),
             limits,
@@ -193,6 +198,7 @@ impl McpDoor {
                 for session in inner.sessions.take_idle(inner.limits.session_idle) {
                     tokio::spawn(front::expire(Arc::clone(&inner), session));
                 }
+                inner.shared.sweep(inner.limits.session_idle);
             }
         });
         Self(inner)
@@ -226,6 +232,7 @@ impl McpDoor {
         let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
         let done = async {
             futures_util::future::join_all(endings).await;
+            inner.shared.close().await;
             let _all = inner.places.acquire_many(all).await;
         };
         if tokio::time::timeout(wait, done).await.is_err() {

@@ -11,6 +11,8 @@ use super::answers::TOO_LARGE;
 use super::inspector::{FromServer, Inspector};
 use super::mailbox::Mailbox;
 use super::sessions::Place;
+use super::shared::member::Member;
+use super::start::NotStarted;
 use super::{Counters, McpLimits};
 use crate::upstream::stdio::{Line, LineReader, LineWriter, Process, SpawnError, Surroundings};
 use crate::upstream::supervisor::{Ending, Run};
@@ -19,9 +21,65 @@ use crate::upstream::{StdioTarget, Upstream};
 /// Messages under way to the child.
 const UNDER_WAY: usize = 16;
 
+/// Where the messages of a client go.
+#[derive(Clone)]
+pub(crate) enum Bridge {
+    /// A child process of the session's own.
+    Own(Arc<OwnChild>),
+    /// A place at a process that others use too.
+    Shared(Arc<Member>),
+}
+
+/// Why a message did not reach the child.
+#[derive(Debug)]
+pub(crate) enum Undelivered {
+    /// The child is gone, or does not read.
+    Gone,
+    /// There is none, and none can be started.
+    NotStarted(NotStarted),
+    /// The session does not fit the child any more.
+    Over,
+}
+
+impl From<NotStarted> for Undelivered {
+    fn from(error: NotStarted) -> Self {
+        Self::NotStarted(error)
+    }
+}
+
+impl Bridge {
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        match self {
+            Self::Own(child) => &child.mailbox,
+            Self::Shared(member) => member.mailbox(),
+        }
+    }
+
+    /// Whether the session cannot go on. One at a shared process can: the process is started again.
+    pub(crate) fn over(&self) -> bool {
+        matches!(self, Self::Own(child) if child.over())
+    }
+
+    /// Hands a message to the child.
+    pub(crate) async fn send(&self, message: Bytes, limits: &McpLimits) -> Result<(), Undelivered> {
+        match self {
+            Self::Own(child) => child.send(message, limits).await.then_some(()).ok_or(Undelivered::Gone),
+            Self::Shared(member) => member.send(message).await,
+        }
+    }
+
+    /// Ends the session's side of it: its own child, until that is gone, or its place at a shared one.
+    pub(crate) async fn stop(&self, outcome: Outcome) {
+        match self {
+            Self::Own(child) => child.stop(outcome).await,
+            Self::Shared(member) => member.leave(),
+        }
+    }
+}
+
 /// One child process of one session.
-pub(crate) struct Bridge {
-    pub(crate) mailbox: Mailbox,
+pub(crate) struct OwnChild {
+    mailbox: Mailbox,
     to_child: mpsc::Sender<Bytes>,
     over: AtomicBool,
     /// Why the child is to be ended.
@@ -30,7 +88,7 @@ pub(crate) struct Bridge {
     gone: watch::Receiver<()>,
 }
 
-impl Bridge {
+impl OwnChild {
     /// Starts the child. `place` is given back when it is gone.
     pub(crate) fn start(
         upstream: &Upstream,
@@ -51,8 +109,8 @@ impl Bridge {
         let (stop, stopped) = watch::channel(None);
         let (alive, gone) = watch::channel(());
         let mailbox = Mailbox::new(counters, limits.idle_wait);
-        let bridge = Arc::new(Self { mailbox, to_child, over: AtomicBool::new(false), stop, gone });
-        let pump = Pump { bridge: Arc::clone(&bridge), inspector, answered: AtomicBool::new(false) };
+        let child = Arc::new(Self { mailbox, to_child, over: AtomicBool::new(false), stop, gone });
+        let pump = Pump { child: Arc::clone(&child), inspector, answered: AtomicBool::new(false) };
         let (name, grace) = (Arc::clone(&upstream.name), limits.stop_grace);
         tokio::spawn(async move {
             let Process { stdin, stdout, mut handle } = process;
@@ -72,21 +130,21 @@ impl Bridge {
             }
             drop((place, alive));
         });
-        Ok(bridge)
+        Ok(child)
     }
 
     /// Whether the child is gone, or going.
-    pub(crate) fn over(&self) -> bool {
+    fn over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
 
     /// Hands a message to the child. `false` if it is gone or does not read.
-    pub(crate) async fn send(&self, message: Bytes, limits: &McpLimits) -> bool {
+    async fn send(&self, message: Bytes, limits: &McpLimits) -> bool {
         !self.over() && self.to_child.send_timeout(message, limits.idle_wait).await.is_ok()
     }
 
     /// Ends the child and waits until it is gone.
-    pub(crate) async fn stop(&self, outcome: Outcome) {
+    async fn stop(&self, outcome: Outcome) {
         self.over.store(true, Ordering::Release);
         self.mailbox.close();
         self.stop.send_replace(Some(outcome));
@@ -96,7 +154,7 @@ impl Bridge {
 }
 
 /// Writes messages to the child until it is gone or nobody has any.
-pub(super) async fn write(mut stdin: LineWriter<tokio::process::ChildStdin>, mut messages: mpsc::Receiver<Bytes>) {
+async fn write(mut stdin: LineWriter<tokio::process::ChildStdin>, mut messages: mpsc::Receiver<Bytes>) {
     while let Some(message) = messages.recv().await {
         if stdin.write(&message).await.is_err() {
             return;
@@ -105,7 +163,7 @@ pub(super) async fn write(mut stdin: LineWriter<tokio::process::ChildStdin>, mut
 }
 
 struct Pump {
-    bridge: Arc<Bridge>,
+    child: Arc<OwnChild>,
     inspector: Arc<Inspector>,
     /// Whether the child has answered anything.
     answered: AtomicBool,
@@ -143,11 +201,11 @@ impl Pump {
         match self.inspector.server_sent(line, None).await {
             FromServer::Answer { id, bytes } => {
                 self.answered.store(true, Ordering::Release);
-                self.bridge.mailbox.answer(&id, bytes).await;
+                self.child.mailbox.answer(&id, bytes).await;
             }
             FromServer::Message { bytes, belongs } => {
                 let belongs = belongs.or_else(|| self.inspector.only_one());
-                self.bridge.mailbox.route(bytes, belongs.as_ref()).await;
+                self.child.mailbox.route(bytes, belongs.as_ref()).await;
             }
             FromServer::Unmatched => {}
             FromServer::Malformed => self.unreadable(&beginning, "the upstream's answer is not a message").await,
@@ -156,7 +214,7 @@ impl Pump {
 
     async fn unreadable(&self, beginning: &[u8], text: &'static str) {
         if let Some((id, bytes)) = self.inspector.fail_probable(beginning, text).await {
-            self.bridge.mailbox.answer(&id, bytes).await;
+            self.child.mailbox.answer(&id, bytes).await;
         }
     }
 
@@ -166,12 +224,12 @@ impl Pump {
             Some(outcome) => (outcome, "the session was ended"),
             None => (Outcome::Uncertain, DIED),
         };
-        self.bridge.over.store(true, Ordering::Release);
+        self.child.over.store(true, Ordering::Release);
         for (id, bytes) in self.inspector.fail_all(outcome, text).await {
-            self.bridge.mailbox.answer(&id, bytes).await;
+            self.child.mailbox.answer(&id, bytes).await;
         }
-        self.bridge.mailbox.close();
-        self.bridge.mailbox.clear();
+        self.child.mailbox.close();
+        self.child.mailbox.clear();
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) enum Id {
 }
 
 impl Id {
-    fn read(value: Value<'_>) -> Option<Self> {
+    pub(super) fn read(value: Value<'_>) -> Option<Self> {
         if value.raw().len() > MAX_ID {
             return None;
         }
@@ -176,6 +176,10 @@ impl Frame {
     /// The bytes as received.
     pub(crate) fn raw(&self) -> &str {
         self.document.raw()
+    }
+
+    pub(crate) fn root(&self) -> Value<'_> {
+        self.document.root()
     }
 
     pub(crate) fn params(&self) -> Option<Value<'_>> {

@@ -23,7 +23,7 @@ const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// The parameter that `Mcp-Name` repeats, by method.
 const NAMED: &[(&str, &str)] = &[("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")];
 /// "Method not found", which upstreams answer.
-const METHOD_NOT_FOUND: i32 = -32601;
+pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 
 /// Why a request is not one of this revision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -335,6 +335,11 @@ impl Ask {
         self
     }
 
+    pub(crate) fn method(mut self, method: &str) -> Self {
+        self.method = method.to_owned();
+        self
+    }
+
     pub(crate) fn session(self, id: &str) -> Self {
         self.with("mcp-session-id", id)
     }
