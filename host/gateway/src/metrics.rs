@@ -40,6 +40,7 @@ pub struct Metrics {
     requests_in_flight: Gauge,
     mcp_held_back: Family<CauseLabels, Counter>,
     mcp_sessions: Gauge,
+    mcp_children: ChildMetrics,
     /// Live figures, set when they are asked for.
     live: Live,
     /// What every call counts.
@@ -60,6 +61,13 @@ struct PluginMetrics {
     seconds: Distribution,
     fuel: Distribution,
     memory: Distribution,
+}
+
+/// Figures of the child processes of upstreams.
+#[derive(Clone, Default)]
+pub(crate) struct ChildMetrics {
+    events: Family<ChildLabels, Counter>,
+    waits: Family<WaitLabels, Gauge<f64, AtomicU64>>,
 }
 
 #[derive(Default)]
@@ -107,6 +115,18 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CauseLabels {
     cause: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChildLabels {
+    upstream: Arc<str>,
+    event: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WaitLabels {
+    tenant: Arc<str>,
+    upstream: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -168,6 +188,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             mcp_held_back: Family::default(),
             mcp_sessions: Gauge::default(),
+            mcp_children: ChildMetrics::default(),
             live: Live::default(),
             hot: Hot::default(),
         };
@@ -211,6 +232,10 @@ impl Metrics {
         let held_back = "Messages of MCP upstreams that were held back without a verdict";
         registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
+        let children = "Starts of child processes, and what became of them";
+        registry.register("mcp_child_events", children, self.mcp_children.events.clone());
+        let wait = "Wait between two starts of a child process that keeps failing";
+        registry.register_with_unit("mcp_child_wait", wait, Unit::Seconds, self.mcp_children.waits.clone());
         let up = "Since the server started";
         registry.register_with_unit("uptime", up, Unit::Seconds, self.live.uptime.clone());
     }
@@ -298,6 +323,11 @@ impl Metrics {
         self.mcp_sessions.clone()
     }
 
+    /// The figures of child processes.
+    pub(crate) fn mcp_children(&self) -> ChildMetrics {
+        self.mcp_children.clone()
+    }
+
     /// The text for a scraper (OpenMetrics 1.0).
     pub fn render(&self, snapshot: &Snapshot<'_>) -> String {
         let live = &self.live;
@@ -317,6 +347,22 @@ impl Metrics {
             text.clear();
         }
         text
+    }
+}
+
+impl ChildMetrics {
+    pub(crate) fn event(&self, upstream: &Arc<str>, event: &'static str) {
+        self.events.get_or_create(&ChildLabels { upstream: Arc::clone(upstream), event: Word(event) }).inc();
+    }
+
+    /// Shows the wait as long as there is one.
+    pub(crate) fn backs_off(&self, tenant: &Arc<str>, upstream: &Arc<str>, wait: Duration) {
+        let labels = WaitLabels { tenant: Arc::clone(tenant), upstream: Arc::clone(upstream) };
+        if wait.is_zero() {
+            self.waits.remove(&labels);
+        } else {
+            self.waits.get_or_create(&labels).set(wait.as_secs_f64());
+        }
     }
 }
 

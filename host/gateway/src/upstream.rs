@@ -11,6 +11,9 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 pub(crate) mod http;
 mod oauth;
 pub(crate) mod stdio;
+pub(crate) mod supervisor;
+
+pub use supervisor::Restarts;
 
 use oauth::Oauth;
 pub use oauth::{ClientSecret, OauthSpec};
@@ -86,6 +89,8 @@ pub struct StdioTarget {
     pub arguments: Vec<String>,
     /// Its environment, on top of the few variables that every program needs (see [`StdioTarget::INHERITED`]).
     pub environment: BTreeMap<String, String>,
+    /// Whether the sessions of one tenant share a process, instead of having one each.
+    pub shared: bool,
 }
 
 /// Several MCP servers under one endpoint.
@@ -265,8 +270,17 @@ impl Upstream {
                 return Err(UpstreamError::Variable(name.to_string(), key.clone()));
             }
         }
-        let target = Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment });
+        let target = Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment, shared: false });
         Ok(Self { name, target, withholds: Withholds::default() })
+    }
+
+    /// With one child process for all sessions of a tenant, if `shared`. An HTTP upstream stays as it is.
+    #[must_use]
+    pub fn sharing(mut self, shared: bool) -> Self {
+        if let Target::Stdio(target) = &mut self.target {
+            target.shared = shared;
+        }
+        self
     }
 }
 

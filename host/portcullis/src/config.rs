@@ -169,6 +169,9 @@ pub(crate) struct Upstream {
     /// Environment of the stdio server, besides `PATH` and `HOME`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Whether all sessions of a tenant share one process of the stdio server. Otherwise each session starts its own.
+    #[serde(default)]
+    pub shared: bool,
     /// Headers sent to the HTTP server, for instance its own credential. The caller's credential is never forwarded.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -548,6 +551,9 @@ impl Config {
             }
             if upstream.command.as_ref().is_some_and(Vec::is_empty) {
                 return Err(place.error(&format!("{key}.command"), "a program is needed"));
+            }
+            if upstream.shared && upstream.command.is_none() {
+                return Err(place.error(&format!("{key}.shared"), "only a `command` can be shared"));
             }
             if let Some(oauth) = &upstream.oauth {
                 if upstream.url.is_none() {

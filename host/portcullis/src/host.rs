@@ -282,7 +282,8 @@ pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
                 }
             }
             (None, Some([program, arguments @ ..])) => {
-                Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?
+                let started = Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?;
+                started.sharing(upstream.shared)
             }
             _ => anyhow::bail!("upstream {}: give exactly one of `url` and `command`", upstream.name),
         };

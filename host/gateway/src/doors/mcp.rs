@@ -1,7 +1,6 @@
 //! Model Context Protocol: Streamable HTTP in front of HTTP and stdio servers, and stdio in front of stdio.
 //!
-//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here, the latter in front
-//! of HTTP upstreams. What no policy changes goes on byte for byte.
+//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here. What no policy changes goes on byte for byte.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,9 +19,11 @@ use crate::http::{BODY_ROOM, BodyRoom, Mount, PeerInfo, Reply};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::http::{HttpClient, Waits};
-use crate::upstream::{Upstreams, Withholds};
+use crate::upstream::supervisor::Supervisor;
+use crate::upstream::{Restarts, Upstreams, Withholds};
 use federation::session::Federations;
 use sessions::{Children, Sessions};
+use shared::Shared;
 
 mod answers;
 mod bridge;
@@ -34,9 +35,13 @@ mod front;
 pub mod fuzzing;
 mod inspector;
 mod listing;
+mod mailbox;
 mod relay;
+mod remap;
 mod sessions;
+mod shared;
 mod sse;
+mod start;
 mod stateless;
 mod wrap;
 
@@ -68,7 +73,7 @@ pub struct McpLimits {
     pub sessions: usize,
     /// Sessions at once of one agent.
     pub sessions_per_agent: usize,
-    /// Child processes behind HTTP at once: each session of a stdio upstream has its own.
+    /// Child processes behind HTTP at once: each session of a stdio upstream has its own, unless they share one.
     pub children: usize,
     /// Of these for one agent.
     pub children_per_agent: usize,
@@ -88,6 +93,8 @@ pub struct McpLimits {
     pub keep_alive: Duration,
     /// How long a child may take to end after its input was closed, and again after SIGTERM.
     pub stop_grace: Duration,
+    /// How long to wait before a child that keeps failing is started again.
+    pub restarts: Restarts,
 }
 
 impl Default for McpLimits {
@@ -108,6 +115,7 @@ impl Default for McpLimits {
             idle_wait: Duration::from_secs(300),
             keep_alive: Duration::from_secs(15),
             stop_grace: Duration::from_secs(2),
+            restarts: Restarts::default(),
         }
     }
 }
@@ -162,6 +170,8 @@ struct Inner {
     posts: AtomicUsize,
     body_room: BodyRoom,
     children: Arc<Children>,
+    shared: Shared,
+    supervisor: Arc<Supervisor>,
     /// HTTP upstreams that gave out a session id the last time they were asked: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
 }
@@ -173,19 +183,23 @@ impl McpDoor {
         let waits = Waits { connect: limits.connect_wait, first_byte: limits.first_byte_wait, idle: limits.idle_wait };
         let counters = Arc::new(Counters::new(gate.metrics()));
         let open = gate.metrics().mcp_sessions();
+        let supervisor = Supervisor::new(limits.restarts, gate.metrics().mcp_children());
+        let children = Children::new(&limits);
         let inner = Arc::new(Inner {
             gate,
             upstreams,
             client: HttpClient::new(waits),
             sessions: Sessions::new(&limits, open),
             federations: Federations::new(&limits),
-            counters,
+            counters: Arc::clone(&counters),
             closing: watch::Sender::new(false),
             policy: watch::Sender::new(()),
             places: Arc::new(Semaphore::new(limits.exchanges)),
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
-            children: Children::new(&limits),
+            shared: Shared::new(&limits, &counters, &children, &supervisor),
+            children,
+            supervisor,
             with_sessions: Mutex::default(),
             limits,
         });
@@ -204,6 +218,7 @@ impl McpDoor {
                     tracing::info!(federation = %session.federation.name, "an idle MCP session was ended");
                     tokio::spawn(session.end(Arc::clone(&inner), Outcome::Disconnected));
                 }
+                inner.shared.sweep(inner.limits.session_idle);
             }
         });
         Self(inner)
@@ -219,6 +234,11 @@ impl McpDoor {
     #[must_use]
     pub fn federated_sessions(&self) -> usize {
         self.0.federations.len()
+    }
+
+    #[cfg(test)]
+    fn metrics(&self) -> &Metrics {
+        self.0.gate.metrics()
     }
 
     /// Sessions that are open now.
@@ -247,6 +267,7 @@ impl McpDoor {
         let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
         let done = async {
             futures_util::future::join_all(endings).await;
+            inner.shared.close().await;
             let _all = inner.places.acquire_many(all).await;
         };
         if tokio::time::timeout(wait, done).await.is_err() {

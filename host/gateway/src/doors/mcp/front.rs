@@ -15,14 +15,18 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::answers;
-use super::bridge::{Bridge, Routed};
+use super::bridge::{Bridge, OwnChild, Undelivered};
 use super::changes::Changes;
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::federation;
 use super::inspector::{FromClient, Inspector};
+use super::mailbox::Routed;
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
+use super::shared::member::Member;
+use super::shared::{Era, visit as shared_visit};
 use super::sse::{COMMENT, Event};
+use super::start::NotStarted;
 use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, Room, StreamBody, bearer};
@@ -192,8 +196,9 @@ impl Visit {
 
     /// Passes one message on and brings the answer. `room` is what the message takes until then.
     pub(super) async fn exchange(self, headers: HeaderMap, frame: Frame, room: Option<Room>) -> Checked<Reply> {
-        let session = if stateless::applies(&headers, Some(&frame)) {
-            self.check_stateless(&headers, &frame)?;
+        let stateless = stateless::applies(&headers, Some(&frame));
+        let session = if stateless {
+            check_stateless(&headers, &frame)?;
             None
         } else {
             check_version(&headers, Some(&frame))?;
@@ -209,6 +214,7 @@ impl Visit {
             let session = in_use.as_ref().map(|in_use| &in_use.0);
             match &self.upstream.target {
                 Target::Http(target) => relay::post(&self, target, session, run, &headers, frame, reply).await,
+                Target::Stdio(_) if stateless => shared_visit::post(&self, run, frame, reply).await,
                 Target::Stdio(target) => self.post_stdio(target, session, run, frame, reply).await,
             }
         });
@@ -260,20 +266,6 @@ impl Visit {
         Ok(answer.await.unwrap_or_else(|_| lost()))
     }
 
-    /// What a message of the revision without sessions must say. A child process has sessions only.
-    fn check_stateless(&self, headers: &HeaderMap, frame: &Frame) -> Checked<()> {
-        let id = frame.request_id();
-        check_stateless(headers, frame)?;
-        if matches!(self.upstream.target, Target::Stdio(_)) {
-            let supported: Vec<&str> = VERSIONS.iter().copied().chain([stateless::REVISION]).collect();
-            let data = json!({ "supported": supported, "requested": stateless::REVISION });
-            let text = "this upstream is a child process, which is served with sessions only";
-            let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));
-            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
-        }
-        Ok(())
-    }
-
     /// The session that a request names, by the rules of the protocol: unknown, somebody else's or ended is 404, missing
     /// is 400 where the upstream uses sessions.
     fn session(&self, headers: &HeaderMap, frame: Option<&Frame>) -> Checked<Option<InUse>> {
@@ -308,18 +300,20 @@ impl Visit {
         Arc::new(Inspector::new(Arc::clone(gate), origin, Arc::clone(counters), limits.in_flight))
     }
 
-    /// A child of its own for a new session.
-    fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, String> {
-        let Inner { limits, counters, children, sessions, .. } = &*self.inner;
-        let place = children.take(&self.agent);
-        let place = place.ok_or_else(|| "too many child processes are running; try again later".to_owned())?;
+    /// A child of its own for a new session, or a place at the shared one.
+    async fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, NotStarted> {
+        let Inner { limits, counters, children, shared, supervisor, sessions, .. } = &*self.inner;
         let inspector = self.inspector(run);
-        let bridge = Bridge::start(&self.upstream, target, limits, Arc::clone(&inspector), Arc::clone(counters), place);
-        let bridge = bridge.map_err(|error| {
-            tracing::error!(upstream = %self.upstream.name, %error, "an upstream could not be started");
-            "the upstream could not be started".to_owned()
-        })?;
-        let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(Arc::clone(&bridge)));
+        let bridge = if target.shared {
+            let slot = shared.slot(&self.agent.tenant, &self.upstream, Era::Sessions);
+            Bridge::Shared(Member::session(&slot, &inspector).await?)
+        } else {
+            let place = children.take(&self.agent).ok_or(NotStarted::Places)?;
+            let place = (place, supervisor.begin(&self.agent.tenant, &self.upstream.name)?);
+            let (own, counters) = (Arc::clone(&inspector), Arc::clone(counters));
+            Bridge::Own(OwnChild::start(&self.upstream, target, limits, own, counters, place)?)
+        };
+        let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(bridge.clone()));
         match sessions.open(session) {
             Ok((in_use, evicted)) => {
                 make_room(&self.inner, evicted);
@@ -327,7 +321,7 @@ impl Visit {
             }
             Err(full) => {
                 tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
-                Err(full.to_string())
+                Err(full.into())
             }
         }
     }
@@ -338,22 +332,23 @@ impl Visit {
         session: Option<&Arc<Session>>,
         run: Option<Arc<str>>,
         frame: Frame,
-        reply: ReplyTo,
+        mut reply: ReplyTo,
     ) {
-        let id = frame.request_id().cloned();
         let opened;
         let (session, fresh) = match session {
             Some(session) => (session, false),
-            None => match self.start(target, run) {
-                Ok(in_use) => {
-                    opened = in_use;
-                    (&opened.0, true)
+            None => {
+                let started = tokio::select! {
+                    biased;
+                    started = self.start(target, run) => started,
+                    () = reply.closed() => return,
+                };
+                match started {
+                    Ok(in_use) => opened = in_use,
+                    Err(error) => return answer_with(reply, error.reply(frame.request_id())),
                 }
-                Err(text) => {
-                    let status = StatusCode::SERVICE_UNAVAILABLE;
-                    return answer_with(reply, refusal(status, id.as_ref(), INTERNAL_ERROR, &text));
-                }
-            },
+                (&opened.0, true)
+            }
         };
         let Remote::Stdio(bridge) = &session.remote else { return answer_with(reply, no_session()) };
         let mark = |mut answer: Reply, well: bool| {
@@ -369,27 +364,12 @@ impl Visit {
             FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes), false)),
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
-                    bridge.forget(cancelled);
+                    bridge.mailbox().forget(cancelled);
                 }
                 bytes
             }
         };
-        let limits = &self.inner.limits;
-        let Some(id) = id else {
-            let status = if bridge.send(bytes, limits).await { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND };
-            return answer_with(reply, plain(status));
-        };
-        let messages = bridge.expect(&id);
-        let answered = if bridge.send(bytes, limits).await {
-            let exchange = StdioExchange { id: &id, bridge, inspector: &session.inspector, visit: self };
-            exchange.run(messages, reply, mark, frame.asks("initialize")).await
-        } else {
-            bridge.forget(&id);
-            let text = "the upstream ended or does not read";
-            session.inspector.end(&id, Outcome::Failed, text).await;
-            answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text)), false));
-            false
-        };
+        let answered = self.pass_on(bridge, &session.inspector, &frame, bytes, mark, reply).await;
         // Nobody goes on with a session whose beginning failed or was not answered: it would only keep its child.
         if fresh && !answered {
             self.inner.sessions.remove(&session.id);
@@ -397,9 +377,49 @@ impl Visit {
         }
     }
 
+    /// Hands a message to a child process and its answer to the client. Whether the child answered, and well.
+    pub(super) async fn pass_on(
+        &self,
+        bridge: &Bridge,
+        inspector: &Inspector,
+        frame: &Frame,
+        bytes: Bytes,
+        mark: impl Fn(Reply, bool) -> Reply,
+        reply: ReplyTo,
+    ) -> bool {
+        let limits = &self.inner.limits;
+        let Some(id) = frame.request_id() else {
+            answer_with(
+                reply,
+                match bridge.send(bytes, limits).await {
+                    Ok(()) => plain(StatusCode::ACCEPTED),
+                    Err(Undelivered::NotStarted(error)) => error.reply(None),
+                    Err(Undelivered::Gone | Undelivered::Over) => plain(StatusCode::NOT_FOUND),
+                },
+            );
+            return true;
+        };
+        let messages = bridge.mailbox().expect(id);
+        let Err(undelivered) = bridge.send(bytes, limits).await else {
+            let patient = !frame.asks("subscriptions/listen");
+            let exchange = StdioExchange { id, bridge, inspector, visit: self, patient };
+            return exchange.run(messages, reply, mark, frame.asks("initialize")).await;
+        };
+        bridge.mailbox().forget(id);
+        let text = "the upstream ended or does not read";
+        inspector.end(id, Outcome::Failed, text).await;
+        let answer = match undelivered {
+            Undelivered::Gone => json_reply(StatusCode::OK, answers::upstream_error(id, text)),
+            Undelivered::NotStarted(error) => error.reply(Some(id)),
+            Undelivered::Over => no_session(),
+        };
+        answer_with(reply, mark(answer, false));
+        false
+    }
+
     /// The stream for what belongs to no request.
     async fn get_stdio(&self, bridge: &Bridge, reply: ReplyTo) {
-        let mut messages = match bridge.open_stream() {
+        let mut messages = match bridge.mailbox().open_stream() {
             Ok(messages) => messages,
             Err(error) => {
                 let answer = refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, &error.to_string());
@@ -434,6 +454,8 @@ struct StdioExchange<'a> {
     bridge: &'a Bridge,
     inspector: &'a Inspector,
     visit: &'a Visit,
+    /// Whether the answer must come within a time.
+    patient: bool,
 }
 
 impl StdioExchange<'_> {
@@ -448,7 +470,7 @@ impl StdioExchange<'_> {
     ) -> bool {
         let first = tokio::select! {
             first = messages.recv() => first,
-            () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait) => {
+            () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait), if self.patient => {
                 let text = "the upstream did not answer in time";
                 let error = self.give_up(Outcome::Uncertain, text, opening).await;
                 answer_with(reply, mark(json_reply(StatusCode::OK, error), false));
@@ -486,7 +508,7 @@ impl StdioExchange<'_> {
                     continue;
                 }
                 () = client.gone() => break,
-                () = tokio::time::sleep_until(silent_until) => {
+                () = tokio::time::sleep_until(silent_until), if self.patient => {
                     let text = "the upstream's answer stalled";
                     let error = self.give_up(Outcome::Uncertain, text, opening).await;
                     client.send(Event::message(&error).encode()).await;
@@ -513,13 +535,14 @@ impl StdioExchange<'_> {
 
     /// Stops waiting and tells the child so. The error for the client.
     async fn give_up(&self, outcome: Outcome, text: &'static str, quietly: bool) -> Bytes {
-        self.bridge.forget(self.id);
+        self.bridge.mailbox().forget(self.id);
         if self.inspector.end(self.id, outcome, text).await && !quietly {
             let params = json!({ "reason": text }).to_string();
             // By hand: the id goes out as it came in, whatever number it is.
             let params = params.replacen('{', &format!("{{\"requestId\":{},", self.id), 1);
             let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
-            self.bridge.send(message.into(), &self.visit.inner.limits).await;
+            // A child that is gone need not be told.
+            let _told = self.bridge.send(message.into(), &self.visit.inner.limits).await;
         }
         answers::upstream_error(self.id, text)
     }

@@ -50,6 +50,7 @@ async fn a_child_that_ignores_everything_is_killed_with_its_children() {
         command: "sh".to_owned(),
         arguments: vec!["-c".to_owned(), script.to_owned()],
         environment: Default::default(),
+        shared: false,
     };
     let Process { stdin, mut stdout, mut handle } =
         Process::spawn(&"test".into(), &target, Surroundings::Closed, 1000).unwrap();
@@ -71,8 +72,12 @@ async fn a_child_that_ignores_everything_is_killed_with_its_children() {
 
 #[tokio::test]
 async fn a_command_that_is_not_there_is_named() {
-    let target =
-        StdioTarget { command: "/no/such/program".to_owned(), arguments: Vec::new(), environment: Default::default() };
+    let target = StdioTarget {
+        command: "/no/such/program".to_owned(),
+        arguments: Vec::new(),
+        environment: Default::default(),
+        shared: false,
+    };
     let error = Process::spawn(&"test".into(), &target, Surroundings::Closed, 1000).err().unwrap();
     assert!(error.to_string().contains("/no/such/program"), "{error}");
 }

@@ -31,7 +31,7 @@ use crate::doors::mcp::{McpDoor, McpLimits};
 use crate::events::Events;
 use crate::gate::{Gate, Heavy, Ports, now_ms};
 use crate::http::Mount as _;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Snapshot};
 use crate::ports::*;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -302,6 +302,13 @@ impl Served {
         Self { door, address, journal, parking }
     }
 
+    /// What a scraper sees.
+    pub(crate) fn metrics(&self) -> String {
+        let metrics = self.door.metrics();
+        let journal = self.journal.health();
+        metrics.render(&Snapshot { journal, generations: &[], approvals_pending: 0, uptime: Duration::ZERO })
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str) -> Ask {
         Ask {
             uri: format!("http://{}{path}", self.address),
@@ -354,6 +361,11 @@ impl Ask {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    pub(crate) fn method(mut self, method: &str) -> Self {
+        self.method = method.to_owned();
+        self
     }
 
     pub(crate) fn session(self, id: &str) -> Self {
