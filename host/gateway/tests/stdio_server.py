@@ -89,6 +89,10 @@ def call(request):
     elif name == "die":
         print("dying", file=sys.stderr, flush=True)
         os._exit(3)
+    elif name == "change":
+        text(request, "done")
+        time.sleep(0.1)
+        write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
     elif name == "junk":
         write("this is no message")
         write("[1,2]")

@@ -1,6 +1,7 @@
 //! Lists of tools that change while a client has one: the upstream says so, or policy shows other tools than before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_model::Kind;
@@ -11,6 +12,11 @@ use super::envelope::{Frame, Id, Shape};
 use crate::gate::Gate;
 use crate::ports::AgentIdentity;
 
+/// Pages of a list that are fetched because it has changed.
+pub(super) const PAGES: usize = 64;
+/// How long that may take, and how often it is done for one stream.
+pub(super) const LOOK_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What a server says when its list of tools has changed.
 const LIST_CHANGED: &str = "notifications/tools/list_changed";
 

@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::answers;
 use super::bridge::{Bridge, OwnChild, Undelivered};
-use super::changes::Changes;
+use super::changes::{self, Changes};
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::federation;
 use super::inspector::{FromClient, Inspector};
@@ -237,7 +237,10 @@ impl Visit {
             let session = in_use.as_ref().map(|in_use| &in_use.0);
             match (&self.upstream.target, session.map(|session| &session.remote)) {
                 (Target::Http(target), _) => relay::get(&self, target, session, run, &headers, reply).await,
-                (Target::Stdio(_), Some(Remote::Stdio(bridge))) => self.get_stdio(bridge, reply).await,
+                (Target::Stdio(_), Some(Remote::Stdio(bridge))) => {
+                    let inspector = session.map(|session| &session.inspector);
+                    self.get_stdio(bridge, inspector, reply).await;
+                }
                 _ => answer_with(reply, no_session()),
             }
         });
@@ -418,7 +421,7 @@ impl Visit {
     }
 
     /// The stream for what belongs to no request.
-    async fn get_stdio(&self, bridge: &Bridge, reply: ReplyTo) {
+    async fn get_stdio(&self, bridge: &Bridge, inspector: Option<&Arc<Inspector>>, reply: ReplyTo) {
         let mut messages = match bridge.mailbox().open_stream() {
             Ok(messages) => messages,
             Err(error) => {
@@ -431,11 +434,22 @@ impl Visit {
         let mut keep_alive = client.keep_alive();
         let Inner { gate, policy, .. } = &*self.inner;
         let mut changes = Changes::new(gate, &self.agent, policy.subscribe(), None);
+        let mut may_look = tokio::time::Instant::now();
         loop {
             let piece = tokio::select! {
                 message = changes.next() => Event::message(&message).encode(),
                 message = messages.recv() => match message {
-                    Some(message) => Event::message(&message).encode(),
+                    Some(message) => {
+                        if let Some(inspector) = inspector
+                            && changes::is_list_changed(&message)
+                        {
+                            // An upstream that says so all the time has to wait.
+                            tokio::time::sleep_until(may_look).await;
+                            self.look_again(bridge, inspector).await;
+                            may_look = tokio::time::Instant::now() + changes::LOOK_EVERY;
+                        }
+                        Event::message(&message).encode()
+                    }
                     None => return,
                 },
                 _ = keep_alive.tick() => COMMENT,
@@ -445,6 +459,56 @@ impl Visit {
                 return;
             }
         }
+    }
+}
+
+impl Visit {
+    /// Fetches the list of tools that a child says has changed, so that policy sees what changed before the client is told.
+    async fn look_again(&self, bridge: &Bridge, inspector: &Inspector) {
+        let look = async {
+            let mut cursor = None;
+            for _ in 0..changes::PAGES {
+                cursor = self.page(bridge, inspector, cursor.as_deref()).await;
+                if cursor.is_none() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
+            tracing::warn!(upstream = %self.upstream.name, "a list of tools that has changed could not be fetched in time");
+        }
+    }
+
+    /// Has one page of the list of tools judged. The cursor of the next one.
+    async fn page(&self, bridge: &Bridge, inspector: &Inspector, cursor: Option<&str>) -> Option<String> {
+        let frame = Frame::parse(changes::list_request(None, cursor)).ok()?;
+        let id = frame.request_id()?;
+        let FromClient::Forward { bytes, .. } = inspector.client_sent(&frame).await else { return None };
+        let asked = Asked { id, bridge };
+        let mut messages = bridge.mailbox().expect(id);
+        if bridge.send(bytes, &self.inner.limits).await.is_err() {
+            inspector.end(id, Outcome::Failed, "no list of tools").await;
+            return None;
+        }
+        loop {
+            match messages.recv().await? {
+                Routed::Answer(bytes) => return changes::next_cursor(&bytes),
+                // It only seemed to belong to the one request that was in flight.
+                Routed::Message(bytes) => asked.bridge.mailbox().route(bytes, None).await,
+            }
+        }
+    }
+}
+
+/// A request of our own to a child, for as long as its answer is waited for.
+struct Asked<'a> {
+    id: &'a Id,
+    bridge: &'a Bridge,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.bridge.mailbox().forget(self.id);
     }
 }
 

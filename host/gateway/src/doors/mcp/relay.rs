@@ -1,7 +1,6 @@
 //! HTTP on both sides: one exchange with an upstream, its answer streamed through the inspector.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -27,11 +26,6 @@ use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 
 /// Largest body of an HTTP error that is looked at.
 const ERROR_BODY: usize = 64 * 1024;
-/// Pages of a list that are fetched because it has changed.
-const PAGES: usize = 64;
-/// How long that may take, and how often it is done for one stream.
-const LOOK_WAIT: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
 pub(super) const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
@@ -467,18 +461,18 @@ impl<'a> Exchange<'a> {
         let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
         if let Some(last) = last {
             // An upstream that says so all the time has to wait.
-            tokio::time::sleep_until(last + LOOK_EVERY).await;
+            tokio::time::sleep_until(last + changes::LOOK_EVERY).await;
         }
         let look = async {
             let mut cursor = None;
-            for _ in 0..PAGES {
+            for _ in 0..changes::PAGES {
                 cursor = self.page(cursor.as_deref()).await;
                 if cursor.is_none() {
                     return;
                 }
             }
         };
-        if tokio::time::timeout(LOOK_WAIT, look).await.is_err() {
+        if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
             tracing::warn!(upstream = %self.visit.upstream.name, "a list of tools that has changed could not be fetched in time");
         }
     }
