@@ -65,7 +65,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
     let target = root.join("target/fuzz");
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--quiet", "--locked", "--manifest-path", "tests/fuzz/Cargo.toml"]);
+    cargo.args(["build", "--release", "--quiet", "--manifest-path", "tests/fuzz/Cargo.toml"]);
     // With a target named, build scripts and macros are built without the flags.
     cargo.args(["--target", host, "--target-dir"]).arg(&target).current_dir(root);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}")).env_remove("RUSTFLAGS");
@@ -95,16 +95,41 @@ fn fuzz(root: &Path, folder: &Path, name: &str, seconds: u64) -> Result<()> {
         println!("{name}: {last}");
         return Ok(());
     }
-    let told: Vec<&str> = text.lines().filter(|line| told(line)).collect();
     bail!(
         "{name}: {}\nThe whole output is in {}. After mending it, put the input into tests/fuzz/corpus/{name} under a name \
          that says what was wrong.",
-        told.join("\n"),
+        told(&text).join("\n"),
         log.display()
     )
 }
 
 /// The lines of a failure that say what failed, and where the input is.
-fn told(line: &str) -> bool {
-    ["panicked at", "assertion", "  left:", " right:", "==", "Test unit written"].iter().any(|part| line.contains(part))
+fn told(text: &str) -> Vec<&str> {
+    let ends = |line: &&str| !["stack backtrace:", "note: ", "=="].iter().any(|start| line.starts_with(start));
+    let what = text.lines().skip_while(|line| !line.contains(" panicked at ")).take_while(ends);
+    let place = text.lines().filter(|line| line.contains("Test unit written to ") || line.starts_with("SUMMARY: "));
+    what.chain(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_failed_and_where_the_input_is() {
+        let text = "#2\tINITED cov: 1\n\nthread '<unnamed>' (7) panicked at sse.rs:1:2:\nassertion failed\n  left: 1\n right: 2\n\
+                    stack backtrace:\n   0: main\n==7== ERROR: libFuzzer: deadly signal\n\
+                    SUMMARY: libFuzzer: deadly signal\nartifact_prefix='f/'; Test unit written to f/crash-1\nBase64: AA==\n";
+        let expected = [
+            "thread '<unnamed>' (7) panicked at sse.rs:1:2:",
+            "assertion failed",
+            "  left: 1",
+            " right: 2",
+            "SUMMARY: libFuzzer: deadly signal",
+            "artifact_prefix='f/'; Test unit written to f/crash-1",
+        ];
+        assert_eq!(told(text), expected);
+        // A run that took too long has no panic.
+        assert_eq!(told("ALARM: working\nSUMMARY: libFuzzer: timeout\n"), ["SUMMARY: libFuzzer: timeout"]);
+    }
 }

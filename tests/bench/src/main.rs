@@ -128,8 +128,8 @@ fn read_row(row: &Value) -> Option<Row> {
 fn page(rows: &[Row]) -> Result<String> {
     let mut out = String::from(
         "# Benchmarks\n\nWritten by `cargo xtask bench` from a real run. Medians with [least to most] over the runs; fresh plugin \
-         instances with fuel and epochs on, real `fdatasync`, about 1 KiB of arguments. The machine was shared: read ratios, and \
-         repeat before quoting.\n\n",
+         instances with fuel and epochs on, real `fdatasync`, about 1 KiB of arguments; \"direct\" is the same without \
+         Portcullis. The machine was shared: read ratios, and repeat before quoting.\n\n",
     );
     writeln!(out, "Machine: {}.\n", machine())?;
     writeln!(out, "| what | figure | first bar / goal |\n|---|---|---|")?;

@@ -22,7 +22,7 @@ use crate::{Arguments, Row, progress};
 /// Connections of the loops.
 const CONNECTIONS: usize = 64;
 /// Calls per second of the open loops: the next one only if the one before could not be kept.
-const RATES: &[u32] = &[2000, 1000, 500];
+const RATES: [u32; 3] = [2000, 1000, 500];
 /// Share of a rate that has to come back for it to be kept.
 const KEPT: f64 = 0.98;
 /// Streams at once.
@@ -32,7 +32,6 @@ const IDLE: usize = 1000;
 const IDLE_PER_AGENT: usize = 200;
 /// A policy without plugins: what is left is the proxy, the ledger and the disk.
 const BARE: &str = "name = \"bare\"\n";
-
 /// The upstream without sessions, through Portcullis.
 const THROUGH: &str = "/mcp/plain";
 /// Until a server's memory is what it is.
@@ -101,6 +100,7 @@ impl<'a> Bench<'a> {
             credentials.push(format!("authorization: Bearer {token}\r\n"));
             writeln!(config, "[[tenant.agent]]\nname = \"a{number}\"\ntoken_sha256 = [\"{digest}\"]")?;
         }
+        // Whether an upstream uses sessions is remembered for each.
         for (name, path) in [("plain", PLAIN), ("sessions", SESSIONS)] {
             writeln!(config, "[[upstream]]\nname = \"{name}\"\nurl = \"http://{}{path}\"", upstream.address)?;
         }
@@ -172,7 +172,7 @@ impl<'a> Bench<'a> {
     fn open(&self, settings: &Arguments, policy: &Policy) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for rate in RATES {
-            let (row, kept) = self.open_at(*rate, settings, policy)?;
+            let (row, kept) = self.open_at(rate, settings, policy)?;
             rows.push(row);
             if kept {
                 break;

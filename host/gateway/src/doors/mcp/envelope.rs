@@ -8,9 +8,11 @@ use portcullis_model::{Document, DocumentError, DocumentFault, Edit, Kind, Value
 /// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 /// The same for the parameters that are read here.
-const RESERVED_PARAMS: &[&str] = &["name", "arguments", "task", "_meta", "requestId", "progressToken"];
+const RESERVED_PARAMS: &[&str] =
+    &["name", "arguments", "task", "uri", "inputResponses", "requestState", "_meta", "requestId", "progressToken"];
 /// The same for `_meta` of a request.
-const RESERVED_META: &[&str] = &["progressToken"];
+const RESERVED_META: &[&str] =
+    &["progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"];
 /// The same for results.
 const RESERVED_RESULT: &[&str] = &["content", "structuredContent", "isError", "tools", "nextCursor", "_meta"];
 /// The same for errors.

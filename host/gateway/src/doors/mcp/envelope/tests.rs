@@ -83,6 +83,12 @@ fn what_parsers_read_differently_is_refused() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Arguments":{}}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","NAME":"b"}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"ProgressToken":1}}}"#, INVALID_REQUEST),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"a","URI":"b"}}"#, INVALID_REQUEST),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"InputResponses":{}}}"#, INVALID_REQUEST),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"io.modelcontextprotocol/protocolversion":"x"}}}"#,
+            INVALID_REQUEST,
+        ),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}}"#, INVALID_REQUEST),

@@ -96,8 +96,12 @@ fn message(root: &Node) -> Option<Message> {
             return None;
         }
         if let Some(params) = params {
-            let read = ["name", "arguments", "task", "_meta", "requestId", "progressToken"];
-            if !plain(params, &read) || !params.get("_meta").is_none_or(|meta| plain(meta, &["progressToken"])) {
+            let answering = ["inputResponses", "requestState", "_meta"];
+            let read = ["name", "arguments", "task", "uri", "requestId", "progressToken"];
+            let stated = ["io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"];
+            let meta = |meta: &Node| plain(meta, &stated) && plain(meta, &["progressToken"]);
+            let good = plain(params, &read) && plain(params, &answering);
+            if !good || !params.get("_meta").is_none_or(meta) {
                 return None;
             }
         }
