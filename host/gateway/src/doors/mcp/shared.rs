@@ -39,7 +39,7 @@ const MAX_ADDRESS: usize = 2048;
 const LEGACY_FOR: Duration = Duration::from_secs(600);
 const LEGACY_UNSAID_FOR: Duration = Duration::from_secs(30);
 /// How long an upstream may take to say which revisions it speaks.
-const PROBE_WAIT: Duration = Duration::from_secs(30);
+const PROBE_WAIT: Duration = Duration::from_secs(60);
 /// What a session that missed a restart has to look at again, by capability.
 const LISTS: &[(&str, &str)] = &[
     ("tools", "notifications/tools/list_changed"),
