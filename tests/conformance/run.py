@@ -38,9 +38,18 @@ CHANGING = [
     (re.compile(r"\b\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT"), "TIME"),
     (re.compile(r"(localhost|127\.0\.0\.1):\d+"), "HOST"),
     (re.compile(r'("(?:last-?)?event-?id(?:used)?": )"\d+"', re.IGNORECASE), r'\1"EVENT"'),
+    (re.compile(r'("id": )"\d+"'), r'\1"EVENT"'),
+    (re.compile(r'(subscriptionId": )\d{13}'), r"\1TIME"),
     (re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b"), "ID"),
 ]
 """What differs from run to run in the details of a check."""
+
+REFUSAL = [
+    (re.compile(r'("code": -320(?:20|22),(?: "data": \{[^{}]*\},)? "message": )"[^"\\]*"'), r"\1WORDS"),
+    (re.compile(r'("code": -32602, "message": )"params\._meta [^"\\]*"'), r"\1WORDS"),
+]
+"""Refusals that a proxy must make itself, in words of its own: headers that contradict the body, a revision that nobody
+speaks, a request that does not say its revision. Status, code and data stay."""
 
 EXPECTED = {
     ("dns-rebinding-protection", "localhost-host-rebinding-rejected"): "a proxy refuses a forged host in its own words",
@@ -152,7 +161,7 @@ def read(results):
 
 
 def plain(words):
-    for pattern, name in CHANGING:
+    for pattern, name in CHANGING + REFUSAL:
         words = pattern.sub(name, words)
     return words
 

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod matching;
+mod programs;
 mod server;
 
 pub use matching::fits;
+pub use programs::{Client, Listening, Mode, Place, ledger, node, package, peers, python, script};
 pub use server::{Answer, Server, Setup};
 
 use std::path::{Path, PathBuf};
