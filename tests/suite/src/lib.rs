@@ -4,6 +4,7 @@
 //! outside. `cargo xtask test` builds the binary first.
 #![forbid(unsafe_code)]
 
+pub mod compiled;
 mod matching;
 mod programs;
 mod server;

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use test_suite::{Client, Listening, Mode, Place, Server, Setup, binary, fits, ledger, node, package, peers, python, root, script};
+use test_suite::compiled;
+use test_suite::{
+    Client, Listening, Mode, Place, Server, Setup, binary, fits, ledger, node, package, peers, python, root, script,
+};
 
 /// Built at run time, so that no scanner takes this file for a leak.
 fn secret() -> String {
@@ -56,10 +59,6 @@ fn file_server(folder: &Path) -> Vec<String> {
     node_server("@modelcontextprotocol/server-filesystem/dist/index.js", &[folder.to_str().unwrap()])
 }
 
-fn everything() -> Vec<String> {
-    node_server("@modelcontextprotocol/server-everything/dist/index.js", &["stdio"])
-}
-
 fn fetch_server() -> Vec<String> {
     words(&[&python().unwrap(), &script("fetch.py")])
 }
@@ -67,7 +66,10 @@ fn fetch_server() -> Vec<String> {
 /// A configuration with one more upstream, a child process.
 fn with_child(config: &str, name: &str, command: &[String], environment: &[(&str, &str)]) -> String {
     let environment: BTreeMap<&str, &str> = environment.iter().copied().collect();
-    format!("{config}\n[[upstream]]\nname = {name:?}\ncommand = {command:?}\nenv = {}\n", toml::Value::try_from(environment).unwrap())
+    format!(
+        "{config}\n[[upstream]]\nname = {name:?}\ncommand = {command:?}\nenv = {}\n",
+        toml::Value::try_from(environment).unwrap()
+    )
 }
 
 fn with_url(config: &str, name: &str, url: &str) -> String {
@@ -75,7 +77,7 @@ fn with_url(config: &str, name: &str, url: &str) -> String {
 }
 
 fn start(config: String) -> Server {
-    Server::start(&Setup { config: Some(config), ..Setup::default() }).unwrap()
+    Server::start(&Setup { config: Some(config), warm: true, ..Setup::default() }).unwrap()
 }
 
 fn at(server: &Server, upstream: &str, token: &str) -> Place {
@@ -84,12 +86,15 @@ fn at(server: &Server, upstream: &str, token: &str) -> Place {
 
 /// Portcullis in the place of a server's command.
 fn wrapped(config: &Path, data: &Path, command: &[String]) -> Vec<String> {
-    let mut words = words(&[&binary().unwrap()]);
-    words.extend(["wrap", "--config"].map(str::to_owned));
-    words.push(config.to_str().unwrap().to_owned());
-    words.extend(["--data".to_owned(), data.to_str().unwrap().to_owned(), "--".to_owned()]);
-    words.extend_from_slice(command);
-    words
+    let mut wrap = words(&[&binary().unwrap()]);
+    wrap.extend(
+        ["wrap", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap(), "--"].map(str::to_owned),
+    );
+    // Clients give up after a minute at most, and on a busy machine the plugins take longer to compile.
+    compiled::bring(data).unwrap();
+    Command::new(&wrap[0]).args(&wrap[1..]).arg("true").stdin(Stdio::null()).output().unwrap();
+    compiled::keep(data).unwrap();
+    [&wrap, command].concat()
 }
 
 fn expect(wanted: &Value, seen: &Value, of: &str) {
@@ -345,7 +350,7 @@ mod web {
                 "plain": { "error": false, "text": NOON },
                 "leak": { "error": false, "text": REDACTED },
                 "order": { "error": true },
-                "none": { "error": true, "text": "the page answers 404" },
+                "none": { "error": true, "text": "Error executing tool fetch: the page answers 404" },
             },
         });
         expect(&wanted, &seen, &format!("{client:?} {mode:?}"));
@@ -406,5 +411,287 @@ mod web {
     #[test]
     fn the_rust_client_gets_neither_secrets_nor_orders_from_fetched_pages() {
         pages_are_judged(Client::Rust, BOTH_ERAS);
+    }
+}
+
+/// A server on the published Rust package, over HTTP in both eras.
+mod rust_server {
+    use super::*;
+
+    fn session(client: Client, place: &Place, mode: Mode, version: &str) {
+        let steps = json!({
+            "tools": ["tools"],
+            "plain": ["call", "read", { "name": "plain" }],
+            "leak": ["call", "read", { "name": "leak" }],
+            "order": ["call", "read", { "name": "order" }],
+            "none": ["call", "read", { "name": "none" }],
+            "resources": ["resources"],
+            "plain resource": ["read", "page:///plain"],
+            "leaking resource": ["read", "page:///leak"],
+            "ordering resource": ["read", "page:///order"],
+        });
+        let seen = client.session(place, mode, &steps).unwrap();
+        let wanted = json!({
+            "version": version,
+            "steps": {
+                "tools": { "names": ["read"] },
+                "plain": { "error": false, "text": NOON },
+                "leak": { "error": false, "text": REDACTED },
+                "order": { "error": true },
+                "none": { "error": true, "text": "no such page" },
+                "resources": { "names": ["page:///leak", "page:///order", "page:///plain"] },
+                "plain resource": { "text": NOON },
+                "leaking resource": { "text": REDACTED },
+                "ordering resource": { "code": -32010 },
+            },
+        });
+        expect(&wanted, &seen, &format!("{client:?} {mode:?}"));
+        says(&seen["steps"]["order"], "prompt_injection");
+        says(&seen["steps"]["ordering resource"], "prompt_injection");
+        let text = seen.to_string();
+        assert!(!text.contains(&secret()) && !text.contains("previous instructions"), "{text}");
+    }
+
+    fn serves(modes: &[(Mode, &str)], clients: &[Client]) {
+        let pages = json!(pages()).to_string();
+        let upstream = Listening::start(Command::new(peers().unwrap()).args(["serve", &pages])).unwrap();
+        let server = start(with_url(&config(), "pages", &upstream.url));
+        for &client in clients {
+            for &(mode, version) in modes {
+                session(client, &at(&server, "pages", TOKEN), mode, version);
+            }
+        }
+        let times = clients.len() * modes.len();
+        let wanted = [
+            ("read: allow", 4 * times),
+            ("read: answered, allow", times),
+            ("read: answered, deny", times),
+            ("read: answered, redact", times),
+            ("read: failed, allow", times),
+        ];
+        assert_eq!(calls(&server.data()), recorded(&wanted));
+    }
+
+    #[test]
+    fn every_client_is_served_with_sessions() {
+        serves(&[(Mode::Legacy, "2025-11-25")], &Client::ALL);
+    }
+
+    #[test]
+    fn every_client_that_can_is_served_without_sessions() {
+        let modes = [(Mode::Auto, "2026-07-28"), (Mode::Modern, "2026-07-28")];
+        serves(&modes, &[Client::Python, Client::SecondTypeScript, Client::Rust]);
+    }
+}
+
+mod memory {
+    use super::*;
+
+    #[test]
+    fn what_the_memory_server_keeps_has_no_secret_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("memory.jsonl");
+        let command = node_server("@modelcontextprotocol/server-memory/dist/index.js", &[]);
+        let environment = [("MEMORY_FILE_PATH", file.to_str().unwrap())];
+        let server = start(with_child(&config(), "memory", &command, &environment));
+        let entity =
+            |name: &str, facts: &[&str]| json!({ "name": name, "entityType": "person", "observations": facts });
+        let leaking = format!("her token is {}", secret());
+        for (round, client) in Client::ALL.into_iter().enumerate() {
+            let (ada, bob) = (format!("Ada {round}"), format!("Bob {round}"));
+            let steps = json!({
+                "create": ["call", "create_entities", { "entities": [entity(&ada, &["likes tea"]), entity(&bob, &[])] }],
+                "relate": ["call", "create_relations", { "relations": [{ "from": ada, "to": bob, "relationType": "knows" }] }],
+                "observe": ["call", "add_observations", { "observations": [{ "entityName": ada, "contents": [leaking] }] }],
+                "open": ["call", "open_nodes", { "names": [ada, bob] }],
+                "nobody": ["call", "search_nodes", { "query": "nobody of that name" }],
+            });
+            let seen = client.session(&at(&server, "memory", TOKEN), Mode::Legacy, &steps).unwrap();
+            let kept = "her token is [redacted:secret.github_token]";
+            let graph = json!({
+                "entities": [entity(&ada, &["likes tea", kept]), entity(&bob, &[])],
+                "relations": [{ "from": ada, "to": bob, "relationType": "knows" }],
+            });
+            let wanted = json!({
+                "server": "memory-server",
+                "steps": {
+                    "create": { "error": false },
+                    "relate": { "error": false },
+                    "observe": { "error": false },
+                    "open": { "error": false, "structured": graph },
+                    "nobody": { "error": false, "structured": { "entities": [], "relations": [] } },
+                },
+            });
+            expect(&wanted, &seen, &format!("{client:?}"));
+            assert!(!seen.to_string().contains(&secret()));
+        }
+        let file = std::fs::read_to_string(file).unwrap();
+        assert_eq!(file.matches("her token is [redacted:").count(), Client::ALL.len(), "{file}");
+        assert!(!file.contains(&secret()), "the secret is in the server's file");
+        let times = Client::ALL.len();
+        let allowed = ["create_entities", "create_relations", "open_nodes", "search_nodes"];
+        let mut wanted: BTreeMap<String, usize> = allowed
+            .iter()
+            .flat_map(|tool| [(format!("{tool}: allow"), times), (format!("{tool}: answered, allow"), times)])
+            .collect();
+        wanted.extend(recorded(&[("add_observations: redact", times), ("add_observations: answered, allow", times)]));
+        assert_eq!(calls(&server.data()), wanted);
+    }
+}
+
+/// The protocol's own showcase. Its instructions give the model an order, which the baseline takes for what it is: here nothing
+/// is held back.
+mod everything {
+    use super::*;
+
+    fn command() -> Vec<String> {
+        node_server("@modelcontextprotocol/server-everything/dist/index.js", &["stdio"])
+    }
+
+    const STARTUP: &str = "demo://resource/static/document/startup.md";
+
+    fn session(client: Client, place: &Place, mode: Mode) {
+        let steps = json!({
+            "tools": ["tools"],
+            "echo": ["call", "echo", { "message": "tab\t, \u{2028}, \u{1f9ff}, 9007199254740993" }],
+            "sum": ["call", "get-sum", { "a": 2, "b": 40 }],
+            "weather": ["call", "get-structured-content", { "location": "Chicago" }],
+            "long": ["call", "trigger-long-running-operation", { "duration": 0.2, "steps": 2 }],
+            "links": ["call", "get-resource-links", { "count": 2 }],
+            "wrong": ["call", "get-sum", { "a": "two" }],
+            "resources": ["resources"],
+            "read": ["read", STARTUP],
+            "prompt": ["prompt", "args-prompt", { "city": "Genève" }],
+        });
+        let seen = client.session(place, mode, &steps).unwrap();
+        let weather = json!({ "temperature": 36, "conditions": "Light rain / drizzle", "humidity": 82 });
+        let wanted = json!({
+            "steps": {
+                "echo": { "error": false, "text": "Echo: tab\t, \u{2028}, \u{1f9ff}, 9007199254740993" },
+                "sum": { "error": false, "text": "The sum of 2 and 40 is 42." },
+                "weather": { "error": false, "structured": weather },
+                "long": { "error": false },
+                "links": { "error": false },
+                "wrong": { "error": true },
+                "prompt": { "text": "What's weather in Genève?" },
+            },
+        });
+        expect(&wanted, &seen, &format!("{client:?}"));
+        let steps = &seen["steps"];
+        assert!(steps["tools"]["names"].as_array().unwrap().len() >= 13, "{seen}");
+        assert!(steps["long"]["text"].as_str().unwrap().starts_with("Long running operation completed."), "{seen}");
+        assert!(steps["resources"]["names"].as_array().unwrap().contains(&json!(STARTUP)), "{seen}");
+        assert!(steps["read"]["text"].as_str().unwrap().starts_with("# Everything Server"), "{seen}");
+    }
+
+    fn wanted(times: usize) -> BTreeMap<String, usize> {
+        let answered = ["echo", "get-structured-content", "trigger-long-running-operation", "get-resource-links"];
+        let mut wanted: BTreeMap<String, usize> = answered
+            .iter()
+            .flat_map(|tool| [(format!("{tool}: allow"), times), (format!("{tool}: answered, allow"), times)])
+            .collect();
+        wanted.extend(recorded(&[
+            ("get-sum: allow", 2 * times),
+            ("get-sum: answered, allow", times),
+            ("get-sum: failed, allow", times),
+        ]));
+        wanted
+    }
+
+    #[test]
+    fn every_client_can_use_the_everything_server_over_http() {
+        let server = start(with_child(&observing(), "everything", &command(), &[]));
+        for client in Client::ALL {
+            session(client, &at(&server, "everything", OBSERVED), Mode::Legacy);
+        }
+        assert_eq!(calls(&server.data()), wanted(Client::ALL.len()));
+    }
+
+    #[test]
+    fn every_client_can_use_the_everything_server_wrapped() {
+        let data = tempfile::tempdir().unwrap();
+        let command = wrapped(&root().join("tests/conformance/observe.toml"), data.path(), &command());
+        for client in Client::ALL {
+            session(client, &Place::Command(command.clone()), Mode::Legacy);
+        }
+        assert_eq!(calls(data.path()), wanted(Client::ALL.len()));
+    }
+
+    /// What the inspector prints, and its exit code.
+    fn inspect(home: &Path, place: &Place, arguments: &[&str]) -> (i32, Value) {
+        let mut command = Command::new(node().unwrap());
+        command.arg(package("@modelcontextprotocol/inspector/clients/launcher/build/index.js").unwrap());
+        // Its settings belong to this test.
+        command.env("HOME", home).args(["--cli", "--format", "json", "--quiet", "--connect-timeout", "60000"]);
+        command.args(arguments);
+        match place {
+            Place::Http(url, token) => {
+                let header = format!("Authorization: Bearer {token}");
+                command.args(["--transport", "http", "--server-url", url, "--header", &header]);
+            }
+            Place::Command(words) => drop(command.arg("--").args(words)),
+        }
+        let output = command.output().unwrap();
+        let text = if output.status.success() { &output.stdout } else { &output.stderr };
+        let answer = serde_json::from_slice(text)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", String::from_utf8_lossy(text)));
+        (output.status.code().unwrap(), answer)
+    }
+
+    fn inspected(place: &Place) {
+        let home = tempfile::tempdir().unwrap();
+        let one = |arguments: &[&str]| {
+            let (code, answer) = inspect(home.path(), place, arguments);
+            assert_eq!(code, 0, "{arguments:?}: {answer}");
+            answer["result"].clone()
+        };
+        let tools = one(&["--method", "tools/list"]);
+        let tools = tools["tools"].as_array().unwrap();
+        let sum = tools.iter().find(|tool| tool["name"] == "get-sum").unwrap();
+        assert_eq!(sum["inputSchema"]["properties"]["a"], json!({ "type": "number", "description": "First number" }));
+        let call = ["--method", "tools/call", "--tool-name", "get-sum", "--tool-args-json", r#"{"a":2,"b":40}"#];
+        assert_eq!(one(&call), json!({ "content": [{ "type": "text", "text": "The sum of 2 and 40 is 42." }] }));
+        let read = one(&["--method", "resources/read", "--uri", STARTUP]);
+        expect(&json!({ "contents": [{ "uri": STARTUP, "mimeType": "text/markdown" }] }), &read, "resources/read");
+        assert!(read["contents"][0]["text"].as_str().unwrap().starts_with("# Everything Server"), "{read}");
+        let (code, refused) = inspect(home.path(), place, &["--method", "resources/read", "--uri", "demo://none"]);
+        assert!(code != 0 && refused["error"]["message"].as_str().unwrap().contains("demo://none"), "{code} {refused}");
+    }
+
+    #[test]
+    fn the_inspector_works_over_http() {
+        let server = start(with_child(&observing(), "everything", &command(), &[]));
+        inspected(&at(&server, "everything", OBSERVED));
+        assert_eq!(calls(&server.data()), recorded(&[("get-sum: allow", 1), ("get-sum: answered, allow", 1)]));
+    }
+
+    #[test]
+    fn the_inspector_works_wrapped() {
+        let data = tempfile::tempdir().unwrap();
+        let command = wrapped(&root().join("tests/conformance/observe.toml"), data.path(), &command());
+        inspected(&Place::Command(command));
+        assert_eq!(calls(data.path()), recorded(&[("get-sum: allow", 1), ("get-sum: answered, allow", 1)]));
+    }
+
+    #[test]
+    fn the_inspector_works_without_sessions() {
+        let pages = json!(pages()).to_string();
+        let upstream = Listening::start(Command::new(peers().unwrap()).args(["serve", &pages])).unwrap();
+        let server = start(with_url(&config(), "pages", &upstream.url));
+        let (home, place) = (tempfile::tempdir().unwrap(), at(&server, "pages", TOKEN));
+        let one = |arguments: &[&str]| {
+            let (code, answer) = inspect(home.path(), &place, &[&["--protocol-era", "modern"], arguments].concat());
+            assert_eq!(code, 0, "{arguments:?}: {answer}");
+            answer["result"].clone()
+        };
+        assert_eq!(one(&["--method", "tools/list"])["tools"][0]["name"], "read");
+        let call =
+            |page: &str| one(&["--method", "tools/call", "--tool-name", "read", "--tool-arg", &format!("name={page}")]);
+        assert_eq!(call("plain")["content"], json!([{ "type": "text", "text": NOON }]));
+        assert_eq!(call("leak")["content"], json!([{ "type": "text", "text": REDACTED }]));
+        let read = one(&["--method", "resources/read", "--uri", "page:///leak"]);
+        assert_eq!(read["contents"][0]["text"], REDACTED);
+        let wanted = [("read: allow", 2), ("read: answered, allow", 1), ("read: answered, redact", 1)];
+        assert_eq!(calls(&server.data()), recorded(&wanted));
     }
 }
