@@ -434,6 +434,7 @@ def main():
     parser.add_argument("--through", metavar="URL", help="a proxy in front of a fixture that runs already")
     parser.add_argument("--binary", type=pathlib.Path, help="Portcullis to start in front of the fixture")
     parser.add_argument("--config", type=pathlib.Path, help="its configuration (default: its own)")
+    parser.add_argument("--data", type=pathlib.Path, help="its data folder (default: one in the folder for results)")
     parser.add_argument("--token", help="bearer token for every request")
     parser.add_argument("--only", help="only the parts whose name holds this, for instance legacy")
     parser.add_argument(
@@ -447,7 +448,7 @@ def main():
         direct = chosen.direct or stack.enter_context(peers.fixture(out))
         through = chosen.through
         if chosen.binary:
-            through = stack.enter_context(peers.portcullis(chosen.binary.resolve(), direct, out, chosen.config))
+            through = stack.enter_context(peers.portcullis(chosen.binary.resolve(), direct, out, chosen.config, chosen.data))
         # Without a proxy the fixture has to be like itself, or nothing could be learned with one.
         report = asyncio.run(measure(direct, through or direct, chosen.token, chosen.only))
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))

@@ -11,6 +11,9 @@ use crate::setup::{self, call};
 use crate::toolchain::Choice;
 use crate::wit;
 
+/// A workspace of its own, see there.
+const PEERS: &str = "tests/peers/Cargo.toml";
+
 pub(crate) fn run(root: &Path) -> Result<()> {
     let all = Instant::now();
     let cargo = |arguments: &[&str]| {
@@ -19,11 +22,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         command
     };
     step("set-up", || setup::run(root))?;
-    step("formatting", || call(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("formatting", || {
+        call(&mut cargo(&["fmt", "--all", "--check"]))?;
+        call(&mut cargo(&["fmt", "--check", "--manifest-path", PEERS]))
+    })?;
     step("plugin contract", || wit::check(&root.join("wit")).map(drop))?;
     step("guests", || {
         guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
         guests::build(root, Kind::Tests, &[], Choice::Auto).map(drop)
+    })?;
+    step("peers", || {
+        let arguments = ["build", "--locked", "--quiet", "--manifest-path", PEERS, "--target-dir", "target/peers"];
+        call(&mut cargo(&arguments))
     })?;
     // One selection of packages for everything: another one would compile wasmtime again with other features.
     step("build", || call(&mut cargo(&["build", "--release", "--workspace", "--all-targets", "--quiet"])))?;
@@ -46,7 +56,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         let mut docs = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
         call(docs.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    step("dependencies", || call(&mut deny(root, &["check", "bans", "licenses", "sources"])))?;
+    step("dependencies", || {
+        let checks = ["check", "bans", "licenses", "sources"];
+        call(&mut deny(root, &checks))?;
+        call(&mut deny(root, &[&["--manifest-path", PEERS][..], &checks].concat()))
+    })?;
     step("advisories", || {
         if let Err(error) = call(&mut deny(root, &["check", "advisories"])) {
             // The database may be out of reach; where it is not, an advisory fails the run.

@@ -85,10 +85,11 @@ fn at(server: &Server, upstream: &str, token: &str) -> Place {
 }
 
 /// Portcullis in the place of a server's command.
-fn wrapped(config: &Path, data: &Path, command: &[String]) -> Vec<String> {
+fn wrapped(config: &Path, agent: &str, data: &Path, command: &[String]) -> Vec<String> {
     let mut wrap = words(&[&binary().unwrap()]);
     wrap.extend(
-        ["wrap", "--config", config.to_str().unwrap(), "--data", data.to_str().unwrap(), "--"].map(str::to_owned),
+        ["wrap", "--config", config.to_str().unwrap(), "--agent", agent, "--data", data.to_str().unwrap(), "--"]
+            .map(str::to_owned),
     );
     // Clients give up after a minute at most, and on a busy machine the plugins take longer to compile.
     compiled::bring(data).unwrap();
@@ -210,7 +211,7 @@ mod files {
 
     fn in_its_place(client: Client, modes: &[Mode]) {
         let (folder, data) = (folder(), tempfile::tempdir().unwrap());
-        let command = wrapped(&script("portcullis.toml"), data.path(), &file_server(folder.path()));
+        let command = wrapped(&script("portcullis.toml"), "local", data.path(), &file_server(folder.path()));
         check(client, &Place::Command(command), modes, folder.path(), data.path(), 0);
     }
 
@@ -385,7 +386,7 @@ mod web {
         assert!(!errors.contains(&secret()), "the secret is in the logs");
 
         let data = tempfile::tempdir().unwrap();
-        let command = wrapped(&script("portcullis.toml"), data.path(), &fetch_server());
+        let command = wrapped(&script("portcullis.toml"), "local", data.path(), &fetch_server());
         session(client, &Place::Command(command), Mode::Legacy, &site);
         assert_eq!(calls(data.path()), wanted(1));
     }
@@ -610,7 +611,7 @@ mod everything {
     #[test]
     fn every_client_can_use_the_everything_server_wrapped() {
         let data = tempfile::tempdir().unwrap();
-        let command = wrapped(&root().join("tests/conformance/observe.toml"), data.path(), &command());
+        let command = wrapped(&root().join("tests/conformance/observe.toml"), "suite", data.path(), &command());
         for client in Client::ALL {
             session(client, &Place::Command(command.clone()), Mode::Legacy);
         }
@@ -668,7 +669,7 @@ mod everything {
     #[test]
     fn the_inspector_works_wrapped() {
         let data = tempfile::tempdir().unwrap();
-        let command = wrapped(&root().join("tests/conformance/observe.toml"), data.path(), &command());
+        let command = wrapped(&root().join("tests/conformance/observe.toml"), "suite", data.path(), &command());
         inspected(&Place::Command(command));
         assert_eq!(calls(data.path()), recorded(&[("get-sum: allow", 1), ("get-sum: answered, allow", 1)]));
     }
