@@ -44,8 +44,8 @@ CHANGING = [
 """What differs from run to run in the details of a check."""
 
 REFUSAL = [
-    (re.compile(r'("code": -320(?:20|22),(?: "data": \{[^{}]*\},)? "message": )"[^"\\]*"'), r"\1WORDS"),
-    (re.compile(r'("code": -32602, "message": )"params\._meta [^"\\]*"'), r"\1WORDS"),
+    (re.compile(r'("code": -320(?:20|22),(?: "data": \{[^{}]*\},)? "message": )"(?:[^"\\]|\\.)*"'), r"\1WORDS"),
+    (re.compile(r'("code": -32602, "message": )"params\._meta (?:[^"\\]|\\.)*"'), r"\1WORDS"),
 ]
 """Refusals that a proxy must make itself, in words of its own: headers that contradict the body, a revision that nobody
 speaks, a request that does not say its revision. Status, code and data stay."""
