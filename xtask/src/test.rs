@@ -14,6 +14,8 @@ use crate::wit;
 
 /// How long each fuzz target runs: what takes longer to find is looked for with `cargo xtask fuzz --seconds N`.
 const FUZZ_SECONDS: u64 = 10;
+/// A workspace of its own, see there.
+const PEERS: &str = "tests/peers/Cargo.toml";
 
 pub(crate) fn run(root: &Path) -> Result<()> {
     let all = Instant::now();
@@ -23,11 +25,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         command
     };
     step("set-up", || setup::run(root))?;
-    step("formatting", || call(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("formatting", || {
+        call(&mut cargo(&["fmt", "--all", "--check"]))?;
+        call(&mut cargo(&["fmt", "--check", "--manifest-path", PEERS]))
+    })?;
     step("plugin contract", || wit::check(&root.join("wit")).map(drop))?;
     step("guests", || {
         guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
         guests::build(root, Kind::Tests, &[], Choice::Auto).map(drop)
+    })?;
+    step("peers", || {
+        let arguments = ["build", "--locked", "--quiet", "--manifest-path", PEERS, "--target-dir", "target/peers"];
+        call(&mut cargo(&arguments))
     })?;
     // One selection of packages for everything: another one would compile wasmtime again with other features.
     step("build", || call(&mut cargo(&["build", "--release", "--workspace", "--all-targets", "--quiet"])))?;
@@ -53,8 +62,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     })?;
     step("dependencies", || {
         let checks = ["check", "bans", "licenses", "sources"];
-        call(&mut deny(root, root, &checks))?;
-        call(&mut deny(root, &root.join("tests/fuzz"), &checks))
+        for folder in ["", "tests/fuzz", "tests/peers"] {
+            call(&mut deny(root, &root.join(folder), &checks))?;
+        }
+        Ok(())
     })?;
     step("advisories", || {
         if let Err(error) = call(&mut deny(root, root, &["check", "advisories"])) {

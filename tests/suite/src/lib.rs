@@ -4,10 +4,13 @@
 //! outside. `cargo xtask test` builds the binary first.
 #![forbid(unsafe_code)]
 
+pub mod compiled;
 mod matching;
+mod programs;
 mod server;
 
 pub use matching::fits;
+pub use programs::{Client, Listening, Mode, Place, ledger, node, package, peers, python, script};
 pub use server::{Answer, Server, Setup};
 
 use std::path::{Path, PathBuf};
