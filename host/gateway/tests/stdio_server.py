@@ -67,6 +67,11 @@ def call(request):
             params = {"progressToken": token, "progress": step}
             write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
         text(request, "done")
+    elif name == "burst":
+        # At once, its answer included.
+        step = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}
+        stdout.write(b"".join(json.dumps(step).encode() + b"\n" for _ in range(arguments["count"])))
+        text(request, "done")
     elif name == "ask":
         write(json.dumps({"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": {}}))
         reply = read()
