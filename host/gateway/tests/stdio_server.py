@@ -67,6 +67,11 @@ def call(request):
             params = {"progressToken": token, "progress": step}
             write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
         text(request, "done")
+    elif name == "burst":
+        # At once, its answer included.
+        step = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}
+        stdout.write(b"".join(json.dumps(step).encode() + b"\n" for _ in range(arguments["count"])))
+        text(request, "done")
     elif name == "ask":
         # Given in pieces, so that it is not the call that is refused.
         params = {key: "".join(value) for key, value in arguments.items()}

@@ -178,7 +178,7 @@ impl Drop for Member {
 async fn follow(inspector: Arc<Inspector>, mailbox: Arc<Mailbox>, id: Id, mut arrivals: mpsc::Receiver<Arrival>) {
     while let Some(arrival) = arrivals.recv().await {
         match arrival {
-            Arrival::Message(message) => {
+            Arrival::Message(message, _load) => {
                 if let FromServer::Message { bytes, .. } = inspector.server_sent(message, None).await {
                     mailbox.route(bytes, Some(&id)).await;
                 }

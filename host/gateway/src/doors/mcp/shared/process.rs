@@ -1,7 +1,7 @@
 //! One run of a shared process: the requests that are with it, under numbers of its own, and who gets what it says.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,9 @@ use crate::upstream::supervisor::{Ending, Run};
 
 /// Messages under way to the child.
 const TO_CHILD: usize = 64;
-/// Messages about one request that its client has not taken yet. The last place is kept for the answer.
-const TO_CLIENT: usize = 32;
+/// Messages about one request that its client has not taken yet; their bytes are bounded like those of one message. The last
+/// place is kept for the answer.
+const TO_CLIENT: usize = 256;
 /// So many malformed messages of one process are logged each; after that only every power of two.
 const LOGGED: u64 = 4;
 
@@ -57,11 +58,33 @@ pub(super) struct Greeting {
 /// Something about a request of a client.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    Message(String),
+    Message(String, Load),
     /// The last one.
     Answer(String),
     /// The last one too: there is no answer.
     Lost(Outcome, &'static str),
+}
+
+/// The bytes of a message, for as long as its client has not taken it.
+#[derive(Debug)]
+pub(super) struct Load {
+    bytes: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Load {
+    /// None if the client has taken too little of what came before.
+    fn new(of: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Option<Self> {
+        let before = of.fetch_add(bytes, Ordering::AcqRel);
+        let load = Self { bytes, of: Arc::clone(of) };
+        (before.saturating_add(bytes) <= limit).then_some(load)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
 }
 
 #[derive(Default)]
@@ -81,6 +104,8 @@ enum Route {
         id: Id,
         token: Option<Id>,
         arrivals: mpsc::Sender<Arrival>,
+        /// Bytes that its client has not taken yet.
+        waiting: Arc<AtomicUsize>,
     },
     /// A request of Portcullis itself.
     Own(oneshot::Sender<Frame>),
@@ -155,7 +180,8 @@ impl Live {
     /// A number for a client's request, and where everything about it arrives. None if the child is over.
     pub(super) fn register(&self, member: u64, id: &Id, token: Option<Id>) -> Option<(u64, mpsc::Receiver<Arrival>)> {
         let (arrivals, receiver) = mpsc::channel(TO_CLIENT);
-        let number = self.table().insert(Route::Client { member, id: id.clone(), token, arrivals })?;
+        let route = Route::Client { member, id: id.clone(), token, arrivals, waiting: Arc::default() };
+        let number = self.table().insert(route)?;
         Some((number, receiver))
     }
 
@@ -357,8 +383,8 @@ impl Pump {
                 Ok(Some(Line::TooLong(beginning))) => self.unreadable(&beginning, TOO_LARGE),
                 Ok(None) | Err(_) => return None,
             }
-            // Nothing above waits: a child that never stops talking does not keep a thread to itself.
-            tokio::task::consume_budget().await;
+            // Nothing above waits: those who take what came get their turn, however fast the child talks.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -442,10 +468,11 @@ impl Pump {
     /// Hands a message to the client of a request, unless it takes too few. `make` gets its progress token and its id.
     fn arrive(&self, number: u64, make: impl FnOnce(Option<&Id>, &Id) -> Option<String>) -> bool {
         let table = self.live.table();
-        let Some(Route::Client { id, token, arrivals, .. }) = table.routes.get(&number) else { return false };
+        let Some(Route::Client { id, token, arrivals, waiting, .. }) = table.routes.get(&number) else { return false };
+        let Some(message) = make(token.as_ref(), id) else { return false };
+        let load = Load::new(waiting, message.len(), self.house().limits.message);
         // Nobody else fills the channel.
-        arrivals.capacity() > 1
-            && make(token.as_ref(), id).is_some_and(|message| arrivals.try_send(Arrival::Message(message)).is_ok())
+        arrivals.capacity() > 1 && load.is_some_and(|load| arrivals.try_send(Arrival::Message(message, load)).is_ok())
     }
 
     /// Fails the one request that an unreadable message was probably the answer to: the one whose number stands at its

@@ -274,6 +274,17 @@ async fn a_client_that_reads_nothing_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn a_burst_of_progress_arrives_whole_and_in_order() {
+    let house = house().await;
+    let one = house.enter("one").await;
+    let burst = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"burst","arguments":{"count":200},"_meta":{"progressToken":"t"}}}"#;
+    let messages = one.send(burst).await.messages();
+    assert_eq!(messages.len(), 201);
+    assert!(messages[..200].iter().all(|message| method_of(message) == "notifications/progress"));
+    assert!(!house.served.metrics().contains(r#"cause="undelivered"} 1"#));
+}
+
+#[tokio::test]
 async fn questions_of_the_process_are_answered_with_an_error_and_pings_are_answered() {
     let house = house().await;
     let one = house.enter("one").await;

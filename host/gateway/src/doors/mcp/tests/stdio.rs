@@ -215,6 +215,22 @@ async fn an_unreadable_answer_is_matched_by_its_beginning() {
 }
 
 #[tokio::test]
+async fn a_child_that_never_answers_or_does_not_read() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    let own = text(&post.send(call("1", "pid", "{}")).await);
+    let got = post.send(call("2", "silence", "{}")).await;
+    assert!(got.text().contains("did not answer in time"), "{}", got.text());
+    assert_eq!(text(&post.send(call("3", "deaf", "{}")).await), "done");
+    // More than a pipe holds.
+    let big = serde_json::json!({ "text": "x".repeat(1_000_000) }).to_string();
+    let got = post.send(call("4", "echo", &big)).await;
+    assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
+    assert_eq!(served.request("DELETE", "/mcp").session(&session).send("").await.status, 200);
+    gone(&own).await;
+}
+
+#[tokio::test]
 async fn much_standard_error_blocks_nothing() {
     let (served, session) = serve(quick()).await;
     assert_eq!(text(&served.post().session(&session).send(call("1", "shout", "{}")).await), "done");
