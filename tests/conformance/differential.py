@@ -88,7 +88,10 @@ class Exchange:
         """What must be the same on both sides. Event ids are the server's own count, so only their being there counts;
         the client numbers its subscriptions through the whole program."""
         body = re.sub(r'"listen-\d+"', '"listen"', self.body.decode())
-        return [self.verb, self.status, self.media, *(events(body) if self.media == "text/event-stream" else [body])]
+        if self.media != "text/event-stream":
+            return [self.verb, self.status, self.media, body]
+        found = events(body)
+        return [self.verb, self.status, self.media, *(spoken(found) if self.verb == "GET" else found)]
 
 
 class Tee(httpx2.AsyncByteStream):
@@ -116,6 +119,12 @@ def events(body):
         if fields:
             found.append([fields.get("event", "message"), "id" in fields, fields.get("retry"), fields.get("data")])
     return found
+
+
+def spoken(found):
+    """Events with words. A stream that is taken up again begins with an empty one only if the answer is not there yet, and
+    that is a matter of moments."""
+    return [event for event in found if event[-1]]
 
 
 class Side:
@@ -325,7 +334,7 @@ class Bare:
                         lines.append(line)
                         if '"result"' in line:
                             break
-        self.steps["resumed"] = {"client": None, "wire": [[answer.status_code, *events("\n".join(lines))]]}
+        self.steps["resumed"] = {"client": None, "wire": [[answer.status_code, *spoken(events("\n".join(lines)))]]}
 
     def keep(self, step, answer, same):
         """What must be the same: the whole text; where a refusal may be worded freely, status and error code; or, where
@@ -434,6 +443,7 @@ def main():
     parser.add_argument("--through", metavar="URL", help="a proxy in front of a fixture that runs already")
     parser.add_argument("--binary", type=pathlib.Path, help="Portcullis to start in front of the fixture")
     parser.add_argument("--config", type=pathlib.Path, help="its configuration (default: its own)")
+    parser.add_argument("--data", type=pathlib.Path, help="its data folder (default: one in the folder for results)")
     parser.add_argument("--token", help="bearer token for every request")
     parser.add_argument("--only", help="only the parts whose name holds this, for instance legacy")
     parser.add_argument(
@@ -447,7 +457,7 @@ def main():
         direct = chosen.direct or stack.enter_context(peers.fixture(out))
         through = chosen.through
         if chosen.binary:
-            through = stack.enter_context(peers.portcullis(chosen.binary.resolve(), direct, out, chosen.config))
+            through = stack.enter_context(peers.portcullis(chosen.binary.resolve(), direct, out, chosen.config, chosen.data))
         # Without a proxy the fixture has to be like itself, or nothing could be learned with one.
         report = asyncio.run(measure(direct, through or direct, chosen.token, chosen.only))
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))

@@ -1,6 +1,6 @@
 """What a run needs besides Portcullis: packages, the fixture server, and processes that end with the run.
 
-Uses the standard library alone, so that it works before anything is installed.
+Uses the standard library alone, so that it works before anything is installed. Run as a program it installs the packages.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import pathlib
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -107,8 +108,11 @@ def fixture(out):
 
 
 @contextlib.contextmanager
-def reference(out, port):
+def reference(out):
     """The reference server of the protocol's project. Yields its address."""
+    # It cannot pick a free port itself.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     program = PACKAGES / "@modelcontextprotocol/server-everything/dist/index.js"
     log = out / "server-everything.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -139,9 +143,8 @@ def by_number(url):
 
 
 @contextlib.contextmanager
-def portcullis(binary, upstream, out, config=None):
-    """Portcullis in front of a server, with its data in a folder of the run. Yields its address."""
-    data = out / "data"
+def portcullis(binary, upstream, out, config=None, data=None):
+    """Portcullis in front of a server, with its data in a folder of the run if no other is given. Yields its address."""
     command = [
         binary,
         "serve",
@@ -149,7 +152,7 @@ def portcullis(binary, upstream, out, config=None):
         "--listen",
         "127.0.0.1:0",
         "--data",
-        data,
+        data or out / "data",
         "--upstream",
         f"fixture={by_number(upstream)}",
     ]
@@ -159,3 +162,7 @@ def portcullis(binary, upstream, out, config=None):
         port = json.loads(line)["url"].rsplit(":", 1)[1]
         # The scenario that forges hosts wants the name, not the number.
         yield f"http://localhost:{port}/mcp"
+
+
+if __name__ == "__main__":
+    install()

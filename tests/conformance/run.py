@@ -27,7 +27,6 @@ SUITES = {
 BASELINE = {"0.1-active": (40, 0), "0.1-pending": (4, 0), "2025-11-25": (70, 0), "2026-07-28": (120, 0)}
 """Scored checks that the fixture passes and fails without a proxy."""
 
-REFERENCE_PORT = 3909
 LIMIT = 900
 """Seconds that one run of one suite may take."""
 
@@ -38,9 +37,18 @@ CHANGING = [
     (re.compile(r"\b\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT"), "TIME"),
     (re.compile(r"(localhost|127\.0\.0\.1):\d+"), "HOST"),
     (re.compile(r'("(?:last-?)?event-?id(?:used)?": )"\d+"', re.IGNORECASE), r'\1"EVENT"'),
+    (re.compile(r'("id": )"\d+"'), r'\1"EVENT"'),
+    (re.compile(r'(subscriptionId": )\d{13}'), r"\1TIME"),
     (re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b"), "ID"),
 ]
 """What differs from run to run in the details of a check."""
+
+REFUSAL = [
+    (re.compile(r'("code": -320(?:20|22),(?: "data": \{[^{}]*\},)? "message": )"(?:[^"\\]|\\.)*"'), r"\1WORDS"),
+    (re.compile(r'("code": -32602, "message": )"params\._meta (?:[^"\\]|\\.)*"'), r"\1WORDS"),
+]
+"""Refusals that a proxy must make itself, in words of its own: headers that contradict the body, a revision that nobody
+speaks, a request that does not say its revision. Status, code and data stay."""
 
 EXPECTED = {
     ("dns-rebinding-protection", "localhost-host-rebinding-rejected"): "a proxy refuses a forged host in its own words",
@@ -59,6 +67,7 @@ def arguments():
     parser.add_argument("--through", metavar="URL", help="the same server behind a proxy that runs already")
     parser.add_argument("--binary", type=pathlib.Path, help="Portcullis to start in front of the server")
     parser.add_argument("--config", type=pathlib.Path, help="its configuration (default: its own)")
+    parser.add_argument("--data", type=pathlib.Path, help="its data folder (default: one in the folder for results)")
     parser.add_argument("--fresh", action="store_true", help="start the servers anew for each repeat")
     parser.add_argument("--token", help="bearer token for every request of the suites")
     parser.add_argument("--out", type=pathlib.Path, default=peers.OUT / "run", help="folder for results and logs")
@@ -103,10 +112,10 @@ def start(stack, chosen, out):
     """The addresses of both sides; what is not there already is started."""
     direct = chosen.direct
     if direct is None:
-        direct = stack.enter_context(peers.reference(out, REFERENCE_PORT) if chosen.reference else peers.fixture(out))
+        direct = stack.enter_context(peers.reference(out) if chosen.reference else peers.fixture(out))
     through = chosen.through
     if chosen.binary:
-        through = stack.enter_context(peers.portcullis(chosen.binary.resolve(), direct, out, chosen.config))
+        through = stack.enter_context(peers.portcullis(chosen.binary.resolve(), direct, out, chosen.config, chosen.data))
     return {"direct": direct, "through": through}
 
 
@@ -152,7 +161,7 @@ def read(results):
 
 
 def plain(words):
-    for pattern, name in CHANGING:
+    for pattern, name in CHANGING + REFUSAL:
         words = pattern.sub(name, words)
     return words
 

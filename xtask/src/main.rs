@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod component;
+mod fuzz;
 mod guests;
 mod inputs;
 mod setup;
@@ -38,10 +39,12 @@ enum Task {
     Test,
     /// Measures and writes docs/benchmarks.md.
     Bench {
-        /// Arguments of the measuring program: --runs N, --seconds N, --print.
+        /// Arguments of the measuring program: --runs N, --seconds N, --print, --only PART.
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Looks for inputs for which a property of the doors does not hold.
+    Fuzz(fuzz::Arguments),
     /// Installs what the tests need besides Rust.
     Setup,
     /// Builds the plugins into target/plugins and the test guests into target/guests.
@@ -67,6 +70,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Build => build::build(&root),
         Task::Test => test::run(&root),
         Task::Bench { arguments } => bench::run(&root, arguments),
+        Task::Fuzz(arguments) => fuzz::run(&root, arguments),
         Task::Setup => setup::run(&root),
         Task::Guests(arguments) => guests::run(&root, arguments),
         Task::Wit(arguments) => wit::run(&root, arguments),

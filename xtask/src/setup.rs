@@ -11,8 +11,8 @@ use crate::toolchain::{self, Choice};
 const CARGO_DENY: &str = "0.20.2";
 /// Python packages of the real clients, pinned.
 const PYTHON: &[&str] = &["mcp==2.3.0"];
-/// npm packages of the real servers, pinned.
-const NODE: &[&str] = &["@modelcontextprotocol/server-filesystem@2026.8.31"];
+/// npm packages of the real clients and servers, and Node itself, pinned.
+const NODE: &str = "tests/clients/package.json";
 
 /// A Python with the packages of the real clients.
 pub(crate) fn python(root: &Path) -> PathBuf {
@@ -25,10 +25,12 @@ pub(crate) fn python(root: &Path) -> PathBuf {
 /// Something cannot be had; the text says what and how to install it by hand.
 pub(crate) fn run(root: &Path) -> Result<()> {
     toolchain::find(Choice::Auto)?;
-    programs(&[("strace", "strace"), ("npm", "npm"), ("python3", "python3-venv")])?;
+    programs(&[("c++", "g++"), ("strace", "strace"), ("npm", "npm"), ("python3", "python3-venv")])?;
     cargo_deny()?;
     python_packages(root)?;
-    node_packages(root)
+    node_packages(root)?;
+    // The conformance runs know themselves what they need.
+    call(Command::new("python3").arg(root.join("tests/conformance/peers.py")))
 }
 
 /// Programs and the Debian packages that bring them.
@@ -65,7 +67,8 @@ fn cargo_deny() -> Result<()> {
 
 fn python_packages(root: &Path) -> Result<()> {
     let folder = root.join("target/tools/python");
-    if !stale(&folder, PYTHON) {
+    let wanted = PYTHON.join("\n");
+    if !stale(&folder, &wanted) {
         return Ok(());
     }
     println!("installing the Python packages {} (about half a minute)", PYTHON.join(", "));
@@ -75,31 +78,32 @@ fn python_packages(root: &Path) -> Result<()> {
     let mut pip = Command::new(python(root));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
     call(&mut pip)?;
-    remember(&folder, PYTHON)
+    remember(&folder, &wanted)
 }
 
 fn node_packages(root: &Path) -> Result<()> {
     let folder = root.join("target/tools/node");
-    if !stale(&folder, NODE) {
+    let wanted = fs::read_to_string(root.join(NODE)).context(NODE)?;
+    if !stale(&folder, &wanted) {
         return Ok(());
     }
-    println!("installing the npm packages {} (about half a minute)", NODE.join(", "));
+    println!("installing the npm packages of {NODE} (about half a minute)");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("package.json"), "{\"private\":true}\n")?;
+    fs::write(folder.join("package.json"), &wanted)?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).args(NODE).current_dir(&folder);
+    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
     call(&mut npm)?;
-    remember(&folder, NODE)
+    remember(&folder, &wanted)
 }
 
 const STAMP: &str = ".installed";
 
-fn stale(folder: &Path, packages: &[&str]) -> bool {
-    fs::read_to_string(folder.join(STAMP)).ok() != Some(packages.join("\n"))
+fn stale(folder: &Path, wanted: &str) -> bool {
+    fs::read_to_string(folder.join(STAMP)).ok().as_deref() != Some(wanted)
 }
 
-fn remember(folder: &Path, packages: &[&str]) -> Result<()> {
-    Ok(fs::write(folder.join(STAMP), packages.join("\n"))?)
+fn remember(folder: &Path, wanted: &str) -> Result<()> {
+    Ok(fs::write(folder.join(STAMP), wanted)?)
 }
 
 /// Runs a command that prints to this terminal; its failure is an error.

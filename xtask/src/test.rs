@@ -6,10 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::fuzz;
 use crate::guests::{self, Kind};
 use crate::setup::{self, call};
 use crate::toolchain::Choice;
 use crate::wit;
+
+/// How long each fuzz target runs: what takes longer to find is looked for with `cargo xtask fuzz --seconds N`.
+const FUZZ_SECONDS: u64 = 10;
+/// A workspace of its own, see there.
+const PEERS: &str = "tests/peers/Cargo.toml";
 
 pub(crate) fn run(root: &Path) -> Result<()> {
     let all = Instant::now();
@@ -19,11 +25,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         command
     };
     step("set-up", || setup::run(root))?;
-    step("formatting", || call(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("formatting", || {
+        call(&mut cargo(&["fmt", "--all", "--check"]))?;
+        call(&mut cargo(&["fmt", "--check", "--manifest-path", PEERS]))
+    })?;
     step("plugin contract", || wit::check(&root.join("wit")).map(drop))?;
     step("guests", || {
         guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
         guests::build(root, Kind::Tests, &[], Choice::Auto).map(drop)
+    })?;
+    step("peers", || {
+        let arguments = ["build", "--locked", "--quiet", "--manifest-path", PEERS, "--target-dir", "target/peers"];
+        call(&mut cargo(&arguments))
     })?;
     // One selection of packages for everything: another one would compile wasmtime again with other features.
     step("build", || call(&mut cargo(&["build", "--release", "--workspace", "--all-targets", "--quiet"])))?;
@@ -42,15 +55,22 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         )
     })?;
     step("tests", || call(&mut tests(root)))?;
+    step("fuzzing", || fuzz::all(root, FUZZ_SECONDS))?;
     step("documentation", || {
         let mut docs = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
         call(docs.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    step("dependencies", || call(&mut deny(root, &["check", "bans", "licenses", "sources"])))?;
+    step("dependencies", || {
+        let checks = ["check", "bans", "licenses", "sources"];
+        for folder in ["", "tests/fuzz", "tests/peers"] {
+            call(&mut deny(root, &root.join(folder), &checks))?;
+        }
+        Ok(())
+    })?;
     step("advisories", || {
-        if let Err(error) = call(&mut deny(root, &["check", "advisories"])) {
+        if let Err(error) = call(&mut deny(root, root, &["check", "advisories"])) {
             // The database may be out of reach; where it is not, an advisory fails the run.
-            let known = deny(root, &["fetch", "db"]).output().context("cargo deny")?.status.success();
+            let known = deny(root, root, &["fetch", "db"]).output().context("cargo deny")?.status.success();
             anyhow::ensure!(!known, "{error:#}");
             println!("the advisory database cannot be reached: not checked");
         }
@@ -72,9 +92,10 @@ fn tests(root: &Path) -> Command {
     command
 }
 
-fn deny(root: &Path, checks: &[&str]) -> Command {
+fn deny(root: &Path, workspace: &Path, checks: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(["deny", "--config", ".ci/deny.toml", "--log-level", "error"]).args(checks).current_dir(root);
+    command.args(["deny", "--log-level", "error", "--config"]).arg(root.join(".ci/deny.toml"));
+    command.arg("--manifest-path").arg(workspace.join("Cargo.toml")).args(checks).current_dir(root);
     command
 }
 

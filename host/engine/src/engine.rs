@@ -168,6 +168,12 @@ impl Engine {
     pub fn notes(&self) -> EngineNotes {
         self.0.notes.clone()
     }
+
+    /// What the plugins keep, for operators' tools.
+    #[must_use]
+    pub fn state(&self) -> &Arc<dyn StateStore> {
+        &self.0.state
+    }
 }
 
 /// Epoch ticks after which a call that may take so long is stopped: never early, at most two ticks late.

@@ -52,6 +52,12 @@ pub trait StateStore: Send + Sync {
         ttl_seconds: u32,
         now_ms: u64,
     ) -> Result<bool, StoreError>;
+
+    /// The keys that begin with `prefix` and hold a value, in order. For the host only: a plugin knows its keys.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    fn keys(&self, scope: Scope<'_>, prefix: &str, now_ms: u64) -> Result<Vec<String>, StoreError>;
 }
 
 /// The store in memory: bounded, sharded, durable when given a [`Persist`].
@@ -263,17 +269,30 @@ impl StateStore for MemoryState {
             if current != expected {
                 return Ok(false);
             }
+            let before = current.map_or(0, <[u8]>::len);
             let Some(value) = value else {
                 keys.remove(key);
                 self.keep(scope, key, None);
                 return Ok(true);
             };
-            keys.reserve(key, value.len(), now_ms, &mut |gone| self.keep(scope, gone, None))?;
+            // Only what comes on top needs room: in a full store a value can still change, or shrink.
+            let more = value.len().saturating_sub(before);
+            keys.reserve(key, more, now_ms, &mut |gone| self.keep(scope, gone, None))?;
             let expires = if ttl_seconds == 0 { 0 } else { now_ms.saturating_add(u64::from(ttl_seconds) * 1000) };
             let slot = Slot::Value { bytes: value.to_vec(), expires };
             self.keep(scope, key, Some(&slot));
             keys.insert(key, slot);
             Ok(true)
+        })
+    }
+
+    fn keys(&self, scope: Scope<'_>, prefix: &str, now_ms: u64) -> Result<Vec<String>, StoreError> {
+        self.with(scope, prefix, |keys| {
+            let value = |slot: &Slot| matches!(slot, Slot::Value { .. }) && !slot.expired(now_ms);
+            let found = keys.slots.iter().filter(|(key, slot)| key.starts_with(prefix) && value(slot));
+            let mut found: Vec<String> = found.map(|(key, _)| key.to_string()).collect();
+            found.sort_unstable();
+            Ok(found)
         })
     }
 }

@@ -263,6 +263,9 @@ impl StateStore for Slow {
     ) -> Result<bool, StoreError> {
         Ok(true)
     }
+    fn keys(&self, _: Scope<'_>, _: &str, _: u64) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use portcullis_model::Mode;
+use portcullis_tenancy::token_digest;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -26,6 +27,7 @@ mod generations;
 mod health;
 mod ledger;
 mod openapi;
+mod pins;
 mod query;
 mod routes;
 
@@ -113,6 +115,11 @@ impl Api {
         self.gate.metrics()
     }
 
+    /// Whether somebody without any credential may call.
+    pub(crate) fn is_open(&self) -> bool {
+        self.gate.authenticate(None, None).is_some()
+    }
+
     /// Ends streams that would go on; `/readyz` says no from now on.
     pub(crate) fn close(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -128,7 +135,7 @@ impl Api {
         let _in_flight = self.metrics().in_flight();
         let mut context = Context { id: Uuid::now_v7(), mode: Mode::default(), caller: Caller::default() };
         let mut route = "none";
-        let mut reply = match self.guard.check(&request) {
+        let mut reply = match check_control(request.headers(), &peer).and_then(|()| self.guard.check(&request)) {
             Ok(()) => self.dispatch(request, peer, &mut context, &mut route).await,
             Err(error) => Err(error),
         }
@@ -173,7 +180,8 @@ impl Api {
         };
         *route = found.path;
         if found.access != Access::Open {
-            context.caller = self.gate.authenticate(bearer(request.headers())?).ok_or_else(ApiError::unauthorized)?;
+            let caller = self.gate.authenticate(bearer(request.headers())?, peer.identity());
+            context.caller = caller.ok_or_else(ApiError::unauthorized)?;
             if let Some(tenant) = context.tenant() {
                 context.mode = self.gate.mode(tenant);
             }
@@ -206,6 +214,13 @@ impl Api {
                 let operator = context.operator()?.clone();
                 let body = self.json_body(request, MAX_SMALL_BODY).await?;
                 self.decide(&operator, parameter, body.bytes).await
+            }
+            Operation::Pins => self.pins(context, query).await,
+            Operation::Pin => self.pin(context, query, parameter).await,
+            Operation::AcceptPin => {
+                let operator = pins::accepter(context)?.clone();
+                let body = self.json_body(request, MAX_SMALL_BODY).await?;
+                self.accept_pin(&operator, parameter, body.bytes).await
             }
             Operation::Events => self.events(context, query, peer),
             Operation::Health => Ok(json_value(StatusCode::OK, &health::Alive { status: "ok" })),
@@ -243,13 +258,13 @@ impl Api {
             return Err(ApiError::not_found("there is nothing at this path"));
         };
         *route = mount.prefix();
-        let caller = bearer(request.headers()).ok().and_then(|token| self.gate.authenticate(token));
+        let caller = bearer(request.headers()).ok().and_then(|token| self.gate.authenticate(token, peer.identity()));
         if let Some(agent) = caller.and_then(|caller| caller.agent) {
             context.mode = self.gate.mode(&agent.tenant);
         }
         tokio::select! {
             biased;
-            reply = mount.handle(request, peer.address()) => Ok(reply.map(|body| body.until_gone(peer))),
+            reply = mount.handle(request, peer.info()) => Ok(reply.map(|body| body.until_gone(peer))),
             () = peer.gone() => {
                 // Nobody reads this; the mount has noticed by the end of its future.
                 Err(ApiError::malformed("the client went away", ""))
@@ -288,6 +303,16 @@ impl Context {
         let hint = "send the token of an operator";
         self.caller.operator.as_ref().ok_or_else(|| ApiError::forbidden("only operators decide", hint))
     }
+}
+
+/// The command line's own listener is nobody else's, whatever token is sent.
+fn check_control(headers: &HeaderMap, peer: &Peer) -> Result<(), ApiError> {
+    let Some(control) = peer.control() else { return Ok(()) };
+    let sent = headers.get(http::CONTROL).and_then(|secret| secret.to_str().ok());
+    if sent.is_some_and(|secret| token_digest(secret) == control) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden("this port is the command line's own", "use the address that the server announces"))
 }
 
 fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {

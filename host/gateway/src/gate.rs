@@ -1,5 +1,6 @@
 //! The life of a call after a door built it: cheap gates, generation, ledger, approval.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,10 @@ use uuid::Uuid;
 
 use crate::events::{Event, Events};
 use crate::metrics::Metrics;
-use crate::ports::{Admission, Caller, EntryRef, Identity, Journal, JournalError, Judge};
+use crate::ports::{
+    Admission, AgentIdentity, Caller, DenialForm, EntryRef, Identity, Journal, JournalError, Judge, OperatorIdentity,
+    PeerIdentity, Pin, PinError, Pins,
+};
 
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
@@ -44,6 +48,8 @@ pub struct Ports {
     pub identity: Arc<dyn Identity>,
     /// Parked calls.
     pub approvals: Approvals,
+    /// Accepted definitions of tools.
+    pub pins: Arc<dyn Pins>,
 }
 
 /// One gate for all doors. Everything that fails in it is a refusal.
@@ -115,6 +121,17 @@ pub enum VoteError {
     /// It does not count.
     #[error(transparent)]
     Decide(#[from] DecideError),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+}
+
+/// Why an acceptance has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// It is of something else.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// It could not be recorded.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -197,10 +214,10 @@ impl Gate {
         Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
     }
 
-    /// Who presents this bearer token.
+    /// Who presents this bearer token, on a connection of this peer.
     #[must_use]
-    pub fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
-        self.ports.identity.authenticate(token)
+    pub fn authenticate(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller> {
+        self.ports.identity.authenticate(token, peer)
     }
 
     /// The mode that is live for a tenant.
@@ -225,6 +242,12 @@ impl Gate {
     #[must_use]
     pub fn approvals(&self) -> &Approvals {
         &self.ports.approvals
+    }
+
+    /// Accepted definitions of tools.
+    #[must_use]
+    pub fn pins(&self) -> &Arc<dyn Pins> {
+        &self.ports.pins
     }
 
     /// Figures for `/metrics`.
@@ -267,14 +290,10 @@ impl Gate {
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
         // What an upstream says of its own accord is not charged to the agent.
-        if call.phase == Phase::Call || door == Door::Inspect {
-            match self.ports.identity.admit(&call.tenant, &call.agent) {
-                Admission::Admitted => {}
-                Admission::Halted => return self.refuse(call, door, GateError::Halted).await,
-                Admission::Limited { retry_after_s } => {
-                    return self.refuse(call, door, GateError::RateLimited { retry_after_s }).await;
-                }
-            }
+        if (call.phase == Phase::Call || door == Door::Inspect)
+            && let Err(error) = self.admit(call)
+        {
+            return self.refuse(call, door, error).await;
         }
         let (judgement, digest) = match self.judge_call(call).await {
             Ok(judged) => judged,
@@ -307,6 +326,47 @@ impl Gate {
         let ruling = Ruling { judgement, entry, approval, effect };
         self.report(call, door, &ruling);
         Ok(ruling)
+    }
+
+    /// Whether any rule says which tools the agent may know of.
+    #[must_use]
+    pub fn has_tool_rules(&self, agent: &AgentIdentity) -> bool {
+        self.ports.identity.has_tool_rules(&agent.tenant, &agent.name)
+    }
+
+    /// Whether the agent may know of this tool.
+    #[must_use]
+    pub fn sees(&self, agent: &AgentIdentity, upstream: &str, tool: &str) -> bool {
+        self.ports.identity.sees(&agent.tenant, &agent.name, upstream, tool)
+    }
+
+    /// A number that changes when policy may show the agent other tools than before.
+    #[must_use]
+    pub fn visible(&self, agent: &AgentIdentity) -> u64 {
+        let generations = self.ports.judge.generations(Some(&agent.tenant));
+        let mut hasher = DefaultHasher::new();
+        for view in generations {
+            view.generation.0.hash(&mut hasher);
+        }
+        self.ports.identity.tools_version(&agent.tenant, &agent.name).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// How the agent is told of refused tool calls.
+    #[must_use]
+    pub fn denials(&self, agent: &AgentIdentity) -> DenialForm {
+        self.ports.identity.denials(&agent.tenant, &agent.name)
+    }
+
+    /// Records that a call goes nowhere because its agent must not know of the tool.
+    ///
+    /// # Errors
+    /// The cheap gates refuse the call as they would any other, or the entry could not be written.
+    pub async fn conceal(&self, call: &Call, door: Door) -> Result<(), GateError> {
+        match self.admit(call) {
+            Ok(()) => self.record_refusal(call, door, codes::TOOL_HIDDEN).await,
+            Err(error) => self.refuse(call, door, error).await,
+        }
     }
 
     /// Looks at what the tool answered and records how the call ended. A review of a result is not parked: the
@@ -354,6 +414,37 @@ impl Gate {
     pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
         let change = self.ports.approvals.decide(ballot)?;
         Ok(self.record_change(change).await?)
+    }
+
+    /// Records that an operator accepts the definition that waits at a pin, and puts it into effect.
+    ///
+    /// # Errors
+    /// Another definition waits, or none, or the entry could not be written; nothing has changed then.
+    pub async fn accept_pin(
+        self: &Arc<Self>,
+        operator: &OperatorIdentity,
+        id: String,
+        digest: Digest,
+    ) -> Result<Pin, AcceptError> {
+        let (gate, operator) = (Arc::clone(self), operator.clone());
+        // A task of its own: what is recorded comes into effect, whether or not the caller still waits.
+        let work = async move {
+            let tenant = Arc::clone(&operator.tenant);
+            let pins = Arc::clone(&gate.ports.pins);
+            let read = {
+                let (pins, tenant, id) = (Arc::clone(&pins), Arc::clone(&tenant), id.clone());
+                tokio::task::spawn_blocking(move || pins.get(&tenant, &id))
+            };
+            let pin = read.await.map_err(|_| GateError::Failed)??.ok_or(PinError::Unknown)?;
+            if pin.pending.as_ref().is_none_or(|pending| pending.digest != digest) {
+                return Err(PinError::Other.into());
+            }
+            let draft = acceptance(&pin, &operator, digest, gate.mode(&tenant));
+            gate.append(draft, Vec::new()).await?;
+            let accept = move || pins.accept(&tenant, &id, digest, &operator.name, now_ms());
+            Ok(tokio::task::spawn_blocking(accept).await.map_err(|_| GateError::Failed)??)
+        };
+        tokio::spawn(work.in_current_span()).await.map_err(|_| GateError::Failed)?
     }
 
     /// Records passed deadlines and puts them into effect, some hundreds at most. Call it about once a second.
@@ -466,14 +557,27 @@ impl Gate {
         })
     }
 
+    /// The cheap gates.
+    fn admit(&self, call: &Call) -> Result<(), GateError> {
+        match self.ports.identity.admit(&call.tenant, &call.agent) {
+            Admission::Admitted => Ok(()),
+            Admission::Halted => Err(GateError::Halted),
+            Admission::Limited { retry_after_s } => Err(GateError::RateLimited { retry_after_s }),
+        }
+    }
+
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
-        self.metrics.refused(&call.tenant, door, error.code());
+        self.record_refusal(call, door, error.code()).await?;
+        Err(error)
+    }
+
+    async fn record_refusal(&self, call: &Call, door: Door, code: &'static str) -> Result<(), GateError> {
+        self.metrics.refused(&call.tenant, door, code);
         let mut draft = blank(EntryKind::Refusal, call, door, self.mode(&call.tenant));
         draft.decision = Some(Decision::Deny);
-        draft.reasons = vec![EntryReason { code: error.code().to_owned(), plugin: "portcullis".to_owned() }];
+        draft.reasons = vec![EntryReason { code: code.to_owned(), plugin: "portcullis".to_owned() }];
         draft.payload = Some(Arc::clone(&call.payload));
-        self.append(draft, Vec::new()).await?;
-        Err(error)
+        self.append(draft, Vec::new()).await.map(drop)
     }
 
     async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {
@@ -641,6 +745,38 @@ fn strongest(judgement: &Judgement) -> Vec<EntryFinding> {
         out.sort_by_key(|found| std::cmp::Reverse(found.score));
     }
     out
+}
+
+/// The entry about an accepted definition of a tool.
+fn acceptance(pin: &Pin, operator: &OperatorIdentity, digest: Digest, mode: Mode) -> Draft {
+    let name = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
+    Draft {
+        kind: EntryKind::Approval,
+        tenant: Arc::clone(&operator.tenant),
+        id: Uuid::now_v7(),
+        time_ms: now_ms(),
+        agent: Arc::clone(&operator.name),
+        session: None,
+        door: Door::Control,
+        upstream: name(&pin.upstream),
+        tool: name(&pin.tool),
+        phase: Phase::Listing,
+        mode,
+        decision: Some(Decision::Allow),
+        reasons: vec![EntryReason { code: "pin.accepted".to_owned(), plugin: pin.plugin.to_string() }],
+        findings: Vec::new(),
+        plugins: Vec::new(),
+        generation: None,
+        approval: None,
+        outcome: None,
+        duration_ms: None,
+        call_digest: None,
+        payload: None,
+        note: Some(match &pin.pinned {
+            Some(pinned) => format!("definition {digest} accepted in place of {}", pinned.digest),
+            None => format!("definition {digest} accepted"),
+        }),
+    }
 }
 
 fn release_draft(approval: &Approval) -> Draft {

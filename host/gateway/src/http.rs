@@ -1,6 +1,7 @@
 //! HTTP as all doors share it: bodies in, bodies out, errors, who may address the server, the server itself.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,28 +11,52 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
 
+use crate::ports::PeerIdentity;
+
 mod body;
 mod error;
 pub(crate) mod guard;
+mod refusal;
 mod server;
 mod socket;
+mod streams;
+mod tls;
 
 pub use body::Body;
 pub(crate) use body::{BODY_ROOM, BodyRoom, Received, Room};
 pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};
 pub(crate) use socket::Peer;
+pub use tls::{Tls, TlsError, TlsFile, TlsFiles, TlsMaterial, TlsProblem};
 
 /// Header of every answer: the id of the call or request.
 pub(crate) const ID: &str = "x-portcullis-id";
 /// Header of every answer: whether verdicts take effect for this caller.
 pub(crate) const MODE: &str = "x-portcullis-mode";
 
+/// Header of requests to the command line's own listener: its secret.
+pub(crate) const CONTROL: &str = "x-portcullis-control";
+
 /// Answer of every handler.
 pub type Reply = Response<Body>;
 
 /// A body that is produced while it is sent.
 pub type StreamBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Who is at the other end, as the connection itself tells.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// Where it connects from.
+    pub address: SocketAddr,
+    /// Who it is by its client certificate.
+    pub identity: Option<Arc<PeerIdentity>>,
+}
+
+impl From<SocketAddr> for PeerInfo {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, identity: None }
+    }
+}
 
 /// A part of the server under a path of its own, such as the MCP door under `/mcp`.
 ///
@@ -44,7 +69,7 @@ pub trait Mount: Send + Sync + 'static {
     fn prefix(&self) -> &'static str;
 
     /// Answers one request.
-    fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> BoxFuture<'_, Reply>;
+    fn handle(&self, request: Request<Incoming>, peer: PeerInfo) -> BoxFuture<'_, Reply>;
 
     /// Lets what is in flight finish `within` this time, then ends what would not end by itself, such as open streams, which
     /// may take seconds more. Called when the server begins to drain.

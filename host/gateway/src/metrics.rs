@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use portcullis_model::{Call, Door, Judgement};
 use prometheus_client::encoding::{EncodeLabelSet, LabelValueEncoder};
@@ -34,9 +34,13 @@ pub struct Metrics {
     connections: Counter,
     connections_open: Gauge,
     connections_refused: Family<CauseLabels, Counter>,
+    handshakes_failed: Family<CauseLabels, Counter>,
+    /// Without a member until there is a certificate.
+    certificate_expires: Family<[(&'static str, &'static str); 0], Gauge>,
     requests_in_flight: Gauge,
     mcp_held_back: Family<CauseLabels, Counter>,
     mcp_sessions: Gauge,
+    mcp_children: ChildMetrics,
     /// Live figures, set when they are asked for.
     live: Live,
     /// What every call counts.
@@ -57,6 +61,13 @@ struct PluginMetrics {
     seconds: Distribution,
     fuel: Distribution,
     memory: Distribution,
+}
+
+/// Figures of the child processes of upstreams.
+#[derive(Clone, Default)]
+pub(crate) struct ChildMetrics {
+    events: Family<ChildLabels, Counter>,
+    waits: Family<WaitLabels, Gauge<f64, AtomicU64>>,
 }
 
 #[derive(Default)]
@@ -104,6 +115,18 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CauseLabels {
     cause: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChildLabels {
+    upstream: Arc<str>,
+    event: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WaitLabels {
+    tenant: Arc<str>,
+    upstream: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -160,9 +183,12 @@ impl Metrics {
             connections: Counter::default(),
             connections_open: Gauge::default(),
             connections_refused: Family::default(),
+            handshakes_failed: Family::default(),
+            certificate_expires: Family::default(),
             requests_in_flight: Gauge::default(),
             mcp_held_back: Family::default(),
             mcp_sessions: Gauge::default(),
+            mcp_children: ChildMetrics::default(),
             live: Live::default(),
             hot: Hot::default(),
         };
@@ -195,9 +221,21 @@ impl Metrics {
         registry.register("http_connections_open", "Connections open now", self.connections_open.clone());
         let refused = "Connections refused or ended for a cause";
         registry.register("http_connections_ended", refused, self.connections_refused.clone());
+        registry.register("tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
+        let expires = "When the listener's certificate ends, since 1970";
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            expires,
+            Unit::Seconds,
+            self.certificate_expires.clone(),
+        );
         let held_back = "Messages of MCP upstreams that were held back without a verdict";
         registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
+        let children = "Starts of child processes, and what became of them";
+        registry.register("mcp_child_events", children, self.mcp_children.events.clone());
+        let wait = "Wait between two starts of a child process that keeps failing";
+        registry.register_with_unit("mcp_child_wait", wait, Unit::Seconds, self.mcp_children.waits.clone());
         let up = "Since the server started";
         registry.register_with_unit("uptime", up, Unit::Seconds, self.live.uptime.clone());
     }
@@ -266,6 +304,15 @@ impl Metrics {
         self.connections_refused.get_or_create(&CauseLabels { cause: Word(cause) }).inc();
     }
 
+    pub(crate) fn handshake_failed(&self, cause: &'static str) {
+        self.handshakes_failed.get_or_create(&CauseLabels { cause: Word(cause) }).inc();
+    }
+
+    pub(crate) fn certificate_expires(&self, at: SystemTime) {
+        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.certificate_expires.get_or_create(&[]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
     /// The counter of MCP messages that were held back for this cause.
     pub(crate) fn mcp_held_back(&self, cause: &'static str) -> Counter {
         self.mcp_held_back.get_or_create_owned(&CauseLabels { cause: Word(cause) })
@@ -274,6 +321,11 @@ impl Metrics {
     /// The gauge of open MCP sessions.
     pub(crate) fn mcp_sessions(&self) -> Gauge {
         self.mcp_sessions.clone()
+    }
+
+    /// The figures of child processes.
+    pub(crate) fn mcp_children(&self) -> ChildMetrics {
+        self.mcp_children.clone()
     }
 
     /// The text for a scraper (OpenMetrics 1.0).
@@ -295,6 +347,22 @@ impl Metrics {
             text.clear();
         }
         text
+    }
+}
+
+impl ChildMetrics {
+    pub(crate) fn event(&self, upstream: &Arc<str>, event: &'static str) {
+        self.events.get_or_create(&ChildLabels { upstream: Arc::clone(upstream), event: Word(event) }).inc();
+    }
+
+    /// Shows the wait as long as there is one.
+    pub(crate) fn backs_off(&self, tenant: &Arc<str>, upstream: &Arc<str>, wait: Duration) {
+        let labels = WaitLabels { tenant: Arc::clone(tenant), upstream: Arc::clone(upstream) };
+        if wait.is_zero() {
+            self.waits.remove(&labels);
+        } else {
+            self.waits.get_or_create(&labels).set(wait.as_secs_f64());
+        }
     }
 }
 

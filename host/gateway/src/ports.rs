@@ -3,16 +3,21 @@
 //! The doors and the gate know only these, so that they are tested with doubles and the binary decides what stands behind.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use portcullis_ledger::{Attachment, Kept, Report, StoredEntry};
 use portcullis_model::{Call, Digest, Draft, Judgement, Mode, Role};
+use portcullis_tenancy::SpiffeId;
 use serde::Serialize;
 use uuid::Uuid;
 
 mod ledger;
+mod pins;
 mod tenancy;
 
+pub use pins::{NoPins, Pin, PinChange, PinDefinition, PinError, PinState, Pins};
+pub use portcullis_tenancy::DenialForm;
 pub use tenancy::Credentials;
 
 /// Judges calls: the pipelines of all tenants.
@@ -127,11 +132,33 @@ pub struct JournalHealth {
 
 /// Knows callers by their credentials.
 pub trait Identity: Send + Sync + 'static {
-    /// Who presents this bearer token. Without a token: the open agent, if there is one.
-    fn authenticate(&self, token: Option<&str>) -> Option<Caller>;
+    /// Who presents this bearer token, on a connection of this peer. A token decides; a certificate that stands for
+    /// somebody else than the token is refused with it. Without either: the open agent, if there is one.
+    fn authenticate(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller>;
 
     /// Whether the agent may make a call now; counts it if so.
     fn admit(&self, tenant: &str, agent: &str) -> Admission;
+
+    /// Whether any rule says which tools the agent may know of.
+    fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool;
+
+    /// Whether the agent may know of this tool. One that was removed since it was authenticated knows none.
+    fn sees(&self, tenant: &str, agent: &str, upstream: &str, tool: &str) -> bool;
+
+    /// A number that changes with the rules about tools.
+    fn tools_version(&self, tenant: &str, agent: &str) -> u64;
+
+    /// How the agent is told of refused tool calls.
+    fn denials(&self, tenant: &str, agent: &str) -> DenialForm;
+}
+
+/// Who is at the other end of a connection, by a client certificate that was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerIdentity {
+    /// The workload that the certificate names.
+    pub spiffe: SpiffeId,
+    /// When the certificate ends: it stands for nobody then, on a connection that is older, too.
+    pub valid_until: SystemTime,
 }
 
 /// What a credential stands for.

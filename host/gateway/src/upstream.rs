@@ -6,10 +6,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hyper::Uri;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) mod http;
+mod oauth;
 pub(crate) mod stdio;
+pub(crate) mod supervisor;
+
+pub use supervisor::Restarts;
+
+use oauth::Oauth;
+pub use oauth::{ClientSecret, OauthSpec};
 
 /// Longest name of an upstream in bytes.
 const MAX_NAME: usize = 64;
@@ -38,6 +45,19 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// How it is reached.
     pub target: Target,
+    /// What it may not ask of clients.
+    pub withholds: Withholds,
+}
+
+/// What an upstream may not ask of clients: it is told that they do not offer it, and refused if it asks all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withholds {
+    /// Answers of the client's language model.
+    pub sampling: bool,
+    /// Answers of the client's user.
+    pub elicitation: bool,
+    /// The folders that the client works in.
+    pub roots: bool,
 }
 
 /// How an MCP server is reached.
@@ -56,6 +76,8 @@ pub struct HttpTarget {
     pub url: Uri,
     /// Headers of our own for it, such as a credential. The caller's credential is never passed on.
     pub headers: HeaderMap,
+    /// Where an access token for it comes from, if it needs one.
+    pub(crate) oauth: Option<Arc<Oauth>>,
 }
 
 /// An MCP server that is started as a child process: no shell is involved.
@@ -67,6 +89,8 @@ pub struct StdioTarget {
     pub arguments: Vec<String>,
     /// Its environment, on top of the few variables that every program needs (see [`StdioTarget::INHERITED`]).
     pub environment: BTreeMap<String, String>,
+    /// Whether the sessions of one tenant share a process, instead of having one each.
+    pub shared: bool,
 }
 
 /// Several MCP servers under one endpoint.
@@ -124,9 +148,25 @@ pub enum UpstreamError {
     /// A header that cannot be set.
     #[error("header {1:?} of upstream {0:?} is not valid or not yours to set")]
     Header(String, String),
+    /// Its access token cannot be asked for.
+    #[error("the access token of upstream {0:?}: {1}")]
+    Oauth(String, String),
     /// A variable that cannot be set.
     #[error("variable {1:?} of upstream {0:?} has no valid name or value")]
     Variable(String, String),
+}
+
+impl Withholds {
+    /// Names of the client capabilities that the upstream does not get to see.
+    pub(crate) fn capabilities(self) -> Vec<&'static str> {
+        let all = [(self.sampling, "sampling"), (self.elicitation, "elicitation"), (self.roots, "roots")];
+        all.into_iter().filter_map(|(withheld, name)| withheld.then_some(name)).collect()
+    }
+
+    /// Whether it may not ask this.
+    pub(crate) fn refuses(self, method: &str) -> bool {
+        self.capabilities().iter().any(|name| method.strip_prefix(name).is_some_and(|rest| rest.starts_with('/')))
+    }
 }
 
 impl StdioTarget {
@@ -139,7 +179,11 @@ impl StdioTarget {
 impl fmt::Debug for HttpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.keys().map(HeaderName::as_str).collect();
-        f.debug_struct("HttpTarget").field("url", &self.url).field("headers", &headers).finish()
+        f.debug_struct("HttpTarget")
+            .field("url", &self.url)
+            .field("headers", &headers)
+            .field("oauth", &self.oauth)
+            .finish()
     }
 }
 
@@ -182,7 +226,27 @@ impl Upstream {
             value.set_sensitive(true);
             map.append(key, value);
         }
-        Ok(Self { name, target: Target::Http(HttpTarget { url, headers: map }) })
+        let target = Target::Http(HttpTarget { url, headers: map, oauth: None });
+        Ok(Self { name, target, withholds: Withholds::default() })
+    }
+
+    /// The same upstream over HTTP, with an access token of our own on every request.
+    ///
+    /// # Errors
+    /// It is a child process, has an `Authorization` header already, is neither `https` nor on loopback, or what the token
+    /// is asked for with is not valid.
+    pub fn with_oauth(self, spec: OauthSpec) -> Result<Self, UpstreamError> {
+        let wrong = |why: String| UpstreamError::Oauth(self.name.to_string(), why);
+        let Target::Http(target) = &self.target else { return Err(wrong("it is not reached over HTTP".to_owned())) };
+        if target.headers.contains_key(AUTHORIZATION) {
+            return Err(wrong("it has an Authorization header of its own; remove one of the two".to_owned()));
+        }
+        if !oauth::is_safe(&target.url) {
+            return Err(wrong("its token would travel in the clear: give an https:// URL".to_owned()));
+        }
+        let oauth = Some(Arc::new(Oauth::new(spec).map_err(wrong)?));
+        let target = Target::Http(HttpTarget { oauth, ..target.clone() });
+        Ok(Self { target, ..self })
     }
 
     /// An upstream that is a child process.
@@ -206,7 +270,17 @@ impl Upstream {
                 return Err(UpstreamError::Variable(name.to_string(), key.clone()));
             }
         }
-        Ok(Self { name, target: Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment }) })
+        let target = Target::Stdio(StdioTarget { command: command.to_owned(), arguments, environment, shared: false });
+        Ok(Self { name, target, withholds: Withholds::default() })
+    }
+
+    /// With one child process for all sessions of a tenant, if `shared`. An HTTP upstream stays as it is.
+    #[must_use]
+    pub fn sharing(mut self, shared: bool) -> Self {
+        if let Target::Stdio(target) = &mut self.target {
+            target.shared = shared;
+        }
+        self
     }
 }
 

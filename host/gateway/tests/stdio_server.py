@@ -1,6 +1,7 @@
 """A small MCP server over standard streams for the tests: every tool is one behaviour.
 
-With RECORD in the environment, every line received is appended to that file, byte for byte.
+With RECORD in the environment, every line received is appended to that file, byte for byte. With ERA=stateless it speaks
+2026-07-28 and nothing else; REVISION is what it answers to initialize, if not what was asked for.
 """
 import json
 import os
@@ -9,6 +10,11 @@ import sys
 import time
 
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+STATELESS = os.environ.get("ERA") == "stateless"
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+greeting = {}
+held = []
+listening = []
 
 
 def write(line):
@@ -18,11 +24,21 @@ def write(line):
 
 
 def answer(request, result):
+    if STATELESS:
+        result = {"resultType": "complete", **result}
     write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}))
 
 
 def text(request, value, **more):
     answer(request, {"content": [{"type": "text", "text": value}], **more})
+
+
+def refuse(request, code, message):
+    write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}))
+
+
+def notify(method, **params):
+    write(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}))
 
 
 def read():
@@ -52,9 +68,12 @@ def call(request):
             write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
         text(request, "done")
     elif name == "ask":
-        write(json.dumps({"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": {}}))
+        # Given in pieces, so that it is not the call that is refused.
+        params = {key: "".join(value) for key, value in arguments.items()}
+        question = {"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": params}
+        write(json.dumps(question))
         reply = read()
-        text(request, json.dumps(reply["result"]))
+        text(request, json.dumps(reply.get("result") or reply["error"]))
     elif name == "tell":
         write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "told"}}))
         time.sleep(0.05)
@@ -70,6 +89,10 @@ def call(request):
     elif name == "die":
         print("dying", file=sys.stderr, flush=True)
         os._exit(3)
+    elif name == "change":
+        text(request, "done")
+        time.sleep(0.1)
+        write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
     elif name == "junk":
         write("this is no message")
         write("[1,2]")
@@ -99,32 +122,77 @@ def call(request):
         text(request, str(child.pid))
     elif name == "pid":
         text(request, str(os.getpid()))
+    elif name == "greeting":
+        text(request, json.dumps(greeting))
+    elif name == "hold":
+        held.append(request)
+    elif name == "release":
+        # The last one first, each with progress before its answer.
+        for other in reversed(held):
+            token = other["params"].get("_meta", {}).get("progressToken")
+            if token is not None:
+                notify("notifications/progress", progressToken=token, progress=1)
+            text(other, other["params"]["arguments"]["text"])
+        held.clear()
+        text(request, "done")
+    elif name == "question":
+        for method in ("sampling/createMessage", "elicitation/create", "roots/list", "ping"):
+            write(json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": {}}))
+        text(request, json.dumps([read() for _ in range(4)]))
+    elif name == "change":
+        if STATELESS:
+            for subscription in listening:
+                notify("notifications/tools/list_changed", _meta={SUBSCRIPTION: subscription})
+        else:
+            notify("notifications/tools/list_changed")
+        text(request, "done")
+    elif name == "update":
+        notify("notifications/resources/updated", uri=arguments["uri"])
+        text(request, "done")
+    elif name == "deaf":
+        text(request, "done")
+        time.sleep(600)
+    elif name == "flood":
+        # One line, a piece at a time: the answer would be larger than this process.
+        stdout.write(b'{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"' % json.dumps(request["id"]).encode())
+        for _ in range(arguments["mebibytes"]):
+            stdout.write(b"x" * 1048576)
+        write('"}]}}')
     else:
         text(request, "no such tool", isError=True)
 
 
+def handle(message):
+    method = message.get("method")
+    if method == "initialize" and not STATELESS:
+        greeting.update(message["params"])
+        answer(
+            message,
+            {
+                "protocolVersion": os.environ.get("REVISION", message["params"]["protocolVersion"]),
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "stdio-test", "version": "1"},
+            },
+        )
+    elif method == "server/discover" and STATELESS:
+        answer(message, {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}})
+    elif method == "subscriptions/listen" and STATELESS:
+        listening.append(message["id"])
+        notify("notifications/subscriptions/acknowledged", notifications={}, _meta={SUBSCRIPTION: message["id"]})
+    elif method == "tools/list":
+        tool = {"name": "echo", "description": os.environ.get("DESCRIPTION", "says it again"), "inputSchema": {}}
+        answer(message, {"tools": [tool]})
+    elif method in ("ping", "resources/subscribe", "resources/unsubscribe"):
+        answer(message, {})
+    elif method == "tools/call":
+        call(message)
+    elif method is not None and "id" in message:
+        refuse(message, -32601, "method not found")
+
+
 def main():
-    while True:
-        message = read()
-        if message is None:
-            return
-        method = message.get("method")
-        if method == "initialize":
-            answer(
-                message,
-                {
-                    "protocolVersion": message["params"]["protocolVersion"],
-                    "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "stdio-test", "version": "1"},
-                },
-            )
-        elif method == "tools/list":
-            tool = {"name": "echo", "description": os.environ.get("DESCRIPTION", "says it again"), "inputSchema": {}}
-            answer(message, {"tools": [tool]})
-        elif method == "ping":
-            answer(message, {})
-        elif method == "tools/call":
-            call(message)
+    while (message := read()) is not None:
+        handle(message)
 
 
 main()

@@ -30,7 +30,7 @@ pub enum EntryKind {
     Refusal,
     /// A generation was activated.
     Activation,
-    /// A parked call was decided, expired or was cancelled.
+    /// A parked call was decided, expired or was cancelled; or an operator accepted the definition of a tool.
     Approval,
     /// Sensitive material was erased.
     Erasure,

@@ -136,6 +136,8 @@ pub mod codes {
     pub const AGENT_HALTED: &str = "agent_halted";
     /// A quota or rate limit of the tenant or agent is used up.
     pub const RATE_LIMITED: &str = "rate_limited";
+    /// The agent must not know of the tool.
+    pub const TOOL_HIDDEN: &str = "tool_hidden";
     /// A redaction could not be made.
     pub const REDACTION_FAILED: &str = "redaction_failed";
     /// An approver refused the parked call.

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use portcullis_engine::{Engine, Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
+use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
 use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Selector};
-use portcullis_tenancy::{AgentSpec, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, roles, token_digest};
+use portcullis_tenancy::{
+    AgentSpec, DenialForm, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, ToolRules, roles, token_digest,
+};
 
-use crate::config::{self, Config, ConfigError, OnFailure, Pack, Place};
+use crate::config::{self, ClientCertificates, Config, ConfigError, Denials, OnFailure, Pack, Place};
 use crate::embedded;
 use crate::remote::control_token;
 
@@ -117,17 +120,59 @@ fn tenant(tenant: &config::Tenant) -> TenantSpec {
     let agents = tenant.agent.iter().map(|agent| AgentSpec {
         name: agent.name.clone(),
         token_sha256: agent.token_sha256.clone(),
+        spiffe: agent.spiffe.clone(),
         persona: agent.persona.clone(),
         may_explain: agent.explain,
         halted: agent.halted,
         rate: agent.rate.map(|rate| RateLimit { per_second: rate.per_second, burst: rate.burst }),
+        tools: tools(&agent.tools),
     });
     let operators = tenant.operator.iter().map(|operator| OperatorSpec {
         name: operator.name.clone(),
         token_sha256: operator.token_sha256.clone(),
         roles: operator.roles.clone(),
     });
-    TenantSpec { name: tenant.name.clone(), rate: None, agents: agents.collect(), operators: operators.collect() }
+    TenantSpec {
+        name: tenant.name.clone(),
+        rate: None,
+        tools: tools(&tenant.tools),
+        denials: match tenant.denials {
+            Denials::Result => DenialForm::Result,
+            Denials::Error => DenialForm::Error,
+        },
+        agents: agents.collect(),
+        operators: operators.collect(),
+    }
+}
+
+fn tools(tools: &config::Tools) -> ToolRules {
+    ToolRules { allow: tools.allow.clone(), hide: tools.hide.clone() }
+}
+
+/// What the listener serves HTTPS with; none for plain HTTP. Blocking.
+///
+/// # Errors
+/// A file that cannot be used, with file, line and key.
+pub(crate) fn tls(config: &Config, place: Option<&Place>) -> Result<Option<TlsMaterial>> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    let files = TlsFiles {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+        client_required: tls.client_certificates == Some(ClientCertificates::Required),
+    };
+    let material = files.read().map_err(|error| match place {
+        Some(place) => {
+            let key = match error.file {
+                TlsFile::Certificate => "tls.certificate",
+                TlsFile::Key => "tls.key",
+                TlsFile::ClientCa => "tls.client_ca",
+            };
+            anyhow::Error::from(place.error(key, error.to_string()))
+        }
+        None => error.into(),
+    })?;
+    Ok(Some(material))
 }
 
 /// Component files, each read once however many tenants use it.
@@ -253,10 +298,13 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
     })
 }
 
-/// The files that a configuration is made of: itself, its packs, its components.
+/// The files that a configuration is made of: itself, its certificates, its packs, its components.
 pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
     let Some(place) = place else { return Vec::new() };
     let mut files = vec![place.file().to_owned()];
+    if let Some(tls) = &config.tls {
+        files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).cloned());
+    }
     let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));
         files.extend(names.filter(|name| name.ends_with(".wasm")).map(|name| place.relative(Path::new(name))));

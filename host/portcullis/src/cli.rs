@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// See what waits for a person, and decide it
     #[command(subcommand)]
     Approvals(Approvals),
+    /// See what tools are pinned to, and accept definitions that changed.
+    #[command(subcommand)]
+    Pins(Pins),
     /// Look at plugins.
     #[command(subcommand)]
     Plugin(Plugin),
@@ -233,6 +236,35 @@ pub(crate) enum Approvals {
         /// Why; it goes on record.
         #[arg(long)]
         comment: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pins {
+    /// Print every tool that was listed, and how its latest definition stands to the accepted one.
+    List {
+        #[command(flatten)]
+        log: Log,
+        /// Only what waits to be accepted.
+        #[arg(long)]
+        waiting: bool,
+    },
+    /// Show how the definition that waits differs from the accepted one. Exit code 2 if one waits.
+    Diff {
+        #[command(flatten)]
+        log: Log,
+        /// Name of the tool, UPSTREAM/TOOL, or the pin's id.
+        name: String,
+    },
+    /// Accept the definition that waits.
+    Accept {
+        #[command(flatten)]
+        log: Log,
+        /// Name of the tool, UPSTREAM/TOOL, or the pin's id.
+        name: String,
+        /// Its digest, as `diff` showed it: nothing else is accepted. Default: what this command itself shows.
+        #[arg(long, value_name = "SHA256")]
+        digest: Option<String>,
     },
 }
 

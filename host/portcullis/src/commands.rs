@@ -4,6 +4,7 @@ pub(crate) mod approvals;
 pub(crate) mod check;
 pub(crate) mod inspect;
 pub(crate) mod ledger;
+pub(crate) mod pins;
 pub(crate) mod plugin;
 pub(crate) mod serve;
 pub(crate) mod token;

@@ -18,8 +18,11 @@ pub(crate) use locate::{ConfigError, Place};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Address of the HTTP listener. Plain HTTP is served on loopback addresses only.
+    /// Address of the HTTP listener. Beyond loopback it needs `[tls]`, tenants with credentials, and its name in
+    /// `server.hosts`.
     pub listen: SocketAddr,
+    /// HTTPS on the listener. Absent: plain HTTP.
+    pub tls: Option<Tls>,
     /// Data folder: ledger, keys, compiled plugins. A relative path starts at the configuration file.
     pub data: PathBuf,
     /// Limits of the HTTP server.
@@ -52,12 +55,43 @@ pub(crate) struct Server {
     pub drain_seconds: u64,
     /// Host names, besides loopback names and addresses, under which browsers and clients may address this server.
     pub hosts: Vec<String>,
+    /// Serve plain HTTP on an address beyond loopback: tokens and calls travel in the clear. Only for a network of its own
+    /// behind a TLS proxy; credentials are needed all the same.
+    pub plain_http_beyond_loopback: bool,
     /// Origins, besides loopback ones, from which web pages may call.
     pub origins: Vec<String>,
     /// Most MCP sessions at a time.
     pub mcp_sessions: usize,
     /// Minutes after which an idle MCP session is ended.
     pub mcp_idle_minutes: u64,
+}
+
+/// HTTPS on the listener. The files are read again when they change, and on SIGHUP.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// Certificate chain in PEM, the server's own certificate first. A relative path starts at the configuration file.
+    pub certificate: PathBuf,
+    /// Its private key in PEM, without a passphrase.
+    pub key: PathBuf,
+    /// Certificates in PEM of the authorities that client certificates are verified against. Absent: clients are not asked
+    /// for one. Name only authorities that you trust with every SPIFFE id that your agents list.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client without a certificate is let in, to send a token. Default with `client_ca`: `optional`.
+    pub client_certificates: Option<ClientCertificates>,
+    /// Seconds a client may take for its handshake.
+    #[serde(default = "ten")]
+    pub handshake_timeout_seconds: u64,
+}
+
+/// Whether clients need a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientCertificates {
+    /// One that is presented must be good.
+    Optional,
+    /// Nobody gets in without.
+    Required,
 }
 
 /// The plugin engine.
@@ -135,9 +169,48 @@ pub(crate) struct Upstream {
     /// Environment of the stdio server, besides `PATH` and `HOME`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Whether all sessions of a tenant share one process of the stdio server. Otherwise each session starts its own.
+    #[serde(default)]
+    pub shared: bool,
     /// Headers sent to the HTTP server, for instance its own credential. The caller's credential is never forwarded.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// What the server may not ask of clients: `sampling`, `elicitation`, `roots`. It is told that clients do not offer it.
+    #[serde(default)]
+    pub withhold: Vec<Withhold>,
+    /// An access token for the HTTP server from an OAuth token endpoint, sent with every request.
+    pub oauth: Option<Oauth>,
+}
+
+/// OAuth client credentials (RFC 6749 section 4.4) for an upstream. The client authenticates with HTTP Basic. Exactly one of
+/// `client_secret_file` and `client_secret_env` is given; the upstream's `url` and `token_url` must be `https` or on loopback.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Oauth {
+    /// The token endpoint, for instance `https://id.example/oauth/token`.
+    pub token_url: String,
+    /// The client's id at the endpoint.
+    pub client_id: String,
+    /// File with the client's secret, read again for every token. A relative path starts at the configuration file.
+    pub client_secret_file: Option<PathBuf>,
+    /// Name of the environment variable with the client's secret.
+    pub client_secret_env: Option<String>,
+    /// Scopes to ask for, separated by spaces.
+    pub scope: Option<String>,
+    /// The server that the token is for (RFC 8707): usually the upstream's `url`.
+    pub resource: Option<String>,
+}
+
+/// Something that servers ask of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Withhold {
+    /// Answers of the client's language model.
+    Sampling,
+    /// Answers of the client's user.
+    Elicitation,
+    /// The folders that the client works in.
+    Roots,
 }
 
 /// Several MCP servers under one endpoint: their tools are called `UPSTREAM__TOOL` there.
@@ -164,6 +237,13 @@ pub(crate) struct Tenant {
     /// Judge a redacted payload once more before it is forwarded.
     #[serde(default)]
     pub inspect_redacted: bool,
+    /// Which tools of MCP servers its agents may know of; in every mode.
+    #[serde(default)]
+    pub tools: Tools,
+    /// How MCP clients are told of refused tool calls: `result`, a tool result with `isError` that the model reads, or
+    /// `error`, a JSON-RPC error for the program.
+    #[serde(default)]
+    pub denials: Denials,
     /// The pipeline, in order: detectors and rules.
     #[serde(default)]
     pub plugins: Vec<Plugin>,
@@ -175,6 +255,28 @@ pub(crate) struct Tenant {
     /// Who may decide and administer.
     #[serde(default)]
     pub operator: Vec<Operator>,
+}
+
+/// Which tools may be known. A glob is written `TOOL` or `UPSTREAM/TOOL`, in either case; it knows `*`, `?`, `[…]` and
+/// `{a,b}`. Any other tool is left out of lists and answers like one that the server does not have.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tools {
+    /// Only these. Default: all.
+    pub allow: Vec<String>,
+    /// Not these, even if they are allowed.
+    pub hide: Vec<String>,
+}
+
+/// How refused tool calls are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Denials {
+    /// As a tool result with `isError`.
+    #[default]
+    Result,
+    /// As a JSON-RPC error.
+    Error,
 }
 
 /// One plugin of a pipeline.
@@ -281,8 +383,13 @@ pub(crate) struct Agent {
     /// Letters, digits, `.`, `_`, `-`; at most 63.
     pub name: String,
     /// SHA-256 of its tokens, as `portcullis token` prints them. Several make rotation possible.
+    #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub token_sha256: Vec<Digest>,
+    /// SPIFFE ids of its client certificates, for instance `spiffe://acme/agents/bot`: with one of them it needs no token.
+    /// Needs `tls.client_ca`.
+    #[serde(default)]
+    pub spiffe: Vec<String>,
     /// What the agent is for.
     pub persona: Option<String>,
     /// Whether its answers may carry findings and costs.
@@ -293,6 +400,9 @@ pub(crate) struct Agent {
     pub halted: bool,
     /// Most calls.
     pub rate: Option<Rate>,
+    /// Which tools it may know of, of those that its tenant's agents may know.
+    #[serde(default)]
+    pub tools: Tools,
 }
 
 /// Most calls of an agent.
@@ -341,10 +451,15 @@ fn yes() -> bool {
     true
 }
 
+fn ten() -> u64 {
+    10
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            tls: None,
             data: PathBuf::from("portcullis-data"),
             server: Server::default(),
             engine: Engine::default(),
@@ -365,6 +480,7 @@ impl Default for Server {
             read_timeout_seconds: 30,
             drain_seconds: 30,
             hosts: Vec::new(),
+            plain_http_beyond_loopback: false,
             origins: Vec::new(),
             mcp_sessions: 1024,
             mcp_idle_minutes: 60,
@@ -402,15 +518,22 @@ impl Config {
         let place = Place::read(path)?;
         let mut config: Self = place.parse()?;
         config.data = place.relative(&config.data);
+        if let Some(tls) = &mut config.tls {
+            for path in [&mut tls.certificate, &mut tls.key].into_iter().chain(&mut tls.client_ca) {
+                *path = place.relative(path);
+            }
+        }
+        for oauth in config.upstream.iter_mut().filter_map(|upstream| upstream.oauth.as_mut()) {
+            if let Some(path) = &mut oauth.client_secret_file {
+                *path = place.relative(path);
+            }
+        }
         config.check(&place)?;
         Ok((config, place))
     }
 
     fn check(&self, place: &Place) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() {
-            let why = "only loopback addresses are served: this build has no TLS; put a TLS proxy in front";
-            return Err(place.error("listen", why));
-        }
+        self.check_listener(place)?;
         let server = &self.server;
         if server.connections == 0 {
             return Err(place.error("server.connections", "nobody could connect; give at least 1"));
@@ -428,6 +551,18 @@ impl Config {
             }
             if upstream.command.as_ref().is_some_and(Vec::is_empty) {
                 return Err(place.error(&format!("{key}.command"), "a program is needed"));
+            }
+            if upstream.shared && upstream.command.is_none() {
+                return Err(place.error(&format!("{key}.shared"), "only a `command` can be shared"));
+            }
+            if let Some(oauth) = &upstream.oauth {
+                if upstream.url.is_none() {
+                    return Err(place.error(&format!("{key}.oauth"), "only an upstream with a `url` takes a token"));
+                }
+                if oauth.client_secret_file.is_some() == oauth.client_secret_env.is_some() {
+                    let why = "give exactly one of `client_secret_file` and `client_secret_env`";
+                    return Err(place.error(&format!("{key}.oauth"), why));
+                }
             }
             if self.upstream.iter().take(index).any(|other| other.name == upstream.name) {
                 return Err(place.error(&format!("{key}.name"), "the name is taken by another upstream"));
@@ -448,6 +583,11 @@ impl Config {
             if self.tenant.iter().take(index).any(|other| other.name == tenant.name) {
                 return Err(place.error(&format!("{key}.name"), "the name is taken by another tenant"));
             }
+            let by_certificate = tenant.agent.iter().position(|agent| !agent.spiffe.is_empty());
+            if let Some(index) = by_certificate.filter(|_| !self.asks_for_certificates()) {
+                let why = "no client is asked for a certificate: give `tls.client_ca`, or remove the ids";
+                return Err(place.error(&format!("{key}.agent[{index}].spiffe"), why));
+            }
             if tenant.policy.is_some() && !(tenant.plugins.is_empty() && tenant.router.is_none()) {
                 return Err(place.error(&format!("{key}.policy"), "give either `policy` or `plugins` and `router`"));
             }
@@ -463,6 +603,41 @@ impl Config {
         }
         if self.traces.sample.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(place.error("traces.sample", "a share is a number from 0 to 1"));
+        }
+        Ok(())
+    }
+
+    fn asks_for_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+
+    fn check_listener(&self, place: &Place) -> Result<(), ConfigError> {
+        if let Some(tls) = &self.tls {
+            if tls.client_certificates.is_some() && tls.client_ca.is_none() {
+                let why = "give `tls.client_ca`, the authorities to verify them against";
+                return Err(place.error("tls.client_certificates", why));
+            }
+            if !(1..=A_DAY).contains(&tls.handshake_timeout_seconds) {
+                return Err(place.error("tls.handshake_timeout_seconds", format!("give 1 to {A_DAY} seconds")));
+            }
+        }
+        if self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        if self.tls.is_none() && !self.server.plain_http_beyond_loopback {
+            let why = "beyond loopback tokens and calls would travel in the clear: give `[tls]` a certificate and a key, or \
+                       listen on a loopback address; behind a TLS proxy on a network of its own, set \
+                       `server.plain_http_beyond_loopback`";
+            return Err(place.error("listen", why));
+        }
+        if self.tenant.is_empty() {
+            let why = "without tenants nobody needs a credential, and everybody beyond loopback could call and administer: \
+                       configure a `[[tenant]]` with agents, or listen on a loopback address";
+            return Err(place.error("listen", why));
+        }
+        if self.server.hosts.is_empty() {
+            let why = "name the host under which clients beyond loopback address this server; others are refused";
+            return Err(place.error("server.hosts", why));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::Credentials;
-use portcullis_gateway::upstream::{Upstream, Upstreams};
+use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, Upstreams, Withholds};
 use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Generation, Generations};
@@ -23,8 +23,9 @@ use uuid::Uuid;
 
 use crate::assemble;
 use crate::commands::Settings;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Withhold};
 use crate::judge::{Pipelines, views};
+use crate::pins::StatePins;
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -69,6 +70,7 @@ impl Host {
             journal: Arc::new(ledger.clone()),
             identity: Arc::<Credentials>::clone(&credentials),
             approvals,
+            pins: Arc::new(StatePins { state: Arc::clone(engine.state()), generations: Arc::clone(&generations) }),
         };
         let metrics = Arc::new(Metrics::new());
         let gate = Arc::new(Gate::new(ports, metrics, Events::default(), heavy()));
@@ -270,16 +272,28 @@ fn cache_key(path: &Path) -> Result<[u8; 32]> {
 pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
     let mut all = Vec::new();
     for upstream in &config.upstream {
-        all.push(match (&upstream.url, upstream.command.as_deref()) {
+        let made = match (&upstream.url, upstream.command.as_deref()) {
             (Some(url), None) => {
                 let headers = upstream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                Upstream::http(&upstream.name, url, headers)?
+                let plain = Upstream::http(&upstream.name, url, headers)?;
+                match &upstream.oauth {
+                    Some(oauth) => plain.with_oauth(access_token(&upstream.name, oauth)?)?,
+                    None => plain,
+                }
             }
             (None, Some([program, arguments @ ..])) => {
-                Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?
+                let started = Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?;
+                started.sharing(upstream.shared)
             }
             _ => anyhow::bail!("upstream {}: give exactly one of `url` and `command`", upstream.name),
-        });
+        };
+        let withhold = |what| upstream.withhold.contains(&what);
+        let withholds = Withholds {
+            sampling: withhold(Withhold::Sampling),
+            elicitation: withhold(Withhold::Elicitation),
+            roots: withhold(Withhold::Roots),
+        };
+        all.push(Upstream { withholds, ..made });
     }
     for text in more {
         all.push(text.parse().with_context(|| format!("--upstream {text}"))?);
@@ -290,6 +304,27 @@ pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
         upstreams.federate(&federation.name, members).with_context(|| format!("federation[{index}]"))?;
     }
     Ok(upstreams)
+}
+
+/// What an upstream's access token is asked for with.
+fn access_token(upstream: &str, oauth: &config::Oauth) -> Result<OauthSpec> {
+    let client_secret = match (&oauth.client_secret_file, &oauth.client_secret_env) {
+        (Some(path), None) => ClientSecret::File(path.clone()),
+        (None, Some(name)) => {
+            let secret = std::env::var(name).ok().filter(|secret| !secret.is_empty());
+            ClientSecret::text(secret.with_context(|| {
+                format!("upstream {upstream}: the environment variable {name} of client_secret_env is not set")
+            })?)
+        }
+        _ => anyhow::bail!("upstream {upstream}: give exactly one of `client_secret_file` and `client_secret_env`"),
+    };
+    Ok(OauthSpec {
+        token_url: oauth.token_url.clone(),
+        client_id: oauth.client_id.clone(),
+        client_secret,
+        scope: oauth.scope.clone(),
+        resource: oauth.resource.clone(),
+    })
 }
 
 /// When the files of a configuration were last written, so that a change is noticed.

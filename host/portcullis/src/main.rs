@@ -10,6 +10,7 @@ mod embedded;
 mod host;
 mod judge;
 mod logs;
+mod pins;
 mod reference;
 mod remote;
 
@@ -44,6 +45,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Approvals(command) => commands::approvals::run(command),
+        Command::Pins(command) => commands::pins::run(command),
         Command::Plugin(command) => commands::plugin::run(command),
         Command::Token => commands::token::run(),
         Command::Reference { format } => {

@@ -17,7 +17,7 @@ const MOST_ANSWER: u64 = 64 << 20;
 /// What a running server leaves in its data folder, readable by its owner only.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Running {
-    /// Where it listens.
+    /// Where it listens for the command line: its own address, or a loopback port beside it.
     pub address: SocketAddr,
     /// Its process.
     pub pid: u32,
@@ -54,6 +54,11 @@ impl Running {
         Path::new(&format!("/proc/{}", running.pid)).exists().then_some(running)
     }
 
+    /// The server, asked with a bearer token.
+    pub(crate) fn server(&self, token: Option<String>) -> Server {
+        Server { control: Some(self.control.clone()), ..Server::new(&self.url(), token) }
+    }
+
     /// The token of the command line's operator in one tenant.
     pub(crate) fn token(&self, tenant: &str) -> String {
         control_token(&self.control, tenant)
@@ -74,6 +79,8 @@ pub(crate) fn control_token(control: &str, tenant: &str) -> String {
 pub(crate) struct Server {
     base: String,
     token: Option<String>,
+    /// What opens the port that is the command line's own.
+    control: Option<String>,
     agent: ureq::Agent,
 }
 
@@ -85,25 +92,28 @@ impl Server {
             .http_status_as_error(false)
             .proxy(None)
             .build();
-        Self { base: base.trim_end_matches('/').to_owned(), token, agent: config.into() }
+        Self { base: base.trim_end_matches('/').to_owned(), token, control: None, agent: config.into() }
     }
 
     /// Reads a route.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
-        let mut request = self.agent.get(format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        self.answer(request.call())
+        self.answer(self.known(self.agent.get(format!("{}{path}", self.base))).call())
     }
 
     /// Sends a JSON body to a route.
     pub(crate) fn post(&self, path: &str, body: &str) -> Result<Value> {
-        let mut request = self.agent.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let request = self.agent.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        self.answer(self.known(request).send(body))
+    }
+
+    fn known<B>(&self, mut request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        self.answer(request.send(body))
+        if let Some(control) = &self.control {
+            request = request.header("x-portcullis-control", control);
+        }
+        request
     }
 
     fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value> {

@@ -1,11 +1,13 @@
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_model::Digest;
 
 use crate::rate::Bucket;
-use crate::{RateLimit, RateLimited, is_label, token_digest};
+use crate::tools::{ToolFilter, ToolRules, ToolRulesError};
+use crate::{RateLimit, RateLimited, SpiffeId, is_label, token_digest};
 
 /// The tenant that is served without a configuration file.
 pub const OPEN_TENANT: &str = "default";
@@ -18,6 +20,8 @@ const MAX_TOKEN: usize = 512;
 const MAX_PERSONA: usize = 4 * 1024;
 /// Most tokens of one agent or operator; two are enough to rotate.
 const MAX_TOKENS: usize = 16;
+/// Most SPIFFE ids of one agent.
+const MAX_SPIFFE: usize = 64;
 /// Most roles of one operator.
 const MAX_ROLES: usize = 32;
 
@@ -31,6 +35,16 @@ pub mod roles {
     pub const ADMIN: &str = "admin";
 }
 
+/// How an agent is told that its tool call was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenialForm {
+    /// As a tool result with `isError`: the model reads why.
+    #[default]
+    Result,
+    /// As a JSON-RPC error: the agent's program sees it.
+    Error,
+}
+
 /// One tenant, as configured.
 #[derive(Clone, Debug, Default)]
 pub struct TenantSpec {
@@ -38,6 +52,10 @@ pub struct TenantSpec {
     pub name: String,
     /// Most calls of all its agents together.
     pub rate: Option<RateLimit>,
+    /// Which tools its agents may know of.
+    pub tools: ToolRules,
+    /// How its agents are told of refused tool calls.
+    pub denials: DenialForm,
     /// Who may call.
     pub agents: Vec<AgentSpec>,
     /// Who may decide and administer.
@@ -49,8 +67,11 @@ pub struct TenantSpec {
 pub struct AgentSpec {
     /// A label, unique among the tenant's agents.
     pub name: String,
-    /// SHA-256 of its tokens, at most 16. Several make rotation possible; none means that it cannot call.
+    /// SHA-256 of its tokens, at most 16. Several make rotation possible; without any it needs a client
+    /// certificate to call.
     pub token_sha256: Vec<Digest>,
+    /// SPIFFE ids of its client certificates, at most 64.
+    pub spiffe: Vec<String>,
     /// What it is for, at most 4 KiB.
     pub persona: Option<String>,
     /// Whether its answers may carry findings and costs.
@@ -59,6 +80,8 @@ pub struct AgentSpec {
     pub halted: bool,
     /// Most calls.
     pub rate: Option<RateLimit>,
+    /// Which tools it may know of, of those that its tenant lets it know.
+    pub tools: ToolRules,
 }
 
 /// One operator, as configured.
@@ -77,6 +100,7 @@ pub struct OperatorSpec {
 pub struct Directory {
     tenants: HashMap<Arc<str>, Tenant>,
     tokens: HashMap<Digest, Principal>,
+    workloads: HashMap<SpiffeId, Arc<Agent>>,
     open: Option<Arc<Agent>>,
 }
 
@@ -102,6 +126,11 @@ pub struct Agent {
     pub may_explain: bool,
     /// Whether everything it asks is refused.
     pub halted: bool,
+    /// How it is told of refused tool calls.
+    pub denials: DenialForm,
+    tools: ToolFilter,
+    tenant_tools: Arc<ToolFilter>,
+    tools_version: u64,
     rate: Option<RateLimit>,
     bucket: Arc<Bucket>,
     tenant_rate: Option<RateLimit>,
@@ -144,7 +173,7 @@ pub struct DirectoryError {
 }
 
 /// What can be wrong with configured tenants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Not a label.
     #[error("use 1 to 63 letters, digits, `.`, `_` or `-`")]
@@ -155,6 +184,15 @@ pub enum Problem {
     /// The same token is listed for two agents or operators, or twice for one.
     #[error("this token is listed already; every agent and operator needs tokens of its own")]
     SharedToken,
+    /// Not the id of a workload.
+    #[error("use `spiffe://TRUST-DOMAIN/PATH`: the trust domain in lower case, no empty segment, no trailing slash")]
+    Spiffe,
+    /// The same SPIFFE id is listed for two agents, or twice for one.
+    #[error("this SPIFFE id is listed already; it stands for one agent only")]
+    SharedSpiffe,
+    /// Too many SPIFFE ids.
+    #[error("at most {MAX_SPIFFE} SPIFFE ids")]
+    TooManySpiffe,
     /// Too many tokens.
     #[error("at most {MAX_TOKENS} tokens")]
     TooManyTokens,
@@ -167,6 +205,9 @@ pub enum Problem {
     /// A rate limit is out of range.
     #[error("a rate is at most 1000000 calls per second and at least one a day, with a burst of 1 to 1000000")]
     Rate,
+    /// A list of tools does not compile.
+    #[error(transparent)]
+    Tools(ToolRulesError),
 }
 
 #[derive(Debug)]
@@ -180,7 +221,7 @@ impl Directory {
     /// Checks and indexes the configured tenants. With the directory it follows, rate limits go on where they were.
     ///
     /// # Errors
-    /// A name that is no label or is taken, a token that is listed twice, a limit out of range; with its place.
+    /// A name that is no label or is taken, a token or SPIFFE id that is listed twice, a limit out of range; with its place.
     pub fn new(tenants: &[TenantSpec], previous: Option<&Self>) -> Result<Self, DirectoryError> {
         let mut directory = Self::default();
         for (index, spec) in tenants.iter().enumerate() {
@@ -199,12 +240,15 @@ impl Directory {
         let agent = AgentSpec {
             name: OPEN_AGENT.to_owned(),
             token_sha256: Vec::new(),
+            spiffe: Vec::new(),
             persona: None,
             may_explain: true,
             halted: false,
             rate: None,
+            tools: ToolRules::default(),
         };
-        let tenant = TenantSpec { name: OPEN_TENANT.to_owned(), rate: None, agents: vec![agent], operators };
+        let tenant =
+            TenantSpec { name: OPEN_TENANT.to_owned(), agents: vec![agent], operators, ..TenantSpec::default() };
         let mut directory = Self::new(&[tenant], None)?;
         directory.open = directory.agent(OPEN_TENANT, OPEN_AGENT).cloned();
         Ok(directory)
@@ -214,6 +258,12 @@ impl Directory {
     #[must_use]
     pub fn authenticate(&self, token: &str) -> Option<Principal> {
         (token.len() <= MAX_TOKEN).then(|| self.tokens.get(&token_digest(token)).cloned()).flatten()
+    }
+
+    /// Whom a SPIFFE id stands for. The caller has verified the certificate that it comes from.
+    #[must_use]
+    pub fn workload(&self, id: &SpiffeId) -> Option<&Arc<Agent>> {
+        self.workloads.get(id)
     }
 
     /// The agent that needs no token; only in open mode.
@@ -256,6 +306,7 @@ impl Directory {
             return Err(problem(format!("{path}.name"), Problem::Duplicate));
         }
         check_rate(spec.rate, || format!("{path}.rate"))?;
+        let tenant_tools = Arc::new(filter(&spec.tools, path)?);
         let before = previous.and_then(|directory| directory.tenants.get(&name));
         let mut tenant = Tenant {
             agents: HashMap::new(),
@@ -272,6 +323,10 @@ impl Directory {
                 persona: persona(agent.persona.as_deref(), &path)?,
                 may_explain: agent.may_explain,
                 halted: agent.halted,
+                denials: spec.denials,
+                tools: filter(&agent.tools, &path)?,
+                tenant_tools: Arc::clone(&tenant_tools),
+                tools_version: version((&spec.tools, &agent.tools)),
                 rate: check_rate(agent.rate, || format!("{path}.rate"))?,
                 bucket: bucket.unwrap_or_else(|| Arc::new(Bucket::new())),
                 tenant_rate: spec.rate,
@@ -280,6 +335,7 @@ impl Directory {
             if tenant.agents.insert(Arc::clone(&made.name), Arc::clone(&made)).is_some() {
                 return Err(problem(format!("{path}.name"), Problem::Duplicate));
             }
+            self.add_workloads(&agent.spiffe, &made, &path)?;
             self.add_tokens(&agent.token_sha256, &Principal::Agent(made), &path)?;
         }
         for (index, operator) in spec.operators.iter().enumerate() {
@@ -298,6 +354,20 @@ impl Directory {
         Ok(())
     }
 
+    fn add_workloads(&mut self, ids: &[String], owner: &Arc<Agent>, path: &str) -> Result<(), DirectoryError> {
+        if ids.len() > MAX_SPIFFE {
+            return Err(problem(format!("{path}.spiffe"), Problem::TooManySpiffe));
+        }
+        for (index, id) in ids.iter().enumerate() {
+            let wrong = |what| problem(format!("{path}.spiffe[{index}]"), what);
+            let id = SpiffeId::parse(id).ok_or_else(|| wrong(Problem::Spiffe))?;
+            if self.workloads.insert(id, Arc::clone(owner)).is_some() {
+                return Err(wrong(Problem::SharedSpiffe));
+            }
+        }
+        Ok(())
+    }
+
     fn add_tokens(&mut self, tokens: &[Digest], owner: &Principal, path: &str) -> Result<(), DirectoryError> {
         if tokens.len() > MAX_TOKENS {
             return Err(problem(format!("{path}.token_sha256"), Problem::TooManyTokens));
@@ -312,6 +382,24 @@ impl Directory {
 }
 
 impl Agent {
+    /// Whether any rule says which tools it may know of.
+    #[must_use]
+    pub fn has_tool_rules(&self) -> bool {
+        !(self.tools.is_empty() && self.tenant_tools.is_empty())
+    }
+
+    /// A number that changes with the rules about tools: the same rules have the same number while the program runs.
+    #[must_use]
+    pub fn tools_version(&self) -> u64 {
+        self.tools_version
+    }
+
+    /// Whether it may know of this tool.
+    #[must_use]
+    pub fn sees(&self, upstream: &str, tool: &str) -> bool {
+        self.tenant_tools.shows(upstream, tool) && self.tools.shows(upstream, tool)
+    }
+
     /// Whether it may make a call now; counts the call if so. Takes no lock.
     ///
     /// # Errors
@@ -386,6 +474,16 @@ fn persona(text: Option<&str>, path: &str) -> Result<Option<Arc<str>>, Directory
         Some(text) if text.len() > MAX_PERSONA => Err(problem(format!("{path}.persona"), Problem::Persona)),
         text => Ok(text.map(Arc::from)),
     }
+}
+
+fn version(rules: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    rules.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn filter(rules: &ToolRules, path: &str) -> Result<ToolFilter, DirectoryError> {
+    ToolFilter::new(rules).map_err(|(key, error)| problem(format!("{path}.tools.{key}"), Problem::Tools(error)))
 }
 
 fn check_rate(rate: Option<RateLimit>, path: impl Fn() -> String) -> Result<Option<RateLimit>, DirectoryError> {

@@ -21,7 +21,9 @@ mod payload;
 
 use std::path::Path;
 
-pub use case::{CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases};
+pub use case::{
+    Before, CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases,
+};
 pub(crate) use doubles::doubles;
 pub use doubles::{add_folder, logged, reset, set_labels, set_now};
 pub use payload::{JsonPayload, PayloadError};
@@ -47,12 +49,20 @@ pub fn run_cases<S: Subject>(folder: impl AsRef<Path>) {
 
 fn failure<S: Subject>(case: &Case) -> Option<String> {
     reset();
-    set_now(case.call.time_ms);
     set_labels(case.labels.clone());
-    let differences = match S::run(case) {
-        Ok(outcome) => case.check(&outcome),
-        Err(error) => vec![error.to_string()],
-    };
+    let mut differences = Vec::new();
+    for earlier in case.earlier() {
+        set_now(earlier.call.time_ms);
+        match S::run(&earlier) {
+            Ok(outcome) => differences.extend(earlier.check(&outcome).iter().map(|text| format!("before: {text}"))),
+            Err(error) => differences.push(format!("before: {error}")),
+        }
+    }
+    set_now(case.call.time_ms);
+    match S::run(case) {
+        Ok(outcome) => differences.extend(case.check(&outcome)),
+        Err(error) => differences.push(error.to_string()),
+    }
     (!differences.is_empty()).then(|| format!("- {}:\n    {}", case.name, differences.join("\n    ")))
 }
 

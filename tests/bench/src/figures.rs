@@ -17,6 +17,11 @@ impl Figure {
         self.0.push(value);
     }
 
+    /// The median alone.
+    pub(crate) fn one(&self) -> String {
+        short(self.median())
+    }
+
     pub(crate) fn median(&self) -> f64 {
         quantile(&self.0, 0.5)
     }

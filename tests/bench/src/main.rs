@@ -6,14 +6,17 @@
 
 mod figures;
 mod load;
+mod proxy;
 mod server;
+mod stream;
+mod upstream;
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::Value;
 use test_suite::root;
 
@@ -31,6 +34,22 @@ struct Arguments {
     /// Only print; leave docs/benchmarks.md as it is.
     #[arg(long)]
     print: bool,
+    /// Measure this part only, and only print.
+    #[arg(long)]
+    only: Option<Part>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Plugins in the engine.
+    Plugins,
+    /// The ledger alone.
+    Ledger,
+    /// Inspect API, memory, cold start.
+    Server,
+    /// The proxy path.
+    Proxy,
 }
 
 /// A row of the page.
@@ -49,15 +68,25 @@ impl Row {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut rows = Vec::new();
-    progress("plugins: fresh, warm, bare wasmtime, chain of 4, Rego");
-    rows.extend(example("portcullis-engine", "chain", arguments.runs)?);
-    progress("ledger: group commit at 1, 8 and 64 callers, verify");
-    rows.extend(example("portcullis-ledger", "bench", arguments.runs)?);
-    progress("server: inspect API, memory, cold start");
-    rows.extend(server::rows(&arguments)?);
+    let wanted = |part| arguments.only.is_none_or(|only| only == part);
+    if wanted(Part::Plugins) {
+        progress("plugins: fresh, warm, bare wasmtime, chain of 4, Rego");
+        rows.extend(example("portcullis-engine", "chain", arguments.runs)?);
+    }
+    if wanted(Part::Ledger) {
+        progress("ledger: group commit at 1, 8 and 64 callers, verify");
+        rows.extend(example("portcullis-ledger", "bench", arguments.runs)?);
+    }
+    if wanted(Part::Server) {
+        progress("server: inspect API, memory, cold start");
+        rows.extend(server::rows(&arguments)?);
+    }
+    if wanted(Part::Proxy) {
+        rows.extend(proxy::rows(&arguments)?);
+    }
     let page = page(&rows)?;
     println!("{page}");
-    if !arguments.print {
+    if !arguments.print && arguments.only.is_none() {
         std::fs::write(root().join("docs/benchmarks.md"), page)?;
     }
     Ok(())
@@ -99,8 +128,8 @@ fn read_row(row: &Value) -> Option<Row> {
 fn page(rows: &[Row]) -> Result<String> {
     let mut out = String::from(
         "# Benchmarks\n\nWritten by `cargo xtask bench` from a real run. Medians with [least to most] over the runs; fresh plugin \
-         instances with fuel and epochs on, real `fdatasync`, about 1 KiB of arguments. The machine was shared: read ratios, and \
-         repeat before quoting.\n\n",
+         instances with fuel and epochs on, real `fdatasync`, about 1 KiB of arguments; \"direct\" is the same without \
+         Portcullis. The machine was shared: read ratios, and repeat before quoting.\n\n",
     );
     writeln!(out, "Machine: {}.\n", machine())?;
     writeln!(out, "| what | figure | first bar / goal |\n|---|---|---|")?;

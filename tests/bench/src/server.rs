@@ -12,7 +12,7 @@ use crate::load::closed_loop;
 use crate::{Arguments, Row};
 
 /// About 1 KiB of harmless arguments.
-fn arguments() -> String {
+pub(crate) fn arguments() -> String {
     let text = "The quarterly report lists revenue by region and the notes explain each change against the plan. ";
     json!({ "path": "reports/q3.txt", "mode": "append", "content": text.repeat(10) }).to_string()
 }
@@ -106,7 +106,7 @@ fn memory(runs: usize) -> Result<Vec<Row>> {
 }
 
 /// MiB of memory the process holds.
-fn resident(pid: u32) -> Result<f64> {
+pub(crate) fn resident(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;

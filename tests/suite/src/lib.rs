@@ -4,10 +4,13 @@
 //! outside. `cargo xtask test` builds the binary first.
 #![forbid(unsafe_code)]
 
+pub mod compiled;
 mod matching;
+mod programs;
 mod server;
 
 pub use matching::fits;
+pub use programs::{Client, Listening, Mode, Place, ledger, node, package, peers, python, script};
 pub use server::{Answer, Server, Setup};
 
 use std::path::{Path, PathBuf};
@@ -20,11 +23,14 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The binary under test.
+/// The binary under test; the variable `PORTCULLIS_TEST_BINARY` names another one than the checkout's own.
 ///
 /// # Errors
 /// It was not built.
 pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PORTCULLIS_TEST_BINARY") {
+        return Ok(path.into());
+    }
     let path = root().join("target/release/portcullis");
     ensure!(path.is_file(), "target/release/portcullis is missing; run `cargo xtask build`");
     Ok(path)

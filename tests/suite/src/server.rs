@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary;
+use crate::{binary, compiled};
 
 /// How a server is started.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Setup {
     pub files: Vec<(String, Vec<u8>)>,
     /// Bytes beyond which the server cannot make a file grow: a disk that is full for it alone.
     pub largest_file: Option<u64>,
+    /// Whether it finds the plugins compiled that earlier servers compiled.
+    pub warm: bool,
 }
 
 /// A running server on a folder of its own. Killed when dropped.
@@ -79,6 +81,9 @@ impl Server {
     /// # Errors
     /// It ends instead; its standard error is in the message.
     pub fn start_in(folder: TempDir, setup: &Setup) -> Result<Self> {
+        if setup.warm {
+            compiled::bring(&folder.path().join("data"))?;
+        }
         for (name, content) in &setup.files {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().context("a file has a folder")?)?;
@@ -116,6 +121,9 @@ impl Server {
             bail!("the server did not start ({status}): {}", fs::read_to_string(errors)?);
         };
         let url = ready.get("url").and_then(Value::as_str).context("the first line names the url")?.to_owned();
+        if setup.warm {
+            compiled::keep(&folder.path().join("data"))?;
+        }
         Ok(Self { child, folder, url })
     }
 

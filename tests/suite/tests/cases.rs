@@ -58,6 +58,10 @@ impl StateStore for PerCase {
     ) -> Result<bool, StoreError> {
         self.state().replace(scope, key, expected, value, ttl_seconds, now_ms)
     }
+
+    fn keys(&self, scope: Scope<'_>, prefix: &str, now_ms: u64) -> Result<Vec<String>, StoreError> {
+        self.state().keys(scope, prefix, now_ms)
+    }
 }
 
 impl LabelStore for PerCase {
@@ -210,7 +214,14 @@ fn plugin_answers_as_it_does_natively(name: &str) {
             engine.load(&source).map_err(|error| chain(&error))
         });
         let outcome = match plugin {
-            Ok(plugin) => ask(plugin, case, &call),
+            Ok(plugin) => {
+                for earlier in case.earlier() {
+                    let differences = earlier.check(&ask(plugin, &earlier, &self::call(&earlier)));
+                    failures
+                        .extend(differences.iter().map(|difference| format!("- {}: before: {difference}", case.name)));
+                }
+                ask(plugin, case, &call)
+            }
             Err(error) => Outcome::Error(error.clone()),
         };
         let differences = case.check(&outcome);
@@ -244,6 +255,7 @@ plugins! {
     router_default "router-default"
     rule_baseline "rule-baseline"
     rule_rego "rule-rego"
+    rule_tool_pin "rule-tool-pin"
 }
 
 /// The part of a policy pack that decides.
@@ -265,6 +277,8 @@ struct PackPlugin {
     #[serde(default)]
     limits: PackLimits,
     #[serde(default)]
+    grants: PackGrants,
+    #[serde(default)]
     select: Selector,
     stop_on: Option<Decision>,
 }
@@ -275,6 +289,14 @@ struct PackLimits {
     fuel: Option<u64>,
     memory_mib: Option<usize>,
     deadline_ms: Option<u64>,
+    host_calls: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PackGrants {
+    clock: bool,
+    state: bool,
 }
 
 impl PackPlugin {
@@ -285,13 +307,14 @@ impl PackPlugin {
             memory: self.limits.memory_mib.map_or(defaults.memory, |mib| mib << 20),
             // Machines that run tests are busy; fuel is the limit that is tested.
             deadline_ms: self.limits.deadline_ms.unwrap_or(defaults.deadline_ms).max(60_000),
+            host_calls: self.limits.host_calls.unwrap_or(defaults.host_calls),
             ..defaults
         };
         PluginSpec {
             name: self.name.as_str().into(),
             file: PluginFile::new(component(self.plugin.as_ref().unwrap_or(&self.name))),
             config: serde_json::to_value(&self.config).unwrap(),
-            grants: Grants::default(),
+            grants: Grants { clock: self.grants.clock, state: self.grants.state, ..Grants::default() },
             limits,
             select: self.select.clone(),
             on_failure: FailMode::Closed,
@@ -317,12 +340,18 @@ fn pack(engine: &Engine, folder: &Path) -> (String, Generation) {
 
 #[test]
 fn policy_packs_decide_as_their_tests_say() {
-    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let stores = Arc::new(PerCase::default());
+    let (state, labels) = (stores.clone(), stores.clone());
+    let engine = Engine::new(EngineConfig { state, labels, ..EngineConfig::default() }).unwrap();
     let (mut failures, mut count) = (Vec::new(), 0);
     for (name, folder) in folders("policies", "tests") {
         let (called, generation) = pack(&engine, folder.parent().unwrap());
         assert_eq!(called, name, "a pack is called like its folder");
         for case in read_cases(&folder).unwrap() {
+            stores.reset();
+            for earlier in case.earlier() {
+                generation.judge(&call(&earlier));
+            }
             let judgement = generation.judge(&call(&case));
             let outcome = match &case.expect.findings {
                 Some(_) => {
@@ -359,4 +388,60 @@ fn the_baseline_judges_the_longest_texts() {
         let costs: Vec<_> = judgement.plugins.iter().map(|run| (&run.name, run.fuel, run.memory, &run.fault)).collect();
         assert_eq!(judgement.decision, Decision::Allow, "{phase}: {:?} {costs:?}", judgement.reasons);
     }
+}
+
+#[test]
+fn a_page_of_a_thousand_tools_is_pinned_and_compared() {
+    let engine = Engine::new(EngineConfig::default()).unwrap();
+    let (_, generation) = pack(&engine, &root().join("policies/pinned"));
+    let page = |text: &str| {
+        let schema = serde_json::json!({ "type": "object", "properties": { "path": { "type": "string" } } });
+        let tool = |n| serde_json::json!({ "name": format!("tool_{n}"), "description": text, "inputSchema": schema });
+        let case = serde_json::json!({
+            "name": "page", "call": { "phase": "listing", "upstream": "files", "tool": "tools/list" },
+            "payload": (0..1_000).map(tool).collect::<Vec<_>>(), "expect": {},
+        });
+        let case: Case = serde_json::from_str(&case.to_string()).unwrap();
+        generation.judge(&call(&case))
+    };
+    for (text, decision) in [("one", Decision::Allow), ("one", Decision::Allow), ("two", Decision::Deny)] {
+        let judgement = page(text);
+        let costs: Vec<_> = judgement.plugins.iter().map(|run| (&run.name, run.fuel, run.memory, &run.fault)).collect();
+        assert_eq!(judgement.decision, decision, "{text}: {:?} {costs:?}", judgement.reasons);
+        assert!(judgement.plugins.iter().all(|run| run.fault.is_none()), "{costs:?}");
+        println!("{text}: {costs:?}");
+    }
+}
+
+#[test]
+fn in_a_full_store_no_new_tool_is_pinned_and_changes_are_still_noted() {
+    let state = Arc::new(MemoryState::default());
+    let store: Arc<dyn StateStore> = state.clone();
+    let engine = Engine::new(EngineConfig { state: store, ..EngineConfig::default() }).unwrap();
+    let (_, generation) = pack(&engine, &root().join("policies/pinned"));
+    let judge = |spec: serde_json::Value, payload: serde_json::Value| {
+        let case = serde_json::json!({ "name": "full", "call": spec, "payload": payload, "expect": {} });
+        let case: Case = serde_json::from_str(&case.to_string()).unwrap();
+        let judgement = generation.judge(&call(&case));
+        let codes: Vec<String> = judgement.reasons.iter().map(|reason| reason.code.clone()).collect();
+        (judgement.decision, codes)
+    };
+    let list =
+        |payload| judge(serde_json::json!({ "phase": "listing", "upstream": "files", "tool": "tools/list" }), payload);
+    let tool = |name: &str, text: &str| serde_json::json!({ "name": name, "description": text });
+    assert_eq!(list(serde_json::json!([tool("a", "one")])).0, Decision::Allow);
+    // Every byte is taken.
+    let scope = Scope { tenant: TENANT, plugin: "rule-tool-pin" };
+    let mut count = 0;
+    for size in [64 * 1024, 1024, 16, 1] {
+        while state.replace(scope, &format!("filler {count}"), None, Some(&vec![0; size]), 0, 1) == Ok(true) {
+            count += 1;
+        }
+    }
+    let denied = |code: &str| (Decision::Deny, vec![code.to_owned()]);
+    assert_eq!(list(serde_json::json!([tool("a", "one"), tool("b", "one")])), denied("pin.no_room"));
+    assert_eq!(list(serde_json::json!([tool("a", "one")])).0, Decision::Allow);
+    assert_eq!(list(serde_json::json!([tool("a", "two")])), denied("pin.changed"));
+    let called = judge(serde_json::json!({ "upstream": "files", "tool": "a" }), serde_json::json!({}));
+    assert_eq!(called, denied("pin.changed"));
 }

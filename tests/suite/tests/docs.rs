@@ -1,6 +1,7 @@
 //! Pages that are written from the code are current.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use test_suite::{binary, root};
@@ -40,5 +41,34 @@ fn links_of_the_readme_lead_somewhere() {
     let targets = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     for target in targets.filter(|target| !target.starts_with("http")) {
         assert!(root().join(target).exists(), "README.md links to {target}");
+    }
+}
+
+#[test]
+fn every_test_that_the_page_about_mcp_names_is_there() {
+    let page = fs::read_to_string(root().join("docs/mcp.md")).unwrap();
+    let checklist = page.split("## The checklist").nth(1).unwrap();
+    let mut functions = String::new();
+    for folder in ["host", "tests", "plugins"] {
+        collect(&root().join(folder), &mut functions);
+    }
+    let mut named = 0;
+    for row in checklist.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| topic")) {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in tests.split('`').skip(1).step_by(2) {
+            assert!(functions.contains(&format!("fn {name}(")), "docs/mcp.md names the test {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "{named}");
+}
+
+fn collect(folder: &Path, out: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            collect(&entry, out);
+        } else if entry.extension().is_some_and(|extension| extension == "rs") {
+            out.push_str(&fs::read_to_string(entry).unwrap());
+        }
     }
 }

@@ -144,3 +144,33 @@ fn counting_from_many_threads_loses_nothing() {
     });
     assert_eq!(state.increment(SCOPE, "k", 0, 0, NOW), Ok(8_000));
 }
+
+#[test]
+fn a_value_in_a_full_store_can_still_change() {
+    let state = MemoryState::default();
+    let value = vec![0_u8; MAX_VALUE];
+    for index in 0..MAX_BYTES / MAX_VALUE {
+        assert_eq!(state.replace(SCOPE, &format!("k{index}"), None, Some(&value), 0, NOW), Ok(true));
+    }
+    let full = Err(StoreError::Full("the state of this plugin"));
+    assert_eq!(state.replace(SCOPE, "one more", None, Some(b"x"), 0, NOW), full);
+    let other = vec![1_u8; MAX_VALUE];
+    assert_eq!(state.replace(SCOPE, "k0", Some(&value), Some(&other), 0, NOW), Ok(true));
+    assert_eq!(state.replace(SCOPE, "k0", Some(&other), Some(b"x"), 0, NOW), Ok(true));
+    assert_eq!(state.replace(SCOPE, "k0", Some(b"x"), Some(&other), 0, NOW), Ok(true));
+    assert_eq!(state.replace(SCOPE, "one more", None, Some(b"x"), 0, NOW), full);
+}
+
+#[test]
+fn the_keys_of_values_are_listed_by_prefix_in_order() {
+    let state = MemoryState::default();
+    for key in ["pin/2", "pin/1", "other", "pi"] {
+        state.replace(SCOPE, key, None, Some(b"x"), 0, NOW).unwrap();
+    }
+    state.replace(SCOPE, "pin/over", None, Some(b"x"), 1, NOW).unwrap();
+    state.increment(SCOPE, "pin/counter", 1, 0, NOW).unwrap();
+    assert_eq!(state.keys(SCOPE, "pin/", NOW + 5_000), Ok(vec!["pin/1".to_owned(), "pin/2".to_owned()]));
+    let (elsewhere, nobody) = (Scope { tenant: "globex", ..SCOPE }, Scope { plugin: "other", ..SCOPE });
+    assert_eq!(state.keys(elsewhere, "pin/", NOW), Ok(Vec::new()));
+    assert_eq!(state.keys(nobody, "", NOW), Ok(Vec::new()));
+}

@@ -71,6 +71,7 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::Inspect => Some(reference("Question")),
         Operation::InspectBatch => Some(reference("Questions")),
         Operation::Decide => Some(reference("Decision")),
+        Operation::AcceptPin => Some(reference("Acceptance")),
         _ => None,
     }
 }
@@ -92,6 +93,8 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         Operation::Generations | Operation::Activate => object(&[("generations", list("Generation"))]),
         Operation::Approvals => object(&[("approvals", list("Approval"))]),
         Operation::Approval | Operation::Decide => reference("Approval"),
+        Operation::Pins => object(&[("pins", list("Pin")), ("next", optional("string"))]),
+        Operation::Pin | Operation::AcceptPin => reference("Pin"),
         Operation::Events => return ("text/event-stream", typed("string")),
         Operation::Health => object(&[("status", typed("string"))]),
         Operation::Ready => reference("Readiness"),
@@ -139,11 +142,20 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("415", "not JSON, or compressed"),
             ("503", "the ledger cannot be written: nothing has changed"),
         ]),
+        Operation::AcceptPin => errors.extend([
+            ("404", "no such pin"),
+            ("409", "another definition waits, or none; nothing has changed"),
+            ("413", "larger than allowed"),
+            ("415", "not JSON, or compressed"),
+            ("503", "the ledger cannot be written: nothing has changed"),
+        ]),
         Operation::Activate => errors.extend([
             ("422", "the configuration is wrong; nothing has changed"),
             ("503", "a reload is running, or it could not be put into effect"),
         ]),
-        Operation::Approval | Operation::LedgerEntry => errors.push(("404", "there is nothing of this name")),
+        Operation::Approval | Operation::Pin | Operation::LedgerEntry => {
+            errors.push(("404", "there is nothing of this name"))
+        }
         Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
         _ => {}
     }
@@ -165,6 +177,15 @@ fn parameters(operation: Operation) -> Value {
                 limit(500),
             ])
         }
+        Operation::Pins => {
+            let states = ["pinned", "changed", "new"];
+            json!([
+                query("state", json!({ "type": "string", "enum": states })),
+                query("after", typed("string")),
+                limit(1000),
+            ])
+        }
+        Operation::Pin | Operation::AcceptPin => json!([path("id", typed("string"))]),
         Operation::Approval | Operation::Decide => json!([path("id", json!({ "type": "string", "format": "uuid" }))]),
         _ => json!([]),
     }
@@ -283,6 +304,34 @@ fn schemas() -> Value {
             "required": ["decision"],
             "additionalProperties": false,
         },
+        "Acceptance": {
+            "type": "object",
+            "properties": { "digest": { "type": "string", "description": "of the definition that waits" } },
+            "required": ["digest"],
+            "additionalProperties": false,
+        },
+        "Pin": object(&[
+            ("id", typed("string")),
+            ("plugin", typed("string")),
+            ("upstream", typed("string")),
+            ("tool", typed("string")),
+            ("state", json!({ "type": "string", "enum": ["pinned", "changed", "new"] })),
+            ("listed_ms", typed("integer")),
+            ("vanished", typed("boolean")),
+            ("pinned", json!({ "oneOf": [reference("PinDefinition"), { "type": "null" }] })),
+            ("pending", json!({ "oneOf": [reference("PinDefinition"), { "type": "null" }] })),
+        ]),
+        "PinDefinition": object(&[
+            ("digest", typed("string")),
+            ("at_ms", typed("integer")),
+            ("by", typed("string")),
+            ("kept", json!({ "type": "string", "enum": ["whole", "texts", "members", "nothing"] })),
+            ("definition", json!({ "description": "of one pin only, not in lists" })),
+            ("changes", json!({ "type": "array", "items": object(&[
+                ("at", typed("string")), ("from", optional("string")), ("to", optional("string")),
+            ]) })),
+            ("more", typed("integer")),
+        ]),
         "Row": object(&[("seq", typed("integer")), ("hash", typed("string")), ("entry", typed("object"))]),
         "Report": object(&[
             ("tenant", optional("string")),

@@ -1,10 +1,8 @@
 //! Model Context Protocol: Streamable HTTP in front of HTTP and stdio servers, and stdio in front of stdio.
 //!
-//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here, the latter in front
-//! of HTTP upstreams. What no policy changes goes on byte for byte.
+//! The revisions with sessions (2024-11-05 to 2025-11-25) and the one without (2026-07-28) are spoken here. What no policy changes goes on byte for byte.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,23 +15,33 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::Gate;
-use crate::http::{BODY_ROOM, BodyRoom, Mount, Reply};
+use crate::http::{BODY_ROOM, BodyRoom, Mount, PeerInfo, Reply};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
-use crate::upstream::Upstreams;
 use crate::upstream::http::{HttpClient, Waits};
+use crate::upstream::supervisor::Supervisor;
+use crate::upstream::{Restarts, Upstreams, Withholds};
 use federation::session::Federations;
 use sessions::{Children, Sessions};
+use shared::Shared;
 
 mod answers;
 mod bridge;
+mod changes;
 mod envelope;
 mod federation;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inspector;
+mod listing;
+mod mailbox;
 mod relay;
+mod remap;
 mod sessions;
+mod shared;
 mod sse;
+mod start;
 mod stateless;
 mod wrap;
 
@@ -65,7 +73,7 @@ pub struct McpLimits {
     pub sessions: usize,
     /// Sessions at once of one agent.
     pub sessions_per_agent: usize,
-    /// Child processes behind HTTP at once: each session of a stdio upstream has its own.
+    /// Child processes behind HTTP at once: each session of a stdio upstream has its own, unless they share one.
     pub children: usize,
     /// Of these for one agent.
     pub children_per_agent: usize,
@@ -85,6 +93,8 @@ pub struct McpLimits {
     pub keep_alive: Duration,
     /// How long a child may take to end after its input was closed, and again after SIGTERM.
     pub stop_grace: Duration,
+    /// How long to wait before a child that keeps failing is started again.
+    pub restarts: Restarts,
 }
 
 impl Default for McpLimits {
@@ -105,6 +115,7 @@ impl Default for McpLimits {
             idle_wait: Duration::from_secs(300),
             keep_alive: Duration::from_secs(15),
             stop_grace: Duration::from_secs(2),
+            restarts: Restarts::default(),
         }
     }
 }
@@ -134,6 +145,8 @@ pub(crate) struct Origin {
     /// The run of the agent, if it says so: not the transport's session.
     pub(crate) session: Option<Arc<str>>,
     pub(crate) upstream: Arc<str>,
+    /// What the upstream may not ask of clients.
+    pub(crate) withholds: Withholds,
 }
 
 /// The door: `/mcp/NAME` for each upstream and federation, and `/mcp` for all upstreams. Cheap to clone.
@@ -150,11 +163,15 @@ struct Inner {
     counters: Arc<Counters>,
     /// Set when the door closes.
     closing: watch::Sender<bool>,
+    /// Touched when pipelines or credentials may have changed.
+    policy: watch::Sender<()>,
     places: Arc<Semaphore>,
     /// Messages of clients that are being answered.
     posts: AtomicUsize,
     body_room: BodyRoom,
     children: Arc<Children>,
+    shared: Shared,
+    supervisor: Arc<Supervisor>,
     /// HTTP upstreams that gave out a session id the last time they were asked: a call without one cannot be meant for them.
     with_sessions: Mutex<HashSet<Arc<str>>>,
 }
@@ -166,18 +183,23 @@ impl McpDoor {
         let waits = Waits { connect: limits.connect_wait, first_byte: limits.first_byte_wait, idle: limits.idle_wait };
         let counters = Arc::new(Counters::new(gate.metrics()));
         let open = gate.metrics().mcp_sessions();
+        let supervisor = Supervisor::new(limits.restarts, gate.metrics().mcp_children());
+        let children = Children::new(&limits);
         let inner = Arc::new(Inner {
             gate,
             upstreams,
             client: HttpClient::new(waits),
             sessions: Sessions::new(&limits, open),
             federations: Federations::new(&limits),
-            counters,
+            counters: Arc::clone(&counters),
             closing: watch::Sender::new(false),
+            policy: watch::Sender::new(()),
             places: Arc::new(Semaphore::new(limits.exchanges)),
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
-            children: Children::new(&limits),
+            shared: Shared::new(&limits, &counters, &children, &supervisor),
+            children,
+            supervisor,
             with_sessions: Mutex::default(),
             limits,
         });
@@ -196,6 +218,7 @@ impl McpDoor {
                     tracing::info!(federation = %session.federation.name, "an idle MCP session was ended");
                     tokio::spawn(session.end(Arc::clone(&inner), Outcome::Disconnected));
                 }
+                inner.shared.sweep(inner.limits.session_idle);
             }
         });
         Self(inner)
@@ -213,10 +236,20 @@ impl McpDoor {
         self.0.federations.len()
     }
 
+    #[cfg(test)]
+    fn metrics(&self) -> &Metrics {
+        self.0.gate.metrics()
+    }
+
     /// Sessions that are open now.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.0.sessions.len()
+    }
+
+    /// Pipelines or credentials may have changed: clients that can see other tools now are told so.
+    pub fn policy_changed(&self) {
+        self.0.policy.send_replace(());
     }
 
     /// Ends all sessions and their child processes and waits, up to `wait`, until the end of every call is recorded.
@@ -234,6 +267,7 @@ impl McpDoor {
         let endings = sessions.into_iter().map(|session| front::shut_down(Arc::clone(inner), session));
         let done = async {
             futures_util::future::join_all(endings).await;
+            inner.shared.close().await;
             let _all = inner.places.acquire_many(all).await;
         };
         if tokio::time::timeout(wait, done).await.is_err() {
@@ -248,8 +282,8 @@ impl Mount for McpDoor {
         PREFIX
     }
 
-    fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> BoxFuture<'_, Reply> {
-        Box::pin(front::answer(&self.0, request))
+    fn handle(&self, request: Request<Incoming>, peer: PeerInfo) -> BoxFuture<'_, Reply> {
+        Box::pin(front::answer(&self.0, request, peer.identity))
     }
 
     /// Calls in flight may end; then the sessions, their streams and children are ended.

@@ -5,17 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use portcullis_model::Mode;
+use portcullis_model::Digest;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use uuid::Uuid;
 
-use super::{ApiError, ID, MODE};
-
-/// A bare refusal is at most this long.
-const MAX_BARE: usize = 200;
+use super::PeerInfo;
+use crate::ports::PeerIdentity;
 
 /// How often a client with requests in its pipe is looked at: what it sent hides whether it is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,17 +26,37 @@ const HALF_CLOSED: Duration = Duration::from_secs(5);
 pub(crate) struct Peer {
     address: SocketAddr,
     stream: Arc<TcpStream>,
+    identity: Option<Arc<PeerIdentity>>,
+    /// Set on the command line's own listener: the digest of the secret that its requests carry.
+    control: Option<Digest>,
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, stream: TcpStream) -> Self {
-        Self { address, stream: Arc::new(stream) }
+    pub(super) fn new(address: SocketAddr, stream: TcpStream, control: Option<Digest>) -> Self {
+        Self { address, stream: Arc::new(stream), identity: None, control }
     }
 
-    /// Its address.
+    /// The same peer, known by its certificate.
+    pub(super) fn known_as(self, identity: Option<PeerIdentity>) -> Self {
+        Self { identity: identity.map(Arc::new), ..self }
+    }
+
+    /// Its address and identity, without the connection.
     #[must_use]
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn info(&self) -> PeerInfo {
+        PeerInfo { address: self.address, identity: self.identity.clone() }
+    }
+
+    /// Who it is by its certificate.
+    #[must_use]
+    pub(crate) fn identity(&self) -> Option<&PeerIdentity> {
+        self.identity.as_deref()
+    }
+
+    /// Digest of the secret that its requests must carry, on the command line's own listener.
+    #[must_use]
+    pub(crate) fn control(&self) -> Option<Digest> {
+        self.control
     }
 
     /// Waits until the connection is broken, or the client has closed its side for a while.
@@ -48,7 +65,12 @@ impl Peer {
         loop {
             match self.stream.peek(&mut byte).await {
                 Ok(0) => break,
-                Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+                // What it sent hides the end from the peek, such as TLS' own goodbye, but not from the system.
+                Ok(_) => match self.stream.ready(Interest::READABLE).await {
+                    Ok(ready) if ready.is_read_closed() => break,
+                    Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
+                    Err(_) => return,
+                },
                 Err(_) => return,
             }
         }
@@ -58,43 +80,17 @@ impl Peer {
     }
 }
 
-/// The server's end: it gives up on a client that takes nothing for a while, and says what is wrong with a head that
-/// hyper does not take: hyper itself would answer with a bare status line.
+/// The server's end: it gives up on a client that takes nothing for a while.
 pub(super) struct Socket {
     stream: Arc<TcpStream>,
     patience: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
-    instead: Option<Instead>,
-}
-
-/// What is written in place of hyper's own refusal.
-struct Instead {
-    bytes: Vec<u8>,
-    written: usize,
-    /// Length of what it replaces.
-    length: usize,
 }
 
 impl Socket {
     pub(super) fn new(peer: &Peer, patience: Duration) -> Self {
-        Self { stream: Arc::clone(&peer.stream), patience, stalled: None, instead: None }
-    }
-
-    /// Writes a refusal in our form instead of `bytes`; `None` if they are no bare refusal.
-    fn write_instead(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<usize>>> {
-        let mut instead = self.instead.take().or_else(|| Instead::of(bytes))?;
-        while let Some(rest) = instead.bytes.get(instead.written..).filter(|rest| !rest.is_empty()) {
-            match self.write(context, |stream| stream.try_write(rest)) {
-                Poll::Ready(Ok(count)) => instead.written += count,
-                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
-                Poll::Pending => {
-                    self.instead = Some(instead);
-                    return Some(Poll::Pending);
-                }
-            }
-        }
-        Some(Poll::Ready(Ok(instead.length)))
+        Self { stream: Arc::clone(&peer.stream), patience, stalled: None }
     }
 
     fn write(
@@ -122,25 +118,6 @@ impl Socket {
     }
 }
 
-impl Instead {
-    /// Heads of our own answers always name their id, so one that does not is hyper's.
-    fn of(bytes: &[u8]) -> Option<Self> {
-        let refusal = bytes.len() <= MAX_BARE && bytes.starts_with(b"HTTP/1.1 4") && bytes.ends_with(b"\r\n\r\n");
-        let text = std::str::from_utf8(bytes).ok().filter(|text| refusal && !text.contains(ID))?;
-        let status_line = text.lines().next()?;
-        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok())?;
-        let id = Uuid::now_v7();
-        let json = ApiError::bad_head(status).json(Some(id));
-        let head = format!(
-            "{status_line}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n{ID}: {id}\r\n\
-             {MODE}: {}\r\n\r\n",
-            json.len(),
-            Mode::default().as_str()
-        );
-        Some(Self { bytes: [head.as_bytes(), &json].concat(), written: 0, length: bytes.len() })
-    }
-}
-
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -159,9 +136,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let socket = self.get_mut();
-        let instead = socket.write_instead(context, bytes);
-        instead.unwrap_or_else(|| socket.write(context, |stream| stream.try_write(bytes)))
+        self.get_mut().write(context, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -169,12 +144,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let socket = self.get_mut();
-        let instead = match slices {
-            [only] => socket.write_instead(context, only),
-            _ => None,
-        };
-        instead.unwrap_or_else(|| socket.write(context, |stream| stream.try_write_vectored(slices)))
+        self.get_mut().write(context, |stream| stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {

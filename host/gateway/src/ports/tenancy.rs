@@ -1,9 +1,10 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use portcullis_tenancy::{Agent, Directory, Operator, Principal, Refused, roles};
 
-use super::{Admission, AgentIdentity, Caller, Identity, OperatorIdentity};
+use super::{Admission, AgentIdentity, Caller, DenialForm, Identity, OperatorIdentity, PeerIdentity};
 
 /// The directory that is in force, behind one atomic pointer.
 #[derive(Debug)]
@@ -29,13 +30,25 @@ impl Credentials {
 }
 
 impl Identity for Credentials {
-    fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
+    fn authenticate(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller> {
         let directory = self.0.load();
+        if peer.is_some_and(|peer| peer.valid_until <= SystemTime::now()) {
+            return None;
+        }
+        let workload = peer.and_then(|peer| directory.workload(&peer.spiffe));
         let Some(token) = token else {
+            if peer.is_some() {
+                return Some(Caller { agent: Some(agent_identity(workload?)), operator: None, open: false });
+            }
             let agent = directory.open_agent()?;
             return Some(Caller { agent: Some(agent_identity(agent)), operator: None, open: true });
         };
-        Some(match directory.authenticate(token)? {
+        let principal = directory.authenticate(token)?;
+        // Two credentials of two principals: at least one of them is not where it belongs.
+        if workload.is_some_and(|workload| !principal.agent().is_some_and(|agent| Arc::ptr_eq(agent, workload))) {
+            return None;
+        }
+        Some(match principal {
             Principal::Agent(agent) => Caller { agent: Some(agent_identity(&agent)), operator: None, open: false },
             Principal::Operator(operator) => {
                 Caller { agent: None, operator: Some(operator_identity(&operator)), open: false }
@@ -50,6 +63,22 @@ impl Identity for Credentials {
             Err(Refused::Halted | Refused::Unknown) => Admission::Halted,
             Err(Refused::RateLimited(limited)) => Admission::Limited { retry_after_s: limited.retry_after_s },
         }
+    }
+
+    fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool {
+        self.0.load().agent(tenant, agent).is_none_or(|agent| agent.has_tool_rules())
+    }
+
+    fn sees(&self, tenant: &str, agent: &str, upstream: &str, tool: &str) -> bool {
+        self.0.load().agent(tenant, agent).is_some_and(|agent| agent.sees(upstream, tool))
+    }
+
+    fn tools_version(&self, tenant: &str, agent: &str) -> u64 {
+        self.0.load().agent(tenant, agent).map_or(0, |agent| agent.tools_version())
+    }
+
+    fn denials(&self, tenant: &str, agent: &str) -> DenialForm {
+        self.0.load().agent(tenant, agent).map(|agent| agent.denials).unwrap_or_default()
     }
 }
 

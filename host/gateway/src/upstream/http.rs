@@ -5,8 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT,
+};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
@@ -14,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
 use super::HttpTarget;
+use super::oauth::{OauthError, Token};
 
 /// Idle connections kept per upstream.
 const IDLE_CONNECTIONS: usize = 32;
@@ -53,6 +56,9 @@ pub(crate) enum HttpError {
     /// An encoding that was not asked for.
     #[error("the upstream answered in a content encoding that was not asked for")]
     Encoding,
+    /// There is no access token for the upstream: nothing was sent.
+    #[error(transparent)]
+    Credential(OauthError),
     /// The request could not be built.
     #[error("the request to the upstream could not be built")]
     Request(#[source] hyper::http::Error),
@@ -72,7 +78,7 @@ pub(crate) enum BodyError {
 impl HttpError {
     /// Whether the tool cannot have run.
     pub(crate) fn nothing_sent(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Request(_))
+        matches!(self, Self::Connect(_) | Self::Credential(_) | Self::Request(_))
     }
 }
 
@@ -97,13 +103,42 @@ impl HttpClient {
         Self { client, waits }
     }
 
-    /// Sends one request. `headers` are those of the protocol; the configured ones and the fixed ones are added.
+    /// Sends one request. `headers` are those of the protocol; the configured ones and the fixed ones are added, and the
+    /// access token if the upstream needs one. A request whose token the upstream does not take any more has done nothing:
+    /// it is sent once more, with a new one.
     pub(crate) async fn send(
         &self,
         target: &HttpTarget,
         method: Method,
         headers: HeaderMap,
         body: Option<Bytes>,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let Some(oauth) = &target.oauth else { return self.send_with(target, method, headers, body, None).await };
+        let (token, fresh) = oauth.token(self).await.map_err(HttpError::Credential)?;
+        let first = self.send_with(target, method.clone(), headers.clone(), body.clone(), Some(&token)).await?;
+        if first.status() != StatusCode::UNAUTHORIZED {
+            return Ok(first);
+        }
+        oauth.forget(&token);
+        // Another new one would fare no better.
+        if fresh {
+            return Ok(first);
+        }
+        let (token, _) = oauth.token(self).await.map_err(HttpError::Credential)?;
+        let second = self.send_with(target, method, headers, body, Some(&token)).await?;
+        if second.status() == StatusCode::UNAUTHORIZED {
+            oauth.forget(&token);
+        }
+        Ok(second)
+    }
+
+    async fn send_with(
+        &self,
+        target: &HttpTarget,
+        method: Method,
+        headers: HeaderMap,
+        body: Option<Bytes>,
+        token: Option<&Token>,
     ) -> Result<Response<Incoming>, HttpError> {
         let mut request = Request::builder().method(method).uri(target.url.clone());
         if let Some(map) = request.headers_mut() {
@@ -119,8 +154,15 @@ impl HttpClient {
             for (name, value) in &target.headers {
                 map.append(name, value.clone());
             }
+            if let Some(token) = token {
+                map.insert(AUTHORIZATION, token.header.clone());
+            }
         }
-        let request = request.body(Full::new(body.unwrap_or_default())).map_err(HttpError::Request)?;
+        self.exchange(request.body(Full::new(body.unwrap_or_default())).map_err(HttpError::Request)?).await
+    }
+
+    /// Sends a request as it is. No redirect is followed.
+    pub(super) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, HttpError> {
         let answer = tokio::time::timeout(self.waits.first_byte, self.client.request(request));
         let response = match answer.await {
             Err(_) => return Err(HttpError::TooSlow),

@@ -1,13 +1,12 @@
 //! Foreign bytes of every sort: an answer in the contract's form, never a panic, a hang or a 500.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use portcullis_gateway::http::{Body, Mount, Reply};
+use portcullis_gateway::http::{Body, Mount, PeerInfo, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -313,7 +312,7 @@ impl Mount for Slow {
         "/slow"
     }
 
-    fn handle(&self, _: Request<Incoming>, _: SocketAddr) -> BoxFuture<'_, Reply> {
+    fn handle(&self, _: Request<Incoming>, _: PeerInfo) -> BoxFuture<'_, Reply> {
         Box::pin(async {
             let mut waiting = Waiting(Some(self));
             tokio::time::sleep(self.takes).await;

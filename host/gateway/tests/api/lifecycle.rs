@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_gateway::api::{Api, ApiConfig};
-use portcullis_gateway::http::{Drained, ServeError, Server, ServerConfig};
+use portcullis_gateway::http::{Drained, ServeError, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::Reload;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::*;
+use crate::tls::Pki;
 
 #[tokio::test]
-async fn only_loopback_addresses_are_served() {
+async fn plain_http_is_served_on_loopback_addresses_only() {
     let bench = Bench::new().await;
     let reload: Arc<dyn Reload> = Arc::clone(&bench.reloads) as Arc<dyn Reload>;
     let api = Arc::new(Api::new(Arc::clone(&bench.gate), reload, Vec::new(), &ApiConfig::default()));
@@ -20,10 +21,30 @@ async fn only_loopback_addresses_are_served() {
         let refused = Server::bind(address.parse().unwrap(), ServerConfig::default(), Arc::clone(&api));
         let error = refused.err().expect(address);
         assert!(matches!(error, ServeError::NotLoopback(_)), "{error}");
-        assert!(error.to_string().contains("without credentials and TLS"), "{error}");
+        assert!(error.to_string().contains("has no TLS"), "{error}");
     }
+    let spelled_out = ServerConfig { plain_beyond_loopback: true, ..ServerConfig::default() };
+    Server::bind("0.0.0.0:0".parse().unwrap(), spelled_out, Arc::clone(&api)).ok().expect("as its operator says");
     let taken = Server::bind(bench.address, ServerConfig::default(), api).err().expect("taken");
     assert!(taken.to_string().contains(&bench.address.to_string()), "{taken}");
+}
+
+#[tokio::test]
+async fn an_open_server_is_served_on_loopback_addresses_only() {
+    let bench = Bench::with(Setup { open: true, ..Setup::default() }).await;
+    let pki = Pki::new();
+    let tls = Arc::new(Tls::new(pki.files().read().unwrap(), Arc::clone(bench.gate.metrics())));
+    let reload: Arc<dyn Reload> = Arc::clone(&bench.reloads) as Arc<dyn Reload>;
+    let api = Arc::new(Api::new(Arc::clone(&bench.gate), reload, Vec::new(), &ApiConfig::default()));
+    let with_tls = ServerConfig { tls: Some(tls), ..ServerConfig::default() };
+    let plain = ServerConfig { plain_beyond_loopback: true, ..ServerConfig::default() };
+    for config in [with_tls.clone(), plain] {
+        let refused = Server::bind("0.0.0.0:0".parse().unwrap(), config, Arc::clone(&api));
+        let error = refused.err().expect("everybody could call");
+        assert!(matches!(error, ServeError::Open(_)), "{error}");
+        assert!(error.to_string().contains("[[tenant]]"), "{error}");
+    }
+    Server::bind("127.0.0.1:0".parse().unwrap(), with_tls, api).ok().expect("loopback is open to all");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

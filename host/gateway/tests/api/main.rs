@@ -13,4 +13,6 @@ mod contract;
 mod core;
 mod hostile;
 mod lifecycle;
+mod pins;
 mod support;
+mod tls;

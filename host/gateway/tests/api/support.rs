@@ -12,18 +12,18 @@ use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports};
-use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig};
+use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls, TlsFiles};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
-    Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, PluginView, Reload,
-    ReloadError,
+    Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
+    PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError,
 };
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
 use portcullis_model::{
     Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Plan, PluginRun,
     Reason, Replacement, Role, Span,
 };
-use portcullis_tenancy::{AgentSpec, Directory, OperatorSpec, RateLimit, TenantSpec, token_digest};
+use portcullis_tenancy::{AgentSpec, Directory, OperatorSpec, RateLimit, TenantSpec, ToolRules, token_digest};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -185,6 +185,65 @@ impl Reload for Reloads {
     }
 }
 
+/// Pins of the tenant `acme`: `a` is as it was, `b` changed, `c` is new.
+pub struct KeptPins(pub Mutex<Vec<Pin>>);
+
+pub fn definition(word: &str, by: Option<&str>) -> PinDefinition {
+    let text = format!(r#"{{"description":"{word}"}}"#);
+    PinDefinition {
+        digest: Digest::of(word.as_bytes()),
+        at_ms: 1_700_000_000_000,
+        by: by.map(str::to_owned),
+        kept: Some("whole".into()),
+        definition: serde_json::value::RawValue::from_string(text).ok(),
+        changes: by
+            .is_none()
+            .then(|| vec![PinChange { at: "/description".into(), from: Some("one".into()), to: Some(word.into()) }]),
+        more: None,
+    }
+}
+
+impl Default for KeptPins {
+    fn default() -> Self {
+        let pin = |tool: &str, state, pinned, pending| Pin {
+            id: format!("pins.{tool}"),
+            plugin: "pins".into(),
+            upstream: "files".into(),
+            tool: tool.into(),
+            state,
+            listed_ms: 1_700_000_000_000,
+            vanished: false,
+            pinned,
+            pending,
+        };
+        let first = || Some(definition("one", Some("first use")));
+        Self(Mutex::new(vec![
+            pin("a", PinState::Pinned, first(), None),
+            pin("b", PinState::Changed, first(), Some(definition("two", None))),
+            pin("c", PinState::New, None, Some(definition("one", None))),
+        ]))
+    }
+}
+
+impl Pins for KeptPins {
+    fn list(&self, tenant: &str) -> Result<Vec<Pin>, PinError> {
+        Ok(if tenant == "acme" { self.0.lock().unwrap().clone() } else { Vec::new() })
+    }
+
+    fn get(&self, tenant: &str, id: &str) -> Result<Option<Pin>, PinError> {
+        Ok(self.list(tenant)?.into_iter().find(|pin| pin.id == id))
+    }
+
+    fn accept(&self, tenant: &str, id: &str, digest: Digest, by: &str, _: u64) -> Result<Pin, PinError> {
+        self.get(tenant, id)?.ok_or(PinError::Unknown)?;
+        let mut pins = self.0.lock().unwrap();
+        let pin = pins.iter_mut().find(|pin| pin.id == id).unwrap();
+        let pending = pin.pending.take().filter(|pending| pending.digest == digest).ok_or(PinError::Other)?;
+        (pin.state, pin.pinned) = (PinState::Pinned, Some(PinDefinition { by: Some(by.into()), ..pending }));
+        Ok(pin.clone())
+    }
+}
+
 pub const AGENT: &str = "agent-token";
 pub const SECOND: &str = "second-agent-token";
 pub const MUTE: &str = "mute-agent-token";
@@ -201,10 +260,12 @@ fn directory() -> Directory {
     let agent = |name: &str, token: &str| AgentSpec {
         name: name.into(),
         token_sha256: vec![token_digest(token)],
+        spiffe: vec![format!("spiffe://acme.example/{token}")],
         persona: None,
         may_explain: true,
         halted: false,
         rate: None,
+        tools: ToolRules::default(),
     };
     let operator = |name: &str, token: &str, roles: &[&str]| OperatorSpec {
         name: name.into(),
@@ -213,9 +274,9 @@ fn directory() -> Directory {
     };
     let tenant = |name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>| TenantSpec {
         name: name.into(),
-        rate: None,
         agents,
         operators,
+        ..TenantSpec::default()
     };
     let acme = vec![
         agent("bot", AGENT),
@@ -242,6 +303,9 @@ pub struct Setup {
     pub heavy: usize,
     pub heavy_wait: Duration,
     pub mounts: Vec<Arc<dyn Mount>>,
+    pub tls: Option<TlsFiles>,
+    /// Secret of the command line's own listener.
+    pub local: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -251,6 +315,7 @@ impl Default for Setup {
             read_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(5),
+            ..ServerConfig::default()
         };
         Self {
             server,
@@ -259,6 +324,8 @@ impl Default for Setup {
             heavy: 4,
             heavy_wait: Duration::from_secs(10),
             mounts: Vec::new(),
+            tls: None,
+            local: None,
         }
     }
 }
@@ -266,6 +333,8 @@ impl Default for Setup {
 /// A running server.
 pub struct Bench {
     pub address: SocketAddr,
+    pub local: Option<SocketAddr>,
+    pub tls: Option<Arc<Tls>>,
     pub journal: Arc<Breakable>,
     pub approvals: Approvals,
     pub judge: Arc<WordJudge>,
@@ -303,21 +372,29 @@ impl Bench {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             identity: Arc::new(Credentials::new(directory)) as Arc<dyn Identity>,
             approvals: approvals.clone(),
+            pins: Arc::new(KeptPins::default()),
         };
         let heavy = Heavy { places: setup.heavy, wait: setup.heavy_wait };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
         let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
         let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, setup.mounts, &config));
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), setup.server, api).unwrap();
+        let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
+        let server_config = ServerConfig { tls: tls.clone(), ..setup.server };
+        let mut server = Server::bind("127.0.0.1:0".parse().unwrap(), server_config, api).unwrap();
         let address = server.address();
+        let mut local = None;
+        if let Some(control) = setup.local {
+            let (both, address) = server.with_local(control).unwrap();
+            (server, local) = (both, Some(address));
+        }
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {
             if stopped.await.is_err() {
                 pending::<()>().await;
             }
         }));
-        Self { address, journal, approvals, judge, reloads, gate, folder, stop: Some(stop), serving }
+        Self { address, local, tls, journal, approvals, judge, reloads, gate, folder, stop: Some(stop), serving }
     }
 
     /// Begins to drain.

@@ -12,8 +12,8 @@ use crate::host;
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     match check(arguments) {
-        Ok(tenants) => {
-            report(arguments.json, &tenants);
+        Ok((tenants, warnings)) => {
+            report(arguments.json, &tenants, &warnings);
             Ok(ExitCode::SUCCESS)
         }
         Err(error) if arguments.json => {
@@ -27,10 +27,13 @@ pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     }
 }
 
-fn check(arguments: &Check) -> Result<Vec<serde_json::Value>> {
+/// The tenants, and what is wrong with certificates, but not so that it could not be served.
+fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     let settings = Settings::read(&Where { config: arguments.config.clone(), data: None })?;
     assemble::directory(&settings.config, settings.place.as_ref(), None, "")?;
     host::upstreams(&settings.config, &[])?;
+    let warnings =
+        assemble::tls(&settings.config, settings.place.as_ref())?.map(|tls| tls.warnings).unwrap_or_default();
     let engine = host::engine(&settings, None)?;
     let mut tenants = Vec::new();
     for pipeline in assemble::pipelines(&settings.config, settings.place.as_ref())? {
@@ -44,17 +47,20 @@ fn check(arguments: &Check) -> Result<Vec<serde_json::Value>> {
             "warnings": generation.warnings(),
         }));
     }
-    Ok(tenants)
+    Ok((tenants, warnings))
 }
 
-fn report(json: bool, tenants: &[serde_json::Value]) {
+fn report(json: bool, tenants: &[serde_json::Value], warnings: &[String]) {
     if json {
-        println!("{}", json!({ "good": true, "tenants": tenants }));
+        println!("{}", json!({ "good": true, "tenants": tenants, "warnings": warnings }));
         return;
     }
     let text = |value: &serde_json::Value, key: &str| {
         value.get(key).and_then(|value| value.as_str()).unwrap_or("-").to_owned()
     };
+    for warning in warnings {
+        println!("note: {warning}");
+    }
     for tenant in tenants {
         println!(
             "good: tenant {} ({}), generation {}",

@@ -32,8 +32,8 @@ pub(crate) fn run(arguments: &Inspect) -> Result<ExitCode> {
 
 fn online(arguments: &Inspect) -> Result<Value> {
     let settings = Settings::read(&arguments.place)?;
-    let base = match &arguments.server {
-        Some(url) => url.clone(),
+    let server = match &arguments.server {
+        Some(url) => Server::new(url, arguments.token.clone()),
         None => {
             let data = settings.data()?;
             let running = Running::find(&data).with_context(|| {
@@ -42,7 +42,7 @@ fn online(arguments: &Inspect) -> Result<Value> {
                     data.display()
                 )
             })?;
-            running.url()
+            running.server(arguments.token.clone())
         }
     };
     let mut body = json!({ "tool": arguments.tool, "phase": Phase::from(arguments.phase).as_str(), "explain": true });
@@ -60,7 +60,7 @@ fn online(arguments: &Inspect) -> Result<Value> {
         text.push_str(&format!(",\"content\":{}", raw(content)?));
     }
     text.push('}');
-    Server::new(&base, arguments.token.clone()).post("/v1/inspect", &text)
+    server.post("/v1/inspect", &text)
 }
 
 fn offline(arguments: &Inspect) -> Result<Value> {

@@ -40,7 +40,7 @@ impl Source {
         let settings = Settings::read(&log.place)?;
         let data = settings.data()?;
         if let Some(running) = Running::find(&data) {
-            return Ok(Self::Running(Server::new(&running.url(), Some(running.token(&log.tenant)))));
+            return Ok(Self::Running(running.server(Some(running.token(&log.tenant)))));
         }
         anyhow::ensure!(data.join("ledger").is_dir(), "{}: there is no ledger here", data.display());
         Ok(Self::Folder(Box::new(Ledger::open(LedgerConfig::new(data))?)))

@@ -1,21 +1,23 @@
 //! `portcullis serve`
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
-use portcullis_gateway::http::{Drained, Server, ServerConfig};
+use portcullis_gateway::http::{Drained, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{GenerationView, Reload, ReloadError};
 use portcullis_tenancy::generate_token;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
+use crate::assemble;
 use crate::cli::{self, Where};
 use crate::descriptors;
 use crate::host::{Fingerprint, Host, upstreams};
@@ -32,15 +34,27 @@ pub(crate) fn run(arguments: &cli::Serve) -> Result<ExitCode> {
 
 async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let upstreams = upstreams(&settings.config, &arguments.upstreams)?;
+    // Before anything is opened: a certificate that cannot be used is no reason to touch the ledger.
+    let material = assemble::tls(&settings.config, settings.place.as_ref())?;
+    let listen = arguments.listen.unwrap_or(settings.config.listen);
+    if !listen.ip().is_loopback() && settings.config.server.hosts.is_empty() && !settings.config.tenant.is_empty() {
+        bail!("{listen} is not a loopback address: name the host under which clients address it in server.hosts");
+    }
     let control = generate_token()?;
     if !arguments.json {
         eprintln!("loading plugins (the first start on a data folder compiles them: some seconds) …");
     }
     let host = Arc::new(Host::start(&settings, control.expose().to_owned()).await?);
+    let tls = material.map(|material| {
+        warn(&material.warnings);
+        Arc::new(Tls::new(material, Arc::clone(host.gate.metrics())))
+    });
     let reloader = Arc::new(Reloader {
         host: Arc::clone(&host),
+        tls: tls.clone(),
         place: arguments.place.clone(),
         turn: tokio::sync::Mutex::default(),
+        door: OnceLock::new(),
     });
     let own = &settings.config.server;
     let mcp_limits = McpLimits {
@@ -53,22 +67,33 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let all = upstreams.all().map(|_| "/mcp".to_owned());
     let paths: Vec<String> = names.map(|name| format!("/mcp/{name}")).chain(all).collect();
     let mcp = McpDoor::new(Arc::clone(&host.gate), upstreams, mcp_limits);
+    // Only set here.
+    let _set = reloader.door.set(mcp.clone());
     let read_timeout = Duration::from_secs(own.read_timeout_seconds);
     let api_config = ApiConfig { hosts: own.hosts.clone(), origins: own.origins.clone(), body_timeout: read_timeout };
     let reload = Arc::<Reloader>::clone(&reloader);
     let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, vec![Arc::new(mcp)], &api_config));
+    let handshake = settings.config.tls.as_ref().map_or(10, |tls| tls.handshake_timeout_seconds);
     let server_config = ServerConfig {
+        tls: tls.clone(),
+        plain_beyond_loopback: own.plain_http_beyond_loopback,
+        handshake_timeout: Duration::from_secs(handshake),
         connections: descriptors::connections(own.connections),
         read_timeout,
         drain: Duration::from_secs(own.drain_seconds),
         ..ServerConfig::default()
     };
-    let listen = arguments.listen.unwrap_or(settings.config.listen);
-    let server = Server::bind(listen, server_config, Arc::clone(&api))?;
+    let mut server = Server::bind(listen, server_config, Arc::clone(&api))?;
+    let public = server.address();
+    let mut address = public;
+    // The command line has no certificate and knows no public name: it gets a port of its own.
+    if tls.is_some() || !public.ip().is_loopback() {
+        (server, address) = server.with_local(control.expose())?;
+    }
     let data = settings.data()?;
-    let running = Running { address: server.address(), pid: std::process::id(), control: control.expose().to_owned() };
+    let running = Running { address, pid: std::process::id(), control: control.expose().to_owned() };
     running.leave(&data)?;
-    announce(arguments, &settings, &host, &running.url(), &paths)?;
+    announce(arguments, &settings, &host, &url(public, &settings), &paths)?;
 
     let background = [
         tokio::spawn(async move { api.expire().await }),
@@ -88,6 +113,26 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     Running::remove(&data);
     tracing::info!("stopped; every acknowledged entry is on disk");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where clients find the server.
+fn url(address: SocketAddr, settings: &Settings) -> String {
+    let scheme = if settings.config.tls.is_some() { "https" } else { "http" };
+    let name = settings.config.server.hosts.first().filter(|_| !address.ip().is_loopback());
+    match name {
+        // A name may come with its port.
+        Some(name) if name.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) => {
+            format!("{scheme}://{name}")
+        }
+        Some(name) => format!("{scheme}://{name}:{}", address.port()),
+        None => format!("{scheme}://{address}"),
+    }
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str, paths: &[String]) -> Result<()> {
@@ -114,8 +159,9 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     }
     println!("make the first call:");
     let body = r#"{"tool":"shell","arguments":{"command":"rm -rf /"},"explain":true}"#;
+    let curl = if settings.config.tls.is_some() { "curl -s --cacert CA.pem" } else { "curl -s" };
     let token = if settings.config.tenant.is_empty() { "" } else { " -H \"authorization: Bearer $TOKEN\"" };
-    println!("  curl -s {url}/v1/inspect -H 'content-type: application/json'{token} -d '{body}'");
+    println!("  {curl} {url}/v1/inspect -H 'content-type: application/json'{token} -d '{body}'");
     Ok(())
 }
 
@@ -135,22 +181,44 @@ fn shutdown() -> Result<impl Future<Output = ()>> {
 /// Reads the configuration again: on request, on SIGHUP, when a file of it changes.
 struct Reloader {
     host: Arc<Host>,
+    tls: Option<Arc<Tls>>,
     place: Where,
     /// One at a time, or an older configuration could come last.
     turn: tokio::sync::Mutex<()>,
+    /// Whose clients are told when they can see other tools.
+    door: OnceLock<McpDoor>,
 }
 
 impl Reloader {
     async fn again(&self) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
-        self.host.reload(Arc::new(settings)).await.map_err(|error| {
+        let invalid = |error: anyhow::Error| ReloadError::Invalid(format!("{error:#}"));
+        let settings = Arc::new(settings);
+        let reading = Arc::clone(&settings);
+        let read = move || assemble::tls(&reading.config, reading.place.as_ref());
+        let read = tokio::task::spawn_blocking(read).await.map_err(|error| ReloadError::Failed(error.to_string()))?;
+        let material = read.map_err(invalid)?;
+        self.host.reload(settings).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {
                 ReloadError::Failed(format!("{error:#}"))
             } else {
-                ReloadError::Invalid(format!("{error:#}"))
+                invalid(error)
             }
-        })
+        })?;
+        match (&self.tls, material) {
+            (Some(tls), Some(material)) => {
+                warn(&material.warnings);
+                tls.replace(material);
+            }
+            (None, None) => {}
+            (Some(_), None) => tracing::warn!("[tls] is gone; HTTPS is served until a restart"),
+            (None, Some(_)) => tracing::warn!("[tls] is new; plain HTTP is served until a restart"),
+        }
+        if let Some(door) = self.door.get() {
+            door.policy_changed();
+        }
+        Ok(())
     }
 
     async fn tell(&self, why: &str) {

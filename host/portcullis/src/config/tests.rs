@@ -59,3 +59,75 @@ fn a_missing_file_says_so() {
     let error = Config::read(Path::new("nowhere/portcullis.toml")).unwrap_err().to_string();
     assert!(error.starts_with("nowhere/portcullis.toml: cannot be read"), "{error}");
 }
+
+const TENANT: &str = "[[tenant]]\nname = \"acme\"\n[[tenant.agent]]\nname = \"bot\"\n";
+
+#[test]
+fn beyond_loopback_tls_credentials_and_a_name_are_needed() {
+    let listen = "listen = \"0.0.0.0:8443\"\n";
+    let tls = "[tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n";
+    let (hosts, plain) = ("hosts = [\"gate.example\"]\n", "plain_http_beyond_loopback = true\n");
+    let fails = |text: &str| {
+        let (at, key, message) = place(text);
+        (at.map(|at| at.0), key.unwrap(), message)
+    };
+    let (line, key, message) = fails(&format!("# all\n{listen}[server]\n{hosts}{TENANT}"));
+    assert_eq!((line, &*key), (Some(2), "listen"));
+    assert!(message.contains("[tls]") && message.contains("plain_http_beyond_loopback"), "{message}");
+    for text in [format!("{listen}{tls}[server]\n{hosts}"), format!("{listen}[server]\n{hosts}{plain}")] {
+        let (_, key, message) = fails(&text);
+        assert_eq!(key, "listen");
+        assert!(message.contains("[[tenant]]"), "credentials are needed in any case: {message}");
+    }
+    let (_, key, message) = fails(&format!("{listen}{tls}{TENANT}"));
+    assert_eq!(key, "server.hosts", "{message}");
+    for text in [
+        format!("{listen}{tls}[server]\n{hosts}{TENANT}"),
+        format!("{listen}[server]\n{hosts}{plain}{TENANT}"),
+        tls.to_owned(),
+    ] {
+        read(&text).unwrap();
+    }
+}
+
+#[test]
+fn paths_of_certificates_start_at_the_file() {
+    let config = read("[tls]\ncertificate = \"a.pem\"\nkey = \"/k/a.key\"\nclient_ca = \"ca.pem\"\n").unwrap();
+    let tls = config.tls.unwrap();
+    assert!(tls.certificate.is_absolute() && tls.certificate.ends_with("a.pem"));
+    assert_eq!(tls.key, Path::new("/k/a.key"));
+    assert!(tls.client_ca.unwrap().is_absolute());
+    assert_eq!((tls.client_certificates, tls.handshake_timeout_seconds), (None, 10));
+}
+
+#[test]
+fn client_certificates_need_an_authority() {
+    let tls = "[tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n";
+    let (at, key, _) = place(&format!("{tls}client_certificates = \"required\"\n"));
+    assert_eq!((at, key.as_deref()), (Some((4, 1)), Some("tls.client_certificates")));
+    let with_id = format!("{TENANT}spiffe = [\"spiffe://acme/bot\"]\n");
+    for text in [with_id.clone(), format!("{tls}{with_id}")] {
+        let (_, key, message) = place(&text);
+        assert_eq!(key.as_deref(), Some("tenant[0].agent[0].spiffe"));
+        assert!(message.contains("tls.client_ca"), "{message}");
+    }
+    let config = read(&format!("{tls}client_ca = \"ca.pem\"\n{with_id}")).unwrap();
+    assert!(config.tenant[0].agent[0].token_sha256.is_empty(), "a certificate is enough");
+}
+
+#[test]
+fn an_access_token_needs_one_secret_and_an_http_upstream() {
+    let oauth = "[upstream.oauth]\ntoken_url = \"https://id.example/t\"\nclient_id = \"me\"\n";
+    let url = "[[upstream]]\nname = \"a\"\nurl = \"https://tools.example/mcp\"\n";
+    let file = "client_secret_file = \"secret\"\n";
+    for text in [format!("{url}{oauth}"), format!("{url}{oauth}{file}client_secret_env = \"SECRET\"\n")] {
+        let (at, key, message) = place(&text);
+        assert_eq!((at.map(|at| at.0), key.as_deref()), (Some(4), Some("upstream[0].oauth")));
+        assert!(message.contains("exactly one"), "{message}");
+    }
+    let (_, _, message) = place(&format!("[[upstream]]\nname = \"a\"\ncommand = [\"true\"]\n{oauth}{file}"));
+    assert!(message.contains("`url`"), "{message}");
+    let config = read(&format!("{url}{oauth}{file}")).unwrap();
+    let path = config.upstream[0].oauth.clone().unwrap().client_secret_file.unwrap();
+    assert!(path.is_absolute() && path.ends_with("secret"), "{path:?}");
+}

@@ -5,10 +5,12 @@ fn agent(name: &str, tokens: &[&Token]) -> AgentSpec {
     AgentSpec {
         name: name.to_owned(),
         token_sha256: tokens.iter().map(|token| token.digest()).collect(),
+        spiffe: Vec::new(),
         persona: None,
         may_explain: true,
         halted: false,
         rate: None,
+        tools: ToolRules::default(),
     }
 }
 
@@ -18,7 +20,7 @@ fn operator(name: &str, token: &Token, roles: &[&str]) -> OperatorSpec {
 }
 
 fn tenant(name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>) -> TenantSpec {
-    TenantSpec { name: name.to_owned(), rate: None, agents, operators }
+    TenantSpec { name: name.to_owned(), agents, operators, ..TenantSpec::default() }
 }
 
 fn fails(tenants: &[TenantSpec]) -> (String, Problem) {
@@ -147,4 +149,55 @@ fn debug_output_shows_no_token() {
     let token = generate_token().unwrap();
     let directory = Directory::new(&[tenant("one", vec![agent("bot", &[&token])], vec![])], None).unwrap();
     assert!(!format!("{directory:?}").contains(token.expose()));
+}
+
+#[test]
+fn an_agent_sees_what_its_tenant_and_it_may_see() {
+    let list = |globs: &[&str]| globs.iter().map(|glob| (*glob).to_owned()).collect::<Vec<_>>();
+    let mut bot = agent("bot", &[]);
+    bot.tools = ToolRules { allow: list(&["git/*", "files/read"]), hide: Vec::new() };
+    let mut spec = tenant("one", vec![bot, agent("all", &[])], vec![]);
+    spec.tools.hide = list(&["*push"]);
+    let directory = Directory::new(std::slice::from_ref(&spec), None).unwrap();
+    let sees = |name: &str, upstream: &str, tool: &str| directory.agent("one", name).unwrap().sees(upstream, tool);
+    assert!(sees("bot", "git", "log") && sees("bot", "files", "read") && sees("all", "files", "write"));
+    assert!(!sees("bot", "git", "push") && !sees("bot", "files", "write") && !sees("all", "git", "push"));
+    assert!(directory.agent("one", "all").unwrap().has_tool_rules());
+
+    spec.agents[1].tools.hide = list(&["ok", "bad["]);
+    let (path, problem) = fails(&[spec]);
+    assert!(path == "tenant[0].agent[1].tools.hide[1]" && matches!(problem, Problem::Tools(_)), "{path}: {problem}");
+}
+
+#[test]
+fn a_spiffe_id_names_one_agent() {
+    let with = |name: &str, ids: &[&str]| AgentSpec {
+        spiffe: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ..agent(name, &[])
+    };
+    let (bot, other) = ("spiffe://acme/agents/bot", "spiffe://acme/agents/other");
+    let directory = Directory::new(
+        &[
+            tenant("one", vec![with("bot", &[bot, "spiffe://acme/old"])], vec![]),
+            tenant("two", vec![with("b", &[other])], vec![]),
+        ],
+        None,
+    )
+    .unwrap();
+    let found = |id: &str| {
+        let agent = directory.workload(&SpiffeId::parse(id).unwrap())?;
+        Some(format!("{}/{}", agent.tenant, agent.name))
+    };
+    assert_eq!(found(bot).as_deref(), Some("one/bot"));
+    assert_eq!(found("spiffe://acme/old").as_deref(), Some("one/bot"));
+    assert_eq!(found(other).as_deref(), Some("two/b"));
+    assert_eq!(found("spiffe://acme/agents/Bot"), None);
+
+    let twice = [tenant("one", vec![with("a", &[bot])], vec![]), tenant("two", vec![with("b", &[other, bot])], vec![])];
+    assert_eq!(fails(&twice), ("tenant[1].agent[0].spiffe[1]".to_owned(), Problem::SharedSpiffe));
+    let wrong = [tenant("one", vec![with("a", &["https://acme/a"])], vec![])];
+    assert_eq!(fails(&wrong), ("tenant[0].agent[0].spiffe[0]".to_owned(), Problem::Spiffe));
+    let many: Vec<String> = (0..=MAX_SPIFFE).map(|n| format!("spiffe://acme/{n}")).collect();
+    let many = [tenant("one", vec![AgentSpec { spiffe: many, ..agent("a", &[]) }], vec![])];
+    assert_eq!(fails(&many), ("tenant[0].agent[0].spiffe".to_owned(), Problem::TooManySpiffe));
 }

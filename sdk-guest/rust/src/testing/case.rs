@@ -20,6 +20,9 @@ pub struct Case {
     /// The plugin's configuration; absent or null for none.
     #[serde(default)]
     pub config: Value,
+    /// Calls that the plugin decided before this one, in order; what it keeps of them is there.
+    #[serde(default)]
+    pub before: Vec<Before>,
     /// The call.
     #[serde(default)]
     pub call: CallSpec,
@@ -40,6 +43,18 @@ pub struct Case {
     /// Whether findings that are not expected fail the case.
     #[serde(default)]
     pub exact: bool,
+}
+
+/// An earlier call. Its answer is not looked at, but it must not fail.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Before {
+    /// The call.
+    #[serde(default)]
+    pub call: CallSpec,
+    /// Its payload; `{}` if absent.
+    #[serde(default)]
+    pub payload: Option<Box<RawValue>>,
 }
 
 /// The call of a case.
@@ -257,6 +272,18 @@ pub fn read_cases(folder: &Path) -> Result<Vec<Case>, CaseError> {
 }
 
 impl Case {
+    /// The earlier calls, each as a case of its own.
+    pub fn earlier(&self) -> impl Iterator<Item = Self> {
+        self.before.iter().map(|before| Self {
+            before: Vec::new(),
+            call: before.call.clone(),
+            payload: before.payload.clone(),
+            findings: Vec::new(),
+            expect: Expect::default(),
+            ..self.clone()
+        })
+    }
+
     /// The configuration as the plugin gets it; empty for none.
     #[must_use]
     pub fn config_text(&self) -> String {

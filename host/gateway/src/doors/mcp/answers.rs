@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use portcullis_approvals::Approval;
-use portcullis_model::Reason;
+use portcullis_model::{Document, Reason};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::envelope::{INTERNAL_ERROR, Id, NEEDS_APPROVAL, REFUSED};
+use super::envelope::{INTERNAL_ERROR, Id, NEEDS_APPROVAL, REFUSED, members};
 use crate::gate::{GateError, Ruling};
+use crate::ports::DenialForm;
 
 /// Longest text of one reason in an answer, in characters.
 const REASON_CHARACTERS: usize = 300;
@@ -15,6 +16,8 @@ const REASON_CHARACTERS: usize = 300;
 pub(crate) const TOO_LARGE: &str = "the upstream's answer is too large";
 /// Most reason codes in an answer.
 const CODES: usize = 16;
+/// How the names of our own members of `_meta` begin.
+const MARK: &str = "portcullis/";
 
 /// Why something is withheld, in the words of the answer.
 #[derive(Debug)]
@@ -41,12 +44,14 @@ pub(crate) struct ReplyTo<'a> {
     pub(crate) id: &'a Id,
     /// Whether it is of a revision without sessions: every result says then what kind of result it is.
     pub(crate) stateless: bool,
+    /// What a refusal looks like.
+    pub(crate) form: DenialForm,
 }
 
 impl Refusal {
     pub(crate) fn by_ruling(call: Uuid, what: Withheld, ruling: &Ruling) -> Self {
         let reasons = &ruling.judgement.reasons;
-        let codes: Vec<String> = reasons.iter().take(CODES).map(|reason| reason.code.clone()).collect();
+        let codes = codes(ruling);
         let first = reasons.first().map(sentence).unwrap_or_else(|| "refused by policy".to_owned());
         let text = format!("{}: {first}", what.opening());
         Self { call, decision: ruling.judgement.decision.as_str(), codes, text }
@@ -58,15 +63,19 @@ impl Refusal {
     }
 
     fn meta(&self) -> Value {
-        json!({
-            "portcullis/id": self.call,
-            "portcullis/decision": self.decision,
-            "portcullis/codes": self.codes,
-        })
+        meta(self.call, self.decision, &self.codes)
+    }
+
+    /// The answer to a request that was refused, or whose answer is withheld.
+    pub(crate) fn answer(&self, to: ReplyTo<'_>) -> Bytes {
+        match to.form {
+            DenialForm::Result => self.tool_result(to),
+            DenialForm::Error => self.rpc_error(Some(to.id)),
+        }
     }
 
     /// A tool result that says it failed: the model reads the text.
-    pub(crate) fn tool_result(&self, to: ReplyTo<'_>) -> Bytes {
+    fn tool_result(&self, to: ReplyTo<'_>) -> Bytes {
         let mut result = json!({
             "content": [{ "type": "text", "text": self.text }],
             "isError": true,
@@ -93,6 +102,33 @@ impl Withheld {
             Self::Message => "Portcullis withheld this message",
         }
     }
+}
+
+/// A rewritten result that says in `_meta`, for machines, what was done to it. What the upstream wrote there in our name
+/// is left out.
+pub(crate) fn marked(result: &Document, call: Uuid, ruling: &Ruling) -> String {
+    let (root, raw) = (result.root(), result.raw());
+    let ours = meta(call, ruling.judgement.decision.as_str(), &codes(ruling)).to_string();
+    let ours = ours.trim_start_matches('{').trim_end_matches('}');
+    let Some(theirs) = root.get("_meta") else {
+        let comma = if root.members().next().is_some() { "," } else { "" };
+        let before = raw.trim_end().strip_suffix('}').unwrap_or(raw);
+        return format!("{before}{comma}\"_meta\":{{{ours}}}}}");
+    };
+    let kept = members(theirs, |name| !name.starts_with(MARK));
+    let meta = [kept.as_str(), ours].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",");
+    let range = theirs.range();
+    let before = raw.get(..range.start).unwrap_or_default();
+    let after = raw.get(range.end..).unwrap_or_default();
+    format!("{before}{{{meta}}}{after}")
+}
+
+fn meta(call: Uuid, decision: &str, codes: &[String]) -> Value {
+    json!({ "portcullis/id": call, "portcullis/decision": decision, "portcullis/codes": codes })
+}
+
+fn codes(ruling: &Ruling) -> Vec<String> {
+    ruling.judgement.reasons.iter().take(CODES).map(|reason| reason.code.clone()).collect()
 }
 
 /// The answer to a parked call: a person decides, then the same call is to be made again.

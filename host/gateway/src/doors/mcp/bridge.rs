@@ -1,30 +1,86 @@
-//! A stdio server behind HTTP: one child process per session, and who of the session's streams gets which message.
+//! A stdio server behind HTTP: the session's side of a child process.
 
-use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_model::Outcome;
 use tokio::sync::{mpsc, watch};
 
 use super::answers::TOO_LARGE;
-use super::envelope::Id;
 use super::inspector::{FromServer, Inspector};
+use super::mailbox::Mailbox;
 use super::sessions::Place;
+use super::shared::member::Member;
+use super::start::NotStarted;
 use super::{Counters, McpLimits};
 use crate::upstream::stdio::{Line, LineReader, LineWriter, Process, SpawnError, Surroundings};
+use crate::upstream::supervisor::{Ending, Run};
 use crate::upstream::{StdioTarget, Upstream};
 
-/// Messages that wait for a stream to be opened.
-const QUEUE: usize = 64;
-/// Messages under way to one stream, or to the child.
+/// Messages under way to the child.
 const UNDER_WAY: usize = 16;
 
-/// The session's side of a child process.
-pub(crate) struct Bridge {
+/// Where the messages of a client go.
+#[derive(Clone)]
+pub(crate) enum Bridge {
+    /// A child process of the session's own.
+    Own(Arc<OwnChild>),
+    /// A place at a process that others use too.
+    Shared(Arc<Member>),
+}
+
+/// Why a message did not reach the child.
+#[derive(Debug)]
+pub(crate) enum Undelivered {
+    /// The child is gone, or does not read.
+    Gone,
+    /// There is none, and none can be started.
+    NotStarted(NotStarted),
+    /// The session does not fit the child any more.
+    Over,
+}
+
+impl From<NotStarted> for Undelivered {
+    fn from(error: NotStarted) -> Self {
+        Self::NotStarted(error)
+    }
+}
+
+impl Bridge {
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        match self {
+            Self::Own(child) => &child.mailbox,
+            Self::Shared(member) => member.mailbox(),
+        }
+    }
+
+    /// Whether the session cannot go on. One at a shared process can: the process is started again.
+    pub(crate) fn over(&self) -> bool {
+        matches!(self, Self::Own(child) if child.over())
+    }
+
+    /// Hands a message to the child.
+    pub(crate) async fn send(&self, message: Bytes, limits: &McpLimits) -> Result<(), Undelivered> {
+        match self {
+            Self::Own(child) => child.send(message, limits).await.then_some(()).ok_or(Undelivered::Gone),
+            Self::Shared(member) => member.send(message).await,
+        }
+    }
+
+    /// Ends the session's side of it: its own child, until that is gone, or its place at a shared one.
+    pub(crate) async fn stop(&self, outcome: Outcome) {
+        match self {
+            Self::Own(child) => child.stop(outcome).await,
+            Self::Shared(member) => member.leave(),
+        }
+    }
+}
+
+/// One child process of one session.
+pub(crate) struct OwnChild {
+    mailbox: Mailbox,
     to_child: mpsc::Sender<Bytes>,
-    routes: Mutex<Routes>,
     over: AtomicBool,
     /// Why the child is to be ended.
     stop: watch::Sender<Option<Outcome>>,
@@ -32,31 +88,7 @@ pub(crate) struct Bridge {
     gone: watch::Receiver<()>,
 }
 
-/// A message on its way to an exchange.
-#[derive(Debug)]
-pub(crate) enum Routed {
-    /// Something that belongs to the request.
-    Message(Bytes),
-    /// The end of the request.
-    Answer(Bytes),
-}
-
-#[derive(Default)]
-struct Routes {
-    /// Exchanges by the request they wait for.
-    exchanges: HashMap<Id, mpsc::Sender<Routed>>,
-    /// The stream for everything else.
-    stream: Option<mpsc::Sender<Bytes>>,
-    /// What came while there was no such stream.
-    queue: VecDeque<Bytes>,
-}
-
-/// Why a stream for messages cannot be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this session has a stream already")]
-pub(crate) struct StreamTaken;
-
-impl Bridge {
+impl OwnChild {
     /// Starts the child. `place` is given back when it is gone.
     pub(crate) fn start(
         upstream: &Upstream,
@@ -64,77 +96,60 @@ impl Bridge {
         limits: &McpLimits,
         inspector: Arc<Inspector>,
         counters: Arc<Counters>,
-        place: Place,
+        (place, run): (Place, Run),
     ) -> Result<Arc<Self>, SpawnError> {
-        let process = Process::spawn(&upstream.name, target, Surroundings::Closed, limits.message)?;
+        let process = match Process::spawn(&upstream.name, target, Surroundings::Closed, limits.message) {
+            Ok(process) => process,
+            Err(error) => {
+                run.end(Ending::NotStarted);
+                return Err(error);
+            }
+        };
         let (to_child, messages) = mpsc::channel(UNDER_WAY);
         let (stop, stopped) = watch::channel(None);
         let (alive, gone) = watch::channel(());
-        let bridge = Arc::new(Self { to_child, routes: Mutex::default(), over: AtomicBool::new(false), stop, gone });
-        let pump = Pump { bridge: Arc::clone(&bridge), inspector, counters, limits: limits.clone() };
-        let name = Arc::clone(&upstream.name);
+        let mailbox = Mailbox::new(counters, limits.idle_wait);
+        let child = Arc::new(Self { mailbox, to_child, over: AtomicBool::new(false), stop, gone });
+        let pump = Pump { child: Arc::clone(&child), inspector, answered: AtomicBool::new(false) };
+        let (name, grace) = (Arc::clone(&upstream.name), limits.stop_grace);
         tokio::spawn(async move {
             let Process { stdin, stdout, mut handle } = process;
             let writer = tokio::spawn(write(stdin, messages));
-            let (outcome, text) = pump.run(stdout, stopped).await;
-            pump.finish(outcome, text).await;
+            let asked = pump.run(stdout, stopped).await;
+            // Before anybody is told: whoever comes next is judged by it.
+            match asked {
+                None => run.end(Ending::Itself),
+                Some(_) if pump.answered.load(Ordering::Acquire) => run.end(Ending::Asked),
+                Some(_) => drop(run),
+            }
+            pump.finish(asked).await;
             writer.abort();
-            match handle.stop(pump.limits.stop_grace).await {
+            match handle.stop(grace).await {
                 Ok(status) => tracing::info!(upstream = %name, %status, "child process ended"),
                 Err(error) => tracing::warn!(upstream = %name, %error, "child process could not be waited for"),
             }
             drop((place, alive));
         });
-        Ok(bridge)
+        Ok(child)
     }
 
     /// Whether the child is gone, or going.
-    pub(crate) fn over(&self) -> bool {
+    fn over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
 
     /// Hands a message to the child. `false` if it is gone or does not read.
-    pub(crate) async fn send(&self, message: Bytes, limits: &McpLimits) -> bool {
+    async fn send(&self, message: Bytes, limits: &McpLimits) -> bool {
         !self.over() && self.to_child.send_timeout(message, limits.idle_wait).await.is_ok()
     }
 
-    /// Where everything about this request will arrive. Ask before the request is sent.
-    pub(crate) fn expect(&self, id: &Id) -> mpsc::Receiver<Routed> {
-        let (sender, receiver) = mpsc::channel(UNDER_WAY);
-        self.routes().exchanges.insert(id.clone(), sender);
-        receiver
-    }
-
-    /// Nobody waits for this request any more.
-    pub(crate) fn forget(&self, id: &Id) {
-        self.routes().exchanges.remove(id);
-    }
-
-    /// Opens the stream for messages that belong to no request.
-    pub(crate) fn open_stream(&self) -> Result<mpsc::Receiver<Bytes>, StreamTaken> {
-        let mut routes = self.routes();
-        if routes.stream.as_ref().is_some_and(|stream| !stream.is_closed()) {
-            return Err(StreamTaken);
-        }
-        let (sender, receiver) = mpsc::channel(QUEUE + UNDER_WAY);
-        for message in routes.queue.drain(..) {
-            // There is room for the whole queue.
-            let _sent = sender.try_send(message);
-        }
-        routes.stream = (!self.over()).then_some(sender);
-        Ok(receiver)
-    }
-
     /// Ends the child and waits until it is gone.
-    pub(crate) async fn stop(&self, outcome: Outcome) {
+    async fn stop(&self, outcome: Outcome) {
         self.over.store(true, Ordering::Release);
+        self.mailbox.close();
         self.stop.send_replace(Some(outcome));
         // Closing is the signal.
         let _closed = self.gone.clone().changed().await;
-    }
-
-    fn routes(&self) -> MutexGuard<'_, Routes> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,25 +163,24 @@ async fn write(mut stdin: LineWriter<tokio::process::ChildStdin>, mut messages: 
 }
 
 struct Pump {
-    bridge: Arc<Bridge>,
+    child: Arc<OwnChild>,
     inspector: Arc<Inspector>,
-    counters: Arc<Counters>,
-    limits: McpLimits,
+    /// Whether the child has answered anything.
+    answered: AtomicBool,
 }
 
 impl Pump {
-    /// Reads the child until it ends or is to be ended. What becomes of the requests in flight.
+    /// Reads the child until it ends, or is to be ended: then what becomes of the requests in flight.
     async fn run(
         &self,
         mut stdout: LineReader<tokio::process::ChildStdout>,
         mut stopped: watch::Receiver<Option<Outcome>>,
-    ) -> (Outcome, &'static str) {
+    ) -> Option<Outcome> {
         loop {
             let line = tokio::select! {
                 line = stdout.next() => line,
                 outcome = stopped.wait_for(Option::is_some) => {
-                    let outcome = outcome.ok().and_then(|outcome| *outcome).unwrap_or(Outcome::Uncertain);
-                    return (outcome, "the session was ended");
+                    return Some(outcome.ok().and_then(|outcome| *outcome).unwrap_or(Outcome::Uncertain));
                 }
             };
             match line {
@@ -176,7 +190,7 @@ impl Pump {
                     self.inspector.dropped(&TOO_LARGE);
                     self.unreadable(&beginning, TOO_LARGE).await;
                 }
-                Ok(None) | Err(_) => return (Outcome::Uncertain, "the upstream ended before it answered"),
+                Ok(None) | Err(_) => return None,
             }
         }
     }
@@ -185,8 +199,20 @@ impl Pump {
         // Kept for the one case in which the message cannot be read; a copy of its beginning is enough for that.
         let beginning: Vec<u8> = line.iter().take(512).copied().collect();
         match self.inspector.server_sent(line, None).await {
-            FromServer::Answer { id, bytes } => self.answer(id, bytes).await,
-            FromServer::Message { bytes, belongs } => self.route(bytes, belongs).await,
+            FromServer::Answer { id, bytes } => {
+                self.answered.store(true, Ordering::Release);
+                self.child.mailbox.answer(&id, bytes).await;
+            }
+            FromServer::Message { bytes, belongs } => {
+                let belongs = belongs.or_else(|| self.inspector.only_one());
+                self.child.mailbox.route(bytes, belongs.as_ref()).await;
+            }
+            FromServer::Refused(bytes) => {
+                // Not waited for: a child that writes before it reads would never be read again.
+                if self.child.to_child.try_send(bytes).is_err() {
+                    tracing::debug!("the refusal of a child's request did not reach it");
+                }
+            }
             FromServer::Unmatched => {}
             FromServer::Malformed => self.unreadable(&beginning, "the upstream's answer is not a message").await,
         }
@@ -194,64 +220,23 @@ impl Pump {
 
     async fn unreadable(&self, beginning: &[u8], text: &'static str) {
         if let Some((id, bytes)) = self.inspector.fail_probable(beginning, text).await {
-            self.answer(id, bytes).await;
-        }
-    }
-
-    async fn answer(&self, id: Id, bytes: Bytes) {
-        let exchange = self.bridge.routes().exchanges.remove(&id);
-        if let Some(exchange) = exchange {
-            self.deliver(&exchange, Routed::Answer(bytes)).await;
-        }
-    }
-
-    /// To the request it belongs to, to the only one in flight, to the session's stream, or to the queue for it.
-    async fn route(&self, bytes: Bytes, belongs: Option<Id>) {
-        let exchange = belongs.or_else(|| self.inspector.only_one());
-        let exchange = exchange.and_then(|id| self.bridge.routes().exchanges.get(&id).cloned());
-        if let Some(exchange) = exchange
-            && !exchange.is_closed()
-        {
-            return self.deliver(&exchange, Routed::Message(bytes)).await;
-        }
-        let stream = {
-            let mut routes = self.bridge.routes();
-            let stream = routes.stream.clone().filter(|stream| !stream.is_closed());
-            if stream.is_none() {
-                if routes.queue.len() >= QUEUE {
-                    routes.queue.pop_front();
-                    self.counters.undelivered.inc();
-                }
-                routes.queue.push_back(bytes.clone());
-            }
-            stream
-        };
-        if let Some(stream) = stream {
-            self.deliver(&stream, bytes).await;
-        }
-    }
-
-    async fn deliver<T>(&self, to: &mpsc::Sender<T>, message: T) {
-        let mut stopped = self.bridge.stop.subscribe();
-        let sent = tokio::select! {
-            biased;
-            sent = to.send_timeout(message, self.limits.idle_wait) => sent.is_ok(),
-            _ = stopped.wait_for(Option::is_some) => false,
-        };
-        if !sent {
-            self.counters.undelivered.inc();
+            self.child.mailbox.answer(&id, bytes).await;
         }
     }
 
     /// Answers what is in flight with errors and closes every stream.
-    async fn finish(&self, outcome: Outcome, text: &'static str) {
-        self.bridge.over.store(true, Ordering::Release);
+    async fn finish(&self, asked: Option<Outcome>) {
+        let (outcome, text) = match asked {
+            Some(outcome) => (outcome, "the session was ended"),
+            None => (Outcome::Uncertain, DIED),
+        };
+        self.child.over.store(true, Ordering::Release);
         for (id, bytes) in self.inspector.fail_all(outcome, text).await {
-            self.answer(id, bytes).await;
+            self.child.mailbox.answer(&id, bytes).await;
         }
-        let mut routes = self.bridge.routes();
-        routes.exchanges.clear();
-        routes.stream = None;
-        routes.queue.clear();
+        self.child.mailbox.close();
+        self.child.mailbox.clear();
     }
 }
+
+pub(super) const DIED: &str = "the upstream ended before it answered";

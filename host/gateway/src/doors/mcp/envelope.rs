@@ -8,9 +8,11 @@ use portcullis_model::{Document, DocumentError, DocumentFault, Edit, Kind, Value
 /// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 /// The same for the parameters that are read here.
-const RESERVED_PARAMS: &[&str] = &["name", "arguments", "task", "_meta", "requestId", "progressToken"];
+const RESERVED_PARAMS: &[&str] =
+    &["name", "arguments", "task", "uri", "inputResponses", "requestState", "_meta", "requestId", "progressToken"];
 /// The same for `_meta` of a request.
-const RESERVED_META: &[&str] = &["progressToken"];
+const RESERVED_META: &[&str] =
+    &["progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"];
 /// The same for results.
 const RESERVED_RESULT: &[&str] = &["content", "structuredContent", "isError", "tools", "nextCursor", "_meta"];
 /// The same for errors.
@@ -18,6 +20,8 @@ const RESERVED_ERROR: &[&str] = &["code", "message", "data"];
 /// All that the parameters of `tools/call` may have, and what a revision without sessions adds to them.
 const CALL_PARAMS: &[&str] = &["name", "arguments", "_meta"];
 const ANSWERING_PARAMS: &[&str] = &["inputResponses", "requestState"];
+/// Parameters of any request that say nothing of what is asked for.
+const PROTOCOL_PARAMS: &[&str] = &["_meta", "inputResponses", "requestState"];
 /// The largest number that every reader of JSON keeps exactly: 2^53 - 1.
 const MAX_EXACT: u64 = 9_007_199_254_740_991;
 /// Longest id as written, in bytes.
@@ -33,6 +37,8 @@ pub(crate) const PARSE_ERROR: i32 = -32700;
 pub(crate) const INVALID_REQUEST: i32 = -32600;
 /// Parameters of a known method do not fit.
 pub(crate) const INVALID_PARAMS: i32 = -32602;
+/// Nobody here does this.
+pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 /// Something between here and the tool failed.
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
 /// Refused by policy, where the answer cannot be a tool result.
@@ -151,6 +157,8 @@ pub(crate) struct Frame {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToolCall<'a> {
     pub(crate) name: &'a str,
+    /// The same where it stands.
+    pub(crate) named: Value<'a>,
     /// An object, if there.
     pub(crate) arguments: Option<Value<'a>>,
 }
@@ -189,13 +197,9 @@ impl Frame {
 
     /// Members that JSON-RPC does not know, as an object of their own; none if there are none.
     pub(crate) fn extensions(&self) -> Option<Document> {
-        let members = self.document.root().members();
-        let beyond =
-            members.filter_map(|member| Some((member.name()?, member))).filter(|(name, _)| !RESERVED.contains(name));
-        let written: Vec<String> =
-            beyond.map(|(name, member)| format!("{}:{}", serde_json::Value::from(name), member.raw())).collect();
+        let beyond = members(self.document.root(), |name| !RESERVED.contains(&name));
         // Parts of what was parsed before.
-        if written.is_empty() { None } else { Document::parse(format!("{{{}}}", written.join(","))).ok() }
+        if beyond.is_empty() { None } else { Document::parse(format!("{{{beyond}}}")).ok() }
     }
 
     /// The body of a response: `result`, or `error`.
@@ -207,7 +211,8 @@ impl Frame {
     /// The parameters of `tools/call`.
     pub(crate) fn tool_call(&self) -> Result<ToolCall<'_>, FrameError> {
         let params = self.params().ok_or(FrameError::Params("tools/call needs params"))?;
-        let name = params.get("name").and_then(Value::as_str).ok_or(FrameError::Params("name must be a string"))?;
+        let named = params.get("name").ok_or(FrameError::Params("name must be a string"))?;
+        let name = named.as_str().ok_or(FrameError::Params("name must be a string"))?;
         if name.is_empty() || name.len() > MAX_TOOL {
             return Err(FrameError::Params("name must have 1 to 1024 bytes"));
         }
@@ -224,7 +229,24 @@ impl Frame {
         if arguments.is_some_and(|value| value.kind() != Kind::Object) {
             return Err(FrameError::Params("arguments must be an object"));
         }
-        Ok(ToolCall { name, arguments })
+        Ok(ToolCall { name, named, arguments })
+    }
+
+    /// What a request other than `tools/call` asks for: its parameters without those of the protocol.
+    pub(crate) fn asked(&self) -> Option<Document> {
+        let params = self.params()?;
+        let asked = members(params, |name| !PROTOCOL_PARAMS.contains(&name));
+        // Parts of what was parsed before.
+        if asked.is_empty() { None } else { Document::parse(format!("{{{asked}}}")).ok() }
+    }
+
+    /// The message with other things asked for; the parameters of the protocol stay.
+    pub(crate) fn asking(&self, asked: &Document) -> Option<String> {
+        let params = self.params()?;
+        let kept = members(params, |name| PROTOCOL_PARAMS.contains(&name));
+        let asked = members(asked.root(), |_| true);
+        let joined = [asked, kept].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",");
+        Some(self.splice(params, &format!("{{{joined}}}")))
     }
 
     /// What a client answers to questions that an earlier answer of the upstream held.
@@ -257,6 +279,17 @@ impl Frame {
         matches!(&self.shape, Shape::Request { method, .. } if &**method == wanted)
     }
 
+    /// What the client offers to the server: said once by `initialize`, or by every request.
+    pub(crate) fn capabilities(&self) -> Option<Value<'_>> {
+        let params = self.params()?;
+        let offered = if self.asks("initialize") {
+            params.get("capabilities")
+        } else {
+            params.get("_meta")?.get("io.modelcontextprotocol/clientCapabilities")
+        };
+        offered.filter(|offered| offered.kind() == Kind::Object)
+    }
+
     /// The protocol revision that a request of the stateless era carries in its body.
     pub(crate) fn stated_version(&self) -> Option<&str> {
         self.params()?.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
@@ -269,11 +302,30 @@ impl Frame {
 
     /// The message with one of its values written anew; every other byte stays.
     pub(crate) fn splice(&self, old: Value<'_>, new: &str) -> String {
-        let (raw, range) = (self.raw(), old.range());
-        let before = raw.get(..range.start).unwrap_or_default();
-        let after = raw.get(range.end..).unwrap_or_default();
-        [before, new, after].concat()
+        self.rewrite(vec![(old.range(), new.to_owned())])
     }
+
+    /// The message with parts of it written anew; every other byte stays. The parts do not overlap.
+    pub(crate) fn rewrite(&self, mut parts: Vec<(std::ops::Range<usize>, String)>) -> String {
+        parts.sort_by_key(|(range, _)| range.start);
+        let mut out = String::with_capacity(self.raw().len());
+        let mut done = 0;
+        for (range, new) in parts {
+            out.push_str(self.raw().get(done..range.start).unwrap_or_default());
+            out.push_str(&new);
+            done = range.end;
+        }
+        out.push_str(self.raw().get(done..).unwrap_or_default());
+        out
+    }
+}
+
+/// The members of an object whose names `keep` takes, each as it was written, without the braces around them.
+pub(crate) fn members(object: Value<'_>, keep: impl Fn(&str) -> bool) -> String {
+    let kept = object.members().filter_map(|member| Some((member.name()?, member))).filter(|(name, _)| keep(name));
+    let written: Vec<String> =
+        kept.map(|(name, member)| format!("{}:{}", serde_json::Value::from(name), member.raw())).collect();
+    written.join(",")
 }
 
 fn shape(root: Value<'_>) -> Result<Shape, FrameError> {
@@ -339,11 +391,13 @@ fn has_twin(object: Value<'_>, reserved: &[&str]) -> bool {
         .any(|name| !reserved.contains(&name) && reserved.iter().any(|known| folded(known).eq(folded(name))))
 }
 
-/// Simple case folding as Go's decoder does it: besides A to Z, two letters beyond ASCII fold into ASCII.
+/// Simple case folding: besides A to Z, two letters beyond ASCII fold into ASCII as Go's decoder does it, and the Turkish
+/// letters without and with a dot as Java compares.
 fn folded(name: &str) -> impl Iterator<Item = char> {
     name.chars().map(|letter| match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
+        '\u{130}' | '\u{131}' => 'i',
         other => other.to_ascii_lowercase(),
     })
 }

@@ -15,12 +15,12 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::answers;
-use super::envelope::{BUSY, Frame, INVALID_PARAMS, INVALID_REQUEST, Id, Shape};
+use super::envelope::{BUSY, Frame, INVALID_PARAMS, INVALID_REQUEST, Id, METHOD_NOT_FOUND, Shape};
 use super::front::{
     self, Checked, LAST_EVENT, Post, Posting, RUN, SESSION, VERSION, Visit, accepts, check_stateless, check_version,
     json_reply, missing_session, no_session, only_post, plain, read_post, refusal, refuse, run, take_place,
 };
-use super::stateless::{self, METHOD_NOT_FOUND};
+use super::stateless;
 use super::{Inner, relay};
 use crate::http::{Reply, Room};
 use crate::ports::AgentIdentity;

@@ -15,17 +15,22 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::answers;
-use super::bridge::{Bridge, Routed};
+use super::bridge::{Bridge, OwnChild, Undelivered};
+use super::changes::{self, Changes};
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::federation;
 use super::inspector::{FromClient, Inspector};
+use super::mailbox::Routed;
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
+use super::shared::member::Member;
+use super::shared::{Era, visit as shared_visit};
 use super::sse::{COMMENT, Event};
+use super::start::NotStarted;
 use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, Room, StreamBody, bearer};
-use crate::ports::AgentIdentity;
+use crate::ports::{AgentIdentity, PeerIdentity};
 use crate::upstream::{Federation, StdioTarget, Target, Upstream};
 
 /// The revisions with sessions that this door speaks.
@@ -49,15 +54,15 @@ pub(super) fn refuse<T>(reply: Reply) -> Checked<T> {
 }
 
 /// Answers one request to the door.
-pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>) -> Reply {
-    match route(inner, request).await {
+pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<Arc<PeerIdentity>>) -> Reply {
+    match route(inner, request, peer.as_deref()).await {
         Ok(reply) => reply,
         Err(refused) => *refused,
     }
 }
 
-async fn route(inner: &Arc<Inner>, request: Request<Incoming>) -> Checked<Reply> {
-    let agent = authenticate(inner, request.headers())?;
+async fn route(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<&PeerIdentity>) -> Checked<Reply> {
+    let agent = authenticate(inner, request.headers(), peer)?;
     let upstream = match goal(inner, request.uri().path())? {
         Goal::Upstream(upstream) => upstream,
         Goal::Federation(federation) => return federation::answer(inner, agent, federation, request).await,
@@ -88,9 +93,9 @@ pub(super) fn take_place(inner: &Inner) -> Checked<OwnedSemaphorePermit> {
     }
 }
 
-fn authenticate(inner: &Inner, headers: &HeaderMap) -> Checked<AgentIdentity> {
+fn authenticate(inner: &Inner, headers: &HeaderMap, peer: Option<&PeerIdentity>) -> Checked<AgentIdentity> {
     let token = bearer(headers).map_err(|error| error.reply(None))?;
-    let caller = inner.gate.authenticate(token).ok_or_else(|| ApiError::unauthorized().reply(None))?;
+    let caller = inner.gate.authenticate(token, peer).ok_or_else(|| ApiError::unauthorized().reply(None))?;
     match caller.agent {
         Some(agent) => Ok(agent),
         None => refuse(ApiError::forbidden("only agents make calls", "send the token of an agent").reply(None)),
@@ -191,8 +196,9 @@ impl Visit {
 
     /// Passes one message on and brings the answer. `room` is what the message takes until then.
     pub(super) async fn exchange(self, headers: HeaderMap, frame: Frame, room: Option<Room>) -> Checked<Reply> {
-        let session = if stateless::applies(&headers, Some(&frame)) {
-            self.check_stateless(&headers, &frame)?;
+        let stateless = stateless::applies(&headers, Some(&frame));
+        let session = if stateless {
+            check_stateless(&headers, &frame)?;
             None
         } else {
             check_version(&headers, Some(&frame))?;
@@ -201,12 +207,14 @@ impl Visit {
         let run = run(&headers)?;
         // A task of its own: the end of a call is recorded even if the client goes away.
         let (reply, answer) = oneshot::channel();
-        let posting = Posting::new(&self.inner);
+        // Nobody waits for the end of a subscription: it ends when the door closes.
+        let posting = (!frame.asks("subscriptions/listen")).then(|| Posting::new(&self.inner));
         tokio::spawn(async move {
             let (in_use, _posting, _room) = (session, posting, room);
             let session = in_use.as_ref().map(|in_use| &in_use.0);
             match &self.upstream.target {
                 Target::Http(target) => relay::post(&self, target, session, run, &headers, frame, reply).await,
+                Target::Stdio(_) if stateless => shared_visit::post(&self, run, frame, reply).await,
                 Target::Stdio(target) => self.post_stdio(target, session, run, frame, reply).await,
             }
         });
@@ -229,7 +237,10 @@ impl Visit {
             let session = in_use.as_ref().map(|in_use| &in_use.0);
             match (&self.upstream.target, session.map(|session| &session.remote)) {
                 (Target::Http(target), _) => relay::get(&self, target, session, run, &headers, reply).await,
-                (Target::Stdio(_), Some(Remote::Stdio(bridge))) => self.get_stdio(bridge, reply).await,
+                (Target::Stdio(_), Some(Remote::Stdio(bridge))) => {
+                    let inspector = session.map(|session| &session.inspector);
+                    self.get_stdio(bridge, inspector, reply).await;
+                }
                 _ => answer_with(reply, no_session()),
             }
         });
@@ -256,20 +267,6 @@ impl Visit {
             answer_with(reply, plain(StatusCode::OK));
         });
         Ok(answer.await.unwrap_or_else(|_| lost()))
-    }
-
-    /// What a message of the revision without sessions must say. A child process has sessions only.
-    fn check_stateless(&self, headers: &HeaderMap, frame: &Frame) -> Checked<()> {
-        let id = frame.request_id();
-        check_stateless(headers, frame)?;
-        if matches!(self.upstream.target, Target::Stdio(_)) {
-            let supported: Vec<&str> = VERSIONS.iter().copied().chain([stateless::REVISION]).collect();
-            let data = json!({ "supported": supported, "requested": stateless::REVISION });
-            let text = "this upstream is a child process, which is served with sessions only";
-            let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));
-            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
-        }
-        Ok(())
     }
 
     /// The session that a request names, by the rules of the protocol: unknown, somebody else's or ended is 404, missing
@@ -299,23 +296,27 @@ impl Visit {
     }
 
     pub(super) fn inspector(&self, run: Option<Arc<str>>) -> Arc<Inspector> {
-        let origin = Origin { agent: self.agent.clone(), session: run, upstream: Arc::clone(&self.upstream.name) };
+        let Upstream { name, withholds, .. } = &*self.upstream;
+        let origin =
+            Origin { agent: self.agent.clone(), session: run, upstream: Arc::clone(name), withholds: *withholds };
         let Inner { gate, counters, limits, .. } = &*self.inner;
         Arc::new(Inspector::new(Arc::clone(gate), origin, Arc::clone(counters), limits.in_flight))
     }
 
-    /// A child of its own for a new session.
-    fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, String> {
-        let Inner { limits, counters, children, sessions, .. } = &*self.inner;
-        let place = children.take(&self.agent);
-        let place = place.ok_or_else(|| "too many child processes are running; try again later".to_owned())?;
+    /// A child of its own for a new session, or a place at the shared one.
+    async fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, NotStarted> {
+        let Inner { limits, counters, children, shared, supervisor, sessions, .. } = &*self.inner;
         let inspector = self.inspector(run);
-        let bridge = Bridge::start(&self.upstream, target, limits, Arc::clone(&inspector), Arc::clone(counters), place);
-        let bridge = bridge.map_err(|error| {
-            tracing::error!(upstream = %self.upstream.name, %error, "an upstream could not be started");
-            "the upstream could not be started".to_owned()
-        })?;
-        let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(Arc::clone(&bridge)));
+        let bridge = if target.shared {
+            let slot = shared.slot(&self.agent.tenant, &self.upstream, Era::Sessions);
+            Bridge::Shared(Member::session(&slot, &inspector).await?)
+        } else {
+            let place = children.take(&self.agent).ok_or(NotStarted::Places)?;
+            let place = (place, supervisor.begin(&self.agent.tenant, &self.upstream.name)?);
+            let (own, counters) = (Arc::clone(&inspector), Arc::clone(counters));
+            Bridge::Own(OwnChild::start(&self.upstream, target, limits, own, counters, place)?)
+        };
+        let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(bridge.clone()));
         match sessions.open(session) {
             Ok((in_use, evicted)) => {
                 make_room(&self.inner, evicted);
@@ -323,7 +324,7 @@ impl Visit {
             }
             Err(full) => {
                 tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
-                Err(full.to_string())
+                Err(full.into())
             }
         }
     }
@@ -334,22 +335,23 @@ impl Visit {
         session: Option<&Arc<Session>>,
         run: Option<Arc<str>>,
         frame: Frame,
-        reply: ReplyTo,
+        mut reply: ReplyTo,
     ) {
-        let id = frame.request_id().cloned();
         let opened;
         let (session, fresh) = match session {
             Some(session) => (session, false),
-            None => match self.start(target, run) {
-                Ok(in_use) => {
-                    opened = in_use;
-                    (&opened.0, true)
+            None => {
+                let started = tokio::select! {
+                    biased;
+                    started = self.start(target, run) => started,
+                    () = reply.closed() => return,
+                };
+                match started {
+                    Ok(in_use) => opened = in_use,
+                    Err(error) => return answer_with(reply, error.reply(frame.request_id())),
                 }
-                Err(text) => {
-                    let status = StatusCode::SERVICE_UNAVAILABLE;
-                    return answer_with(reply, refusal(status, id.as_ref(), INTERNAL_ERROR, &text));
-                }
-            },
+                (&opened.0, true)
+            }
         };
         let Remote::Stdio(bridge) = &session.remote else { return answer_with(reply, no_session()) };
         let mark = |mut answer: Reply, well: bool| {
@@ -365,27 +367,12 @@ impl Visit {
             FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes), false)),
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
-                    bridge.forget(cancelled);
+                    bridge.mailbox().forget(cancelled);
                 }
                 bytes
             }
         };
-        let limits = &self.inner.limits;
-        let Some(id) = id else {
-            let status = if bridge.send(bytes, limits).await { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND };
-            return answer_with(reply, plain(status));
-        };
-        let messages = bridge.expect(&id);
-        let answered = if bridge.send(bytes, limits).await {
-            let exchange = StdioExchange { id: &id, bridge, inspector: &session.inspector, visit: self };
-            exchange.run(messages, reply, mark, frame.asks("initialize")).await
-        } else {
-            bridge.forget(&id);
-            let text = "the upstream ended or does not read";
-            session.inspector.end(&id, Outcome::Failed, text).await;
-            answer_with(reply, mark(json_reply(StatusCode::OK, answers::upstream_error(&id, text)), false));
-            false
-        };
+        let answered = self.pass_on(bridge, &session.inspector, &frame, bytes, mark, reply).await;
         // Nobody goes on with a session whose beginning failed or was not answered: it would only keep its child.
         if fresh && !answered {
             self.inner.sessions.remove(&session.id);
@@ -393,9 +380,49 @@ impl Visit {
         }
     }
 
+    /// Hands a message to a child process and its answer to the client. Whether the child answered, and well.
+    pub(super) async fn pass_on(
+        &self,
+        bridge: &Bridge,
+        inspector: &Inspector,
+        frame: &Frame,
+        bytes: Bytes,
+        mark: impl Fn(Reply, bool) -> Reply,
+        reply: ReplyTo,
+    ) -> bool {
+        let limits = &self.inner.limits;
+        let Some(id) = frame.request_id() else {
+            answer_with(
+                reply,
+                match bridge.send(bytes, limits).await {
+                    Ok(()) => plain(StatusCode::ACCEPTED),
+                    Err(Undelivered::NotStarted(error)) => error.reply(None),
+                    Err(Undelivered::Gone | Undelivered::Over) => plain(StatusCode::NOT_FOUND),
+                },
+            );
+            return true;
+        };
+        let messages = bridge.mailbox().expect(id);
+        let Err(undelivered) = bridge.send(bytes, limits).await else {
+            let patient = !frame.asks("subscriptions/listen");
+            let exchange = StdioExchange { id, bridge, inspector, visit: self, patient };
+            return exchange.run(messages, reply, mark, frame.asks("initialize")).await;
+        };
+        bridge.mailbox().forget(id);
+        let text = "the upstream ended or does not read";
+        inspector.end(id, Outcome::Failed, text).await;
+        let answer = match undelivered {
+            Undelivered::Gone => json_reply(StatusCode::OK, answers::upstream_error(id, text)),
+            Undelivered::NotStarted(error) => error.reply(Some(id)),
+            Undelivered::Over => no_session(),
+        };
+        answer_with(reply, mark(answer, false));
+        false
+    }
+
     /// The stream for what belongs to no request.
-    async fn get_stdio(&self, bridge: &Bridge, reply: ReplyTo) {
-        let mut messages = match bridge.open_stream() {
+    async fn get_stdio(&self, bridge: &Bridge, inspector: Option<&Arc<Inspector>>, reply: ReplyTo) {
+        let mut messages = match bridge.mailbox().open_stream() {
             Ok(messages) => messages,
             Err(error) => {
                 let answer = refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, &error.to_string());
@@ -405,10 +432,24 @@ impl Visit {
         let (client, body) = Client::new(&self.inner);
         answer_with(reply, stream_reply(body));
         let mut keep_alive = client.keep_alive();
+        let Inner { gate, policy, .. } = &*self.inner;
+        let mut changes = Changes::new(gate, &self.agent, policy.subscribe(), None);
+        let mut may_look = tokio::time::Instant::now();
         loop {
             let piece = tokio::select! {
+                message = changes.next() => Event::message(&message).encode(),
                 message = messages.recv() => match message {
-                    Some(message) => Event::message(&message).encode(),
+                    Some(message) => {
+                        if let Some(inspector) = inspector
+                            && changes::is_list_changed(&message)
+                        {
+                            // An upstream that says so all the time has to wait.
+                            tokio::time::sleep_until(may_look).await;
+                            self.look_again(bridge, inspector).await;
+                            may_look = tokio::time::Instant::now() + changes::LOOK_EVERY;
+                        }
+                        Event::message(&message).encode()
+                    }
                     None => return,
                 },
                 _ = keep_alive.tick() => COMMENT,
@@ -421,12 +462,64 @@ impl Visit {
     }
 }
 
+impl Visit {
+    /// Fetches the list of tools that a child says has changed, so that policy sees what changed before the client is told.
+    async fn look_again(&self, bridge: &Bridge, inspector: &Inspector) {
+        let look = async {
+            let mut cursor = None;
+            for _ in 0..changes::PAGES {
+                cursor = self.page(bridge, inspector, cursor.as_deref()).await;
+                if cursor.is_none() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
+            tracing::warn!(upstream = %self.upstream.name, "a list of tools that has changed could not be fetched in time");
+        }
+    }
+
+    /// Has one page of the list of tools judged. The cursor of the next one.
+    async fn page(&self, bridge: &Bridge, inspector: &Inspector, cursor: Option<&str>) -> Option<String> {
+        let frame = Frame::parse(changes::list_request(None, cursor)).ok()?;
+        let id = frame.request_id()?;
+        let FromClient::Forward { bytes, .. } = inspector.client_sent(&frame).await else { return None };
+        let asked = Asked { id, bridge };
+        let mut messages = bridge.mailbox().expect(id);
+        if bridge.send(bytes, &self.inner.limits).await.is_err() {
+            inspector.end(id, Outcome::Failed, "no list of tools").await;
+            return None;
+        }
+        loop {
+            match messages.recv().await? {
+                Routed::Answer(bytes) => return changes::next_cursor(&bytes),
+                // It only seemed to belong to the one request that was in flight.
+                Routed::Message(bytes) => asked.bridge.mailbox().route(bytes, None).await,
+            }
+        }
+    }
+}
+
+/// A request of our own to a child, for as long as its answer is waited for.
+struct Asked<'a> {
+    id: &'a Id,
+    bridge: &'a Bridge,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.bridge.mailbox().forget(self.id);
+    }
+}
+
 /// One request to a child process, from the moment it was sent.
 struct StdioExchange<'a> {
     id: &'a Id,
     bridge: &'a Bridge,
     inspector: &'a Inspector,
     visit: &'a Visit,
+    /// Whether the answer must come within a time.
+    patient: bool,
 }
 
 impl StdioExchange<'_> {
@@ -441,7 +534,7 @@ impl StdioExchange<'_> {
     ) -> bool {
         let first = tokio::select! {
             first = messages.recv() => first,
-            () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait) => {
+            () = tokio::time::sleep(self.visit.inner.limits.first_byte_wait), if self.patient => {
                 let text = "the upstream did not answer in time";
                 let error = self.give_up(Outcome::Uncertain, text, opening).await;
                 answer_with(reply, mark(json_reply(StatusCode::OK, error), false));
@@ -479,7 +572,7 @@ impl StdioExchange<'_> {
                     continue;
                 }
                 () = client.gone() => break,
-                () = tokio::time::sleep_until(silent_until) => {
+                () = tokio::time::sleep_until(silent_until), if self.patient => {
                     let text = "the upstream's answer stalled";
                     let error = self.give_up(Outcome::Uncertain, text, opening).await;
                     client.send(Event::message(&error).encode()).await;
@@ -506,13 +599,14 @@ impl StdioExchange<'_> {
 
     /// Stops waiting and tells the child so. The error for the client.
     async fn give_up(&self, outcome: Outcome, text: &'static str, quietly: bool) -> Bytes {
-        self.bridge.forget(self.id);
+        self.bridge.mailbox().forget(self.id);
         if self.inspector.end(self.id, outcome, text).await && !quietly {
             let params = json!({ "reason": text }).to_string();
             // By hand: the id goes out as it came in, whatever number it is.
             let params = params.replacen('{', &format!("{{\"requestId\":{},", self.id), 1);
             let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
-            self.bridge.send(message.into(), &self.visit.inner.limits).await;
+            // A child that is gone need not be told.
+            let _told = self.bridge.send(message.into(), &self.visit.inner.limits).await;
         }
         answers::upstream_error(self.id, text)
     }
@@ -649,7 +743,9 @@ pub(super) fn no_session() -> Reply {
 }
 
 pub(super) fn missing_session() -> Reply {
-    refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, "Mcp-Session-Id is missing: initialize first")
+    let text = "Mcp-Session-Id is missing: initialize first, with POST to this address; the older transport with two addresses \
+                (HTTP+SSE of 2024-11-05) is not served";
+    refusal(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, text)
 }
 
 fn lost() -> Reply {

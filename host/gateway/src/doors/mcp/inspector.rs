@@ -11,9 +11,10 @@ use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value};
 use uuid::Uuid;
 
 use super::answers::{self, Refusal, ReplyTo, Withheld};
-use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, REFUSED, Shape};
-use super::{Counters, Origin};
+use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members};
+use super::{Counters, Origin, listing};
 use crate::gate::{CallFacts, Effect, Gate, Ruling, now_ms};
+use crate::ports::DenialForm;
 
 /// The tool name under which a list of tools is judged.
 const LISTING: &str = "tools/list";
@@ -22,6 +23,21 @@ const EXTENSIONS: &str = "extensions";
 /// The tool name under which a client's answers to the upstream's questions are judged, in both eras.
 const ANSWER: &str = "answer";
 const INPUT_RESPONSES: &str = "inputResponses";
+/// Methods that fetch something as a tool does: they are judged and recorded as calls under their own names.
+const ASKING: &[&str] = &["resources/read", "prompts/get", "completion/complete"];
+/// Requests whose parameters no model writes.
+const ROUTINE: &[&str] = &[
+    "initialize",
+    "logging/setLevel",
+    "ping",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "server/discover",
+    "subscriptions/listen",
+];
+/// Requests whose answers introduce a server, with instructions that it gives for itself.
+const INTRODUCING: &[&str] = &["initialize", "server/discover"];
 /// Methods whose answers hold nothing for a model to read.
 const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// What an upstream says of its own accord without words for a model or a person. Everything else it says is judged.
@@ -75,10 +91,12 @@ struct Pending {
 enum Stage {
     /// Not at the upstream yet.
     Judging,
-    /// `tools/call`; `stateless` if it states its protocol revision itself, as the revisions without sessions do.
-    Call { facts: Box<CallFacts>, stateless: bool },
+    /// A call; `stateless` if it states its protocol revision itself, as the revisions without sessions do.
+    Call { facts: Box<CallFacts>, stateless: bool, form: DenialForm },
+    /// A call of a tool that the agent must not know of, sent on under a name that no tool has.
+    Hidden { name: String, alias: String },
     /// `tools/list`.
-    Listing,
+    Listing { stateless: bool },
     /// A method whose answer somebody reads.
     Message { method: Arc<str> },
     /// A method whose answer holds nothing to read, unless the upstream puts something there.
@@ -108,6 +126,8 @@ pub(crate) enum FromServer {
     Answer { id: Id, bytes: Bytes },
     /// A request or notification, and the client's request it belongs to, if that is known.
     Message { bytes: Bytes, belongs: Option<Id> },
+    /// Not for the client, and the upstream gets this in its place.
+    Refused(Bytes),
     /// Not for the client: an answer nobody waits for, or something that is withheld.
     Unmatched,
     /// Not for the client: not a message.
@@ -122,6 +142,13 @@ impl Inspector {
 
     /// Decides about a message on its way to the upstream.
     pub(crate) async fn client_sent(&self, frame: &Frame) -> FromClient {
+        match self.without_withheld(frame) {
+            Some(frame) => self.decide(&frame).await,
+            None => self.decide(frame).await,
+        }
+    }
+
+    async fn decide(&self, frame: &Frame) -> FromClient {
         let forward = |cancels| FromClient::Forward { bytes: Bytes::copy_from_slice(frame.raw().as_bytes()), cancels };
         if let Err(refusal) = self.extensions(frame).await {
             return FromClient::Answer(refusal.rpc_error(frame.request_id()));
@@ -160,12 +187,22 @@ impl Inspector {
                 {
                     return FromClient::Answer(refusal.rpc_error(Some(id)));
                 }
+                if is_worded(method)
+                    && let Some(asked) = frame.asked()
+                    && let Err(refusal) = self.passes(method, Arc::new(asked)).await
+                {
+                    return FromClient::Answer(refusal.rpc_error(Some(id)));
+                }
                 if let Err(refused) = self.reserve(id, frame.offered_token()) {
                     return FromClient::Answer(answers::error(Some(id), refused.code(), &refused.to_string(), None));
                 }
                 match &**method {
                     "tools/call" => self.tool_call(id, frame).await,
-                    "tools/list" => self.forward(id, Stage::Listing, frame.raw()).await,
+                    LISTING => {
+                        let stateless = frame.stated_version().is_some();
+                        self.forward(id, Stage::Listing { stateless }, frame.raw()).await
+                    }
+                    asking if ASKING.contains(&asking) => self.asking(id, method, frame).await,
                     silent if SILENT.contains(&silent) => {
                         self.forward(id, Stage::Silent { method: Arc::clone(method) }, frame.raw()).await
                     }
@@ -191,11 +228,22 @@ impl Inspector {
         }
         let raw = || Bytes::copy_from_slice(frame.raw().as_bytes());
         match frame.shape() {
-            Shape::Request { method, .. } | Shape::Notification { method } if !is_quiet(method, &frame) => {
+            Shape::Request { id, method } if self.origin.withholds.refuses(method) => {
+                self.counters.undelivered.inc();
+                let text = "clients of this server do not offer this";
+                FromServer::Refused(answers::error(Some(id), METHOD_NOT_FOUND, text, None))
+            }
+            Shape::Request { id, method } if !is_quiet(method, &frame) => {
+                match self.spoken(method, frame.params(), &frame).await {
+                    Ok(bytes) => FromServer::Message { bytes, belongs: None },
+                    Err(refusal) => FromServer::Refused(refusal.rpc_error(Some(id))),
+                }
+            }
+            Shape::Notification { method } if !is_quiet(method, &frame) => {
                 let belongs = self.progressed(method, &frame);
                 match self.spoken(method, frame.params(), &frame).await {
-                    Some(bytes) => FromServer::Message { bytes, belongs },
-                    None => FromServer::Unmatched,
+                    Ok(bytes) => FromServer::Message { bytes, belongs },
+                    Err(_) => FromServer::Unmatched,
                 }
             }
             Shape::Request { .. } => FromServer::Message { bytes: raw(), belongs: None },
@@ -205,8 +253,8 @@ impl Inspector {
             // An error about something that the upstream could not read, in a stream where anything may be meant.
             Shape::Response { id: None, .. } if expected.is_none() => {
                 match self.spoken("error", frame.body(), &frame).await {
-                    Some(bytes) => FromServer::Message { bytes, belongs: None },
-                    None => FromServer::Unmatched,
+                    Ok(bytes) => FromServer::Message { bytes, belongs: None },
+                    Err(_) => FromServer::Unmatched,
                 }
             }
             Shape::Response { id, failed } => {
@@ -220,12 +268,13 @@ impl Inspector {
                     return FromServer::Unmatched;
                 };
                 let bytes = match stage {
-                    Stage::Call { facts, stateless } => {
-                        let reply = ReplyTo { id, stateless };
+                    Stage::Call { facts, stateless, form } => {
+                        let reply = ReplyTo { id, stateless, form };
                         self.tool_result(reply, &frame, *failed, &facts).await
                     }
-                    Stage::Listing if !failed => self.listing(id, &frame).await,
-                    Stage::Listing => self.message(id, LISTING, &frame).await,
+                    Stage::Hidden { name, alias } => self.unknown(id, &frame, &name, &alias).await,
+                    Stage::Listing { stateless } if !failed => self.listing(id, &frame, stateless).await,
+                    Stage::Listing { .. } => self.message(id, LISTING, &frame).await,
                     Stage::Message { method } => self.message(id, &method, &frame).await,
                     Stage::Silent { .. } if is_empty(&frame) => raw(),
                     Stage::Silent { method } => self.message(id, &method, &frame).await,
@@ -419,7 +468,7 @@ impl Inspector {
     }
 
     fn call(&self, phase: Phase, tool: &str, payload: Arc<Document>) -> Call {
-        let Origin { agent, session, upstream } = &self.origin;
+        let Origin { agent, session, upstream, .. } = &self.origin;
         Call {
             id: Uuid::now_v7(),
             phase,
@@ -443,86 +492,193 @@ impl Inspector {
                 return FromClient::Answer(answers::error(Some(id), error.code(), &error.to_string(), None));
             }
         };
-        let stateless = frame.stated_version().is_some();
-        let reply = ReplyTo { id, stateless };
+        let Origin { agent, upstream, .. } = &self.origin;
+        let form = self.gate.denials(agent);
+        let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form };
         let payload = asked.arguments.map_or_else(Document::empty, |value| value.to_document());
         let call = self.call(Phase::Call, asked.name, Arc::new(payload));
-        let ruling = match self.gate.rule(&call, Door::Mcp).await {
+        if !self.gate.sees(agent, upstream, asked.name) {
+            return self.hidden(reply, &call, frame, asked).await;
+        }
+        let redacted = |document: &Document| Some(frame.splice(asked.arguments?, document.raw()));
+        self.call_out(reply, &call, frame, redacted).await
+    }
+
+    /// A request that fetches something and is no tool call.
+    async fn asking(&self, id: &Id, method: &str, frame: &Frame) -> FromClient {
+        let payload = frame.asked().unwrap_or_else(Document::empty);
+        let call = self.call(Phase::Call, method, Arc::new(payload));
+        let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form: DenialForm::Error };
+        self.call_out(reply, &call, frame, |document| frame.asking(document)).await
+    }
+
+    /// Decides about a call and sends it on; `redacted` writes the message with another payload.
+    async fn call_out(
+        &self,
+        reply: ReplyTo<'_>,
+        call: &Call,
+        frame: &Frame,
+        redacted: impl Fn(&Document) -> Option<String>,
+    ) -> FromClient {
+        let ReplyTo { id, stateless, form } = reply;
+        let ruling = match self.gate.rule(call, Door::Mcp).await {
             Ok(ruling) => ruling,
             Err(error) => {
                 self.forget(id);
-                return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).tool_result(reply));
+                return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).answer(reply));
             }
         };
-        let facts = || Stage::Call { facts: Box::new(CallFacts::forwarded(&call, Door::Mcp, &ruling)), stateless };
-        let answer = match (&ruling.effect, asked.arguments, &ruling.approval) {
-            (Effect::Forward, ..) => return self.forward(id, facts(), frame.raw()).await,
-            (Effect::Replace(document), Some(arguments), _) => {
-                let message = frame.splice(arguments, document.raw());
-                return self.forward(id, facts(), &message).await;
+        let stage = || Stage::Call { facts: Box::new(CallFacts::forwarded(call, Door::Mcp, &ruling)), stateless, form };
+        let answer = match (&ruling.effect, &ruling.approval) {
+            (Effect::Forward, _) => return self.forward(id, stage(), frame.raw()).await,
+            (Effect::Replace(document), _) if let Some(message) = redacted(document) => {
+                return self.forward(id, stage(), &message).await;
             }
-            (Effect::Park, _, Some(approval)) => answers::needs_approval(id, call.id, approval),
-            _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).tool_result(reply),
+            (Effect::Park, Some(approval)) => answers::needs_approval(id, call.id, approval),
+            _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).answer(reply),
         };
         self.forget(id);
         FromClient::Answer(answer)
     }
 
-    /// What the client gets for the answer of a tool. Errors are text for the model too, so they are looked at as well.
+    /// A call of a tool that the agent must not know of. Only the upstream knows what it answers where it has no such tool,
+    /// so it is asked for one that nobody has, without arguments.
+    async fn hidden(&self, reply: ReplyTo<'_>, call: &Call, frame: &Frame, asked: ToolCall<'_>) -> FromClient {
+        if let Err(error) = self.gate.conceal(call, Door::Mcp).await {
+            self.forget(reply.id);
+            return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).answer(reply));
+        }
+        let alias = Uuid::new_v4().simple().to_string();
+        let name = (asked.named.range(), format!("\"{alias}\""));
+        let arguments = asked.arguments.map(|arguments| (arguments.range(), "{}".to_owned()));
+        let message = frame.rewrite([Some(name), arguments].into_iter().flatten().collect());
+        self.forward(reply.id, Stage::Hidden { name: asked.name.to_owned(), alias }, &message).await
+    }
+
+    /// What the upstream answers where it has no such tool.
+    async fn unknown(&self, id: &Id, frame: &Frame, name: &str, alias: &str) -> Bytes {
+        let name = serde_json::Value::from(name).to_string();
+        let name = name.trim_matches('"');
+        match Frame::parse(frame.raw().replace(alias, name)) {
+            Ok(frame) => self.message(id, "tools/call", &frame).await,
+            Err(_) => answers::upstream_error(id, "the upstream's answer is not a message"),
+        }
+    }
+
+    /// What the client gets for the answer to a call. Errors are text for the model too, so they are looked at as well.
     async fn tool_result(&self, to: ReplyTo<'_>, frame: &Frame, failed: bool, facts: &CallFacts) -> Bytes {
         let Some(body) = frame.body().filter(|body| body.kind() == Kind::Object) else {
             self.counters.malformed.inc();
             self.record(facts, Outcome::Failed, "malformed result").await;
             return answers::upstream_error(to.id, "the upstream's result is not an object");
         };
+        if self.asks_withheld(body) {
+            self.counters.undelivered.inc();
+            self.record(facts, Outcome::Failed, "asked the client for what is withheld").await;
+            return answers::upstream_error(to.id, "the upstream asked for something that clients do not offer it");
+        }
+        let error = failed;
         let failed = failed || body.get("isError").and_then(|value| value.as_bool()) == Some(true);
         let outcome = if failed { Outcome::Failed } else { Outcome::Answered };
         let result = facts.result(Arc::new(body.to_document()));
         match self.gate.settle(facts, outcome, &result).await {
             Ok(ruling) => match &ruling.effect {
                 Effect::Forward => Bytes::copy_from_slice(frame.raw().as_bytes()),
-                Effect::Replace(document) => Bytes::from(frame.splice(body, document.raw())),
-                Effect::Refuse | Effect::Park => {
-                    Refusal::by_ruling(facts.id(), Withheld::Result, &ruling).tool_result(to)
+                Effect::Replace(document) if error => Bytes::from(frame.splice(body, document.raw())),
+                Effect::Replace(document) => {
+                    Bytes::from(frame.splice(body, &answers::marked(document, facts.id(), &ruling)))
                 }
+                Effect::Refuse | Effect::Park => Refusal::by_ruling(facts.id(), Withheld::Result, &ruling).answer(to),
             },
-            Err(error) => Refusal::by_gate(facts.id(), Withheld::Result, &error).tool_result(to),
+            Err(error) => Refusal::by_gate(facts.id(), Withheld::Result, &error).answer(to),
         }
     }
 
     /// What the client gets for a list of tools.
-    async fn listing(&self, id: &Id, frame: &Frame) -> Bytes {
-        let tools = frame.body().and_then(|body| body.get("tools")).filter(|tools| tools.kind() == Kind::Array);
-        let Some(tools) = tools else {
+    async fn listing(&self, id: &Id, frame: &Frame, stateless: bool) -> Bytes {
+        let body = frame.body().filter(|body| body.get("tools").is_some_and(|tools| tools.kind() == Kind::Array));
+        let Some((body, tools)) = body.and_then(|body| Some((body, body.get("tools")?))) else {
             self.counters.malformed.inc();
             return answers::upstream_error(id, "the upstream's list of tools is not an array");
         };
-        match self.judged(Phase::Listing, LISTING, Withheld::Listing, frame, tools).await {
-            Ok(bytes) => bytes,
-            Err(refusal) => refusal.rpc_error(Some(id)),
+        let Origin { agent, upstream, .. } = &self.origin;
+        let ruled = self.gate.has_tool_rules(agent);
+        let shown = listing::shown(tools, |name| !ruled || self.gate.sees(agent, upstream, name), stateless);
+        let document = match &shown {
+            // Parts of what was parsed before.
+            Some(shown) => Document::parse(shown.as_str()).ok(),
+            None => Some(tools.to_document()),
+        };
+        let Some(document) = document else { return answers::upstream_error(id, "the list of tools is too large") };
+        let call = self.call(Phase::Listing, LISTING, Arc::new(document));
+        let written = match self.gate.rule(&call, Door::Mcp).await {
+            Ok(Ruling { effect: Effect::Forward, .. }) => shown,
+            Ok(Ruling { effect: Effect::Replace(document), .. }) => Some(document.raw().to_owned()),
+            Ok(ruling) => return Refusal::by_ruling(call.id, Withheld::Listing, &ruling).rpc_error(Some(id)),
+            Err(error) => return Refusal::by_gate(call.id, Withheld::Listing, &error).rpc_error(Some(id)),
+        };
+        let mut rewrites = if ruled || written.is_some() { listing::private(body) } else { Vec::new() };
+        rewrites.extend(written.map(|written| (tools.range(), written)));
+        if rewrites.is_empty() {
+            Bytes::copy_from_slice(frame.raw().as_bytes())
+        } else {
+            Bytes::from(frame.rewrite(rewrites))
         }
     }
 
     /// What the client gets for the answer to any other method: its text is for a model too.
     async fn message(&self, id: &Id, method: &str, frame: &Frame) -> Bytes {
         let Some(body) = frame.body() else { return answers::upstream_error(id, "the upstream's answer is empty") };
-        match self.judged(Phase::Message, method, Withheld::Message, frame, body).await {
-            Ok(bytes) => bytes,
-            Err(refusal) => refusal.rpc_error(Some(id)),
+        let refusal = match self.judged(Phase::Message, method, Withheld::Message, frame, body).await {
+            Ok(bytes) => return bytes,
+            Err(refusal) => refusal,
+        };
+        if INTRODUCING.contains(&method)
+            && let Some(bytes) = self.without_instructions(method, frame, body).await
+        {
+            return bytes;
         }
+        refusal.rpc_error(Some(id))
     }
 
-    /// What the client gets of something that the upstream says by itself; none if it is withheld.
-    async fn spoken(&self, method: &str, words: Option<Value<'_>>, frame: &Frame) -> Option<Bytes> {
-        let Some(words) = words else { return Some(Bytes::copy_from_slice(frame.raw().as_bytes())) };
-        match self.judged(Phase::Message, method, Withheld::Message, frame, words).await {
-            Ok(bytes) => Some(bytes),
-            Err(refusal) => {
-                self.counters.undelivered.inc();
-                tracing::warn!(upstream = %self.origin.upstream, method, ?refusal, "a message of the upstream was withheld");
-                None
-            }
+    /// How a server introduces itself, if that may pass once the instructions are out: without them it is still of use.
+    async fn without_instructions(&self, method: &str, frame: &Frame, body: Value<'_>) -> Option<Bytes> {
+        body.get("instructions")?;
+        let rest = members(body, |name| name != "instructions");
+        let frame = Frame::parse(frame.splice(body, &format!("{{{rest}}}"))).ok()?;
+        let bytes = self.judged(Phase::Message, method, Withheld::Message, &frame, frame.body()?).await.ok()?;
+        tracing::warn!(upstream = %self.origin.upstream, "the instructions that the server gives for itself were left out");
+        Some(bytes)
+    }
+
+    /// What the client gets of something that the upstream says by itself.
+    async fn spoken(&self, method: &str, words: Option<Value<'_>>, frame: &Frame) -> Result<Bytes, Refusal> {
+        let Some(words) = words else { return Ok(Bytes::copy_from_slice(frame.raw().as_bytes())) };
+        self.judged(Phase::Message, method, Withheld::Message, frame, words).await.inspect_err(|refusal| {
+            self.counters.undelivered.inc();
+            tracing::warn!(upstream = %self.origin.upstream, method, ?refusal, "a message of the upstream was withheld");
+        })
+    }
+
+    /// The message without the capabilities of the client that the upstream does not get to see; none if it has none.
+    fn without_withheld(&self, frame: &Frame) -> Option<Frame> {
+        let withheld = self.origin.withholds.capabilities();
+        let offered = frame.capabilities().filter(|_| !withheld.is_empty())?;
+        if !offered.members().filter_map(Value::name).any(|name| withheld.contains(&name)) {
+            return None;
         }
+        let rest = members(offered, |name| !withheld.contains(&name));
+        // A part of what was parsed before.
+        Frame::parse(frame.splice(offered, &format!("{{{rest}}}"))).ok()
+    }
+
+    /// Whether a result asks the client for something that it does not offer to this upstream.
+    fn asks_withheld(&self, result: Value<'_>) -> bool {
+        let mut questions = result.get("inputRequests").into_iter().flat_map(Value::members);
+        questions.any(|question| {
+            let method = question.get("method").and_then(Value::as_str);
+            method.is_some_and(|method| self.origin.withholds.refuses(method))
+        })
     }
 
     /// Whether what stands in a message beside JSON-RPC's own members may pass.
@@ -596,6 +752,11 @@ impl Reserve {
             Self::InFlight | Self::Ended => INVALID_REQUEST,
         }
     }
+}
+
+/// Whether a model may have written the parameters of this request, and nothing else looks at them.
+fn is_worded(method: &str) -> bool {
+    method != "tools/call" && method != LISTING && !ASKING.contains(&method) && !ROUTINE.contains(&method)
 }
 
 /// Whether the upstream says this without words for a model or a person.

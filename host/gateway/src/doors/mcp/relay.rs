@@ -1,15 +1,17 @@
 //! HTTP on both sides: one exchange with an upstream, its answer streamed through the inspector.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use portcullis_model::Outcome;
+use tokio::time::Instant;
 
 use super::Inner;
 use super::answers;
+use super::changes::{self, Changes};
 use super::envelope::{Frame, INTERNAL_ERROR, INVALID_REQUEST, Id};
 use super::front::{
     Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, make_room, no_session, plain,
@@ -31,12 +33,21 @@ pub(super) const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
 /// What an exchange knows of its surroundings.
 struct Exchange<'a> {
     visit: &'a Visit,
+    target: &'a HttpTarget,
+    /// Headers of every message to the upstream in this exchange.
+    upstream: HeaderMap,
     session: Option<&'a Arc<Session>>,
     inspector: Arc<Inspector>,
     /// The request that the exchange is about; `None` for notifications, answers and streams opened by GET.
     own: Option<Ticket>,
     /// Whether the answer must come within a time.
     patient: bool,
+    /// Whether the client is told on this stream that its list of tools has changed.
+    tells_changes: bool,
+    /// The `_meta` of the client's request, in a revision without sessions.
+    meta: Option<String>,
+    /// When the list of tools was looked at again.
+    looked: Mutex<Option<Instant>>,
 }
 
 /// Passes one message of the client on, and the answer back.
@@ -62,16 +73,20 @@ pub(super) async fn post(
     let opens = frame.asks("initialize") && !stateless;
     // Open for as long as the client wants, and quiet for as long as nothing happens.
     let patient = !frame.asks("subscriptions/listen");
-    let exchange = Exchange { visit, session, inspector, own, patient };
-    if stateless && stateless::repeats_arguments(headers) && *bytes != *frame.raw().as_bytes() {
+    let mut upstream = upstream_headers(headers, session);
+    let repeats = !stateless || stateless::repeat(headers, &frame, &bytes, &mut upstream);
+    let exchange = Exchange {
+        tells_changes: Changes::wanted_by(&frame),
+        meta: changes::meta_of(&frame).filter(|_| stateless),
+        patient,
+        ..Exchange::new(visit, target, upstream, session, inspector, own)
+    };
+    if !repeats {
         // The upstream would refuse the call, or whoever goes by the header would see what was taken out.
-        let same = Frame::parse(&*bytes).is_ok_and(|sent| stateless::check_params(headers, &sent).is_ok());
-        if !same {
-            let text = "policy changed an argument that a header repeats";
-            return exchange.fail(Outcome::Failed, text, reply).await;
-        }
+        let text = "policy changed an argument that a header repeats";
+        return exchange.fail(Outcome::Failed, text, reply).await;
     }
-    let request = visit.inner.client.send(target, Method::POST, upstream_headers(headers, session), Some(bytes));
+    let request = visit.inner.client.send(target, Method::POST, exchange.upstream.clone(), Some(bytes));
     let response = tokio::select! {
         response = request => response,
         () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
@@ -94,13 +109,14 @@ pub(super) async fn get(
     mut reply: ReplyTo,
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
-    let exchange = Exchange { visit, session, inspector, own: None, patient: true };
-    let mut upstream = upstream_headers(headers, session);
+    let upstream = upstream_headers(headers, session);
+    let mut asked = upstream.clone();
     if let Some(last) = headers.get(LAST_EVENT) {
-        upstream.insert(LAST_EVENT, last.clone());
+        asked.insert(LAST_EVENT, last.clone());
     }
+    let exchange = Exchange { tells_changes: true, ..Exchange::new(visit, target, upstream, session, inspector, None) };
     let response = tokio::select! {
-        response = visit.inner.client.send(target, Method::GET, upstream, None) => response,
+        response = visit.inner.client.send(target, Method::GET, asked, None) => response,
         () = exchange.stopped() => return exchange.fail(Outcome::Uncertain, ENDED, reply).await,
         () = reply.closed() => return,
     };
@@ -147,16 +163,25 @@ fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> Head
             upstream.append(*name, value.clone());
         }
     }
-    for (name, value) in stateless::passed_on(headers) {
-        upstream.append(name.clone(), value.clone());
-    }
     if let Some(Remote::Http(id)) = session.map(|session| &session.remote) {
         upstream.insert(SESSION, id.clone());
     }
     upstream
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    fn new(
+        visit: &'a Visit,
+        target: &'a HttpTarget,
+        upstream: HeaderMap,
+        session: Option<&'a Arc<Session>>,
+        inspector: Arc<Inspector>,
+        own: Option<Ticket>,
+    ) -> Self {
+        let (patient, tells_changes, meta, looked) = (true, false, None, Mutex::new(None));
+        Self { visit, target, upstream, session, inspector, own, patient, tells_changes, meta, looked }
+    }
+
     fn id(&self) -> Option<&Id> {
         self.own.as_ref().map(|own| &own.id)
     }
@@ -203,6 +228,7 @@ impl Exchange<'_> {
             HttpError::Broken(_) => "the connection to the upstream broke",
             HttpError::TooSlow => "the upstream did not answer in time",
             HttpError::Encoding => "the upstream answered in an encoding that was not asked for",
+            HttpError::Credential(_) => "no access token for the upstream could be had",
             HttpError::Request(_) => "the request to the upstream could not be built",
         };
         self.fail(outcome, text, reply).await;
@@ -219,6 +245,11 @@ impl Exchange<'_> {
 
     /// The answer to `initialize`: it may bring a session.
     async fn open(&self, response: Response<Incoming>, reply: ReplyTo) {
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            let text = "the upstream takes no POST at its address: the address may be wrong, or it speaks the older transport \
+                        with two addresses (HTTP+SSE of 2024-11-05), which is not spoken here";
+            return self.fail(Outcome::Failed, text, reply).await;
+        }
         let remote = response.headers().get(SESSION).filter(|_| response.status().is_success()).cloned();
         let Visit { inner, agent, upstream, .. } = self.visit;
         if response.status().is_success() {
@@ -301,7 +332,7 @@ impl Exchange<'_> {
         };
         match self.inspector.server_sent(bytes, self.own.as_ref()).await {
             FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
-            FromServer::Message { .. } | FromServer::Unmatched | FromServer::Malformed => {
+            FromServer::Message { .. } | FromServer::Refused(_) | FromServer::Unmatched | FromServer::Malformed => {
                 self.fail(Outcome::Failed, "the upstream's answer does not fit the request", reply).await;
             }
         }
@@ -319,6 +350,8 @@ impl Exchange<'_> {
         let mut resumable = false;
         let mut answered = false;
         let mut patience = self.patience();
+        let mut changes = self.changes();
+        let mut begun = self.own.is_none();
         let end = 'stream: loop {
             let chunk = tokio::select! {
                 chunk = inner.client.chunk(&mut body, patience) => chunk,
@@ -326,9 +359,15 @@ impl Exchange<'_> {
                     if !client.send(COMMENT).await { break End::ClientGone }
                     continue;
                 }
+                message = next_change(&mut changes), if begun => {
+                    if !client.send(Event::message(&message).encode()).await { break End::ClientGone }
+                    continue;
+                }
                 () = self.stopped() => break End::Stopped,
                 () = client.gone() => break End::ClientGone,
             };
+            // What the upstream says first, a subscription begins with.
+            begun = true;
             let complete = match chunk {
                 Ok(Some(chunk)) => parser.push(&chunk, &mut items).is_ok(),
                 Ok(None) => break End::Clean,
@@ -387,8 +426,16 @@ impl Exchange<'_> {
             return Ok(None);
         }
         match self.inspector.server_sent(data, self.own.as_ref()).await {
-            FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => {
+            FromServer::Answer { bytes, .. } => Ok(Some(Event { data: Some(bytes.into()), ..event }.encode())),
+            FromServer::Message { bytes, .. } => {
+                if changes::is_list_changed(&bytes) {
+                    self.look_again().await;
+                }
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
+            }
+            FromServer::Refused(bytes) => {
+                self.tell(bytes);
+                Ok(None)
             }
             FromServer::Unmatched => Ok(None),
             FromServer::Malformed => {
@@ -401,12 +448,106 @@ impl Exchange<'_> {
         }
     }
 
+    fn changes(&self) -> Option<Changes> {
+        let Visit { inner, agent, .. } = self.visit;
+        let subscription = self.own.as_ref().map(|own| own.id.clone());
+        self.tells_changes.then(|| Changes::new(&inner.gate, agent, inner.policy.subscribe(), subscription))
+    }
+
+    /// Fetches the list of tools that an upstream says has changed: policy sees what changed before the client is told,
+    /// and also if the client does not ask.
+    async fn look_again(&self) {
+        let now = Instant::now();
+        let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        if let Some(last) = last {
+            // An upstream that says so all the time has to wait.
+            tokio::time::sleep_until(last + changes::LOOK_EVERY).await;
+        }
+        let look = async {
+            let mut cursor = None;
+            for _ in 0..changes::PAGES {
+                cursor = self.page(cursor.as_deref()).await;
+                if cursor.is_none() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
+            tracing::warn!(upstream = %self.visit.upstream.name, "a list of tools that has changed could not be fetched in time");
+        }
+    }
+
+    /// Has one page of the list of tools judged. The cursor of the next one.
+    async fn page(&self, cursor: Option<&str>) -> Option<String> {
+        let frame = Frame::parse(changes::list_request(self.meta.as_deref(), cursor)).ok()?;
+        let FromClient::Forward { bytes, .. } = self.inspector.client_sent(&frame).await else { return None };
+        let own = self.inspector.ticket(frame.request_id()?);
+        let answer = self.fetch(bytes, &own).await;
+        if answer.is_none() {
+            self.inspector.end_own(&own, Outcome::Failed, "no list of tools").await;
+        }
+        changes::next_cursor(&answer?)
+    }
+
+    async fn fetch(&self, message: Bytes, own: &Ticket) -> Option<Bytes> {
+        let Inner { client, limits, .. } = &*self.visit.inner;
+        let mut headers = self.upstream.clone();
+        if self.meta.is_some() {
+            stateless::rename(&mut headers, "tools/list");
+        }
+        let response = client.send(self.target, Method::POST, headers, Some(message)).await.ok()?;
+        let kind = kind(response.headers());
+        if !response.status().is_success() || kind == Kind::Other {
+            return None;
+        }
+        let mut body = response.into_body();
+        if kind == Kind::Json {
+            let bytes = client.whole(body, limits.message).await.ok()?;
+            return match self.inspector.server_sent(bytes, Some(own)).await {
+                FromServer::Answer { bytes, .. } => Some(bytes),
+                _ => None,
+            };
+        }
+        let (mut parser, mut items) = (Parser::new(limits.message), Vec::new());
+        while let Some(chunk) = client.chunk(&mut body, Some(client.patience())).await.ok()? {
+            parser.push(&chunk, &mut items).ok()?;
+            for item in items.drain(..) {
+                let Item::Event(Event { data: Some(data), .. }) = item else { continue };
+                if let FromServer::Answer { bytes, .. } = self.inspector.server_sent(data, Some(own)).await {
+                    return Some(bytes);
+                }
+            }
+        }
+        None
+    }
+
+    /// Answers a request of the upstream in the client's place. Whether it takes the answer changes nothing here.
+    fn tell(&self, bytes: Bytes) {
+        let (client, target, headers) = (self.visit.inner.client.clone(), self.target.clone(), self.upstream.clone());
+        let wait = self.visit.inner.limits.connect_wait;
+        let Ok(place) = Arc::clone(&self.visit.inner.places).try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let _place = place;
+            let told = tokio::time::timeout(wait, client.send(&target, Method::POST, headers, Some(bytes))).await;
+            if !told.is_ok_and(|told| told.is_ok()) {
+                tracing::debug!("an upstream did not take the refusal of its request");
+            }
+        });
+    }
+
     /// An error in place of the answer that will not come.
     async fn last_words(&self, client: &Client, text: &'static str) {
         let Some(own) = &self.own else { return };
         if let Some(bytes) = self.inspector.fail_own(own, Outcome::Uncertain, text).await {
             client.send(Event::message(&bytes).encode()).await;
         }
+    }
+}
+
+async fn next_change(changes: &mut Option<Changes>) -> Bytes {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct Session {
 pub(crate) enum Remote {
     /// The id that the upstream gave out.
     Http(HeaderValue),
-    /// A child process of this session's own.
-    Stdio(Arc<Bridge>),
+    /// A child process of this session's own, or a place at a shared one.
+    Stdio(Bridge),
 }
 
 /// A session in use: it is not idle while this lives.
@@ -126,11 +126,20 @@ impl Children {
 
     /// A place for a child of this agent, before it is started.
     pub(crate) fn take(self: &Arc<Self>, agent: &AgentIdentity) -> Option<Place> {
+        self.take_for((Arc::clone(&agent.tenant), Arc::clone(&agent.name)), self.per_agent)
+    }
+
+    /// A place for a child that the agents of a tenant share. How many there can be, the configuration says.
+    pub(crate) fn take_shared(self: &Arc<Self>, tenant: &Arc<str>) -> Option<Place> {
+        // No agent is called that.
+        self.take_for((Arc::clone(tenant), "".into()), usize::MAX)
+    }
+
+    fn take_for(self: &Arc<Self>, owner: Owner, most: usize) -> Option<Place> {
         let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let owner = (Arc::clone(&agent.tenant), Arc::clone(&agent.name));
         let mut taken = self.taken();
         let own = taken.get(&owner).copied().unwrap_or_default();
-        if own >= self.per_agent {
+        if own >= most {
             return None;
         }
         taken.insert(owner.clone(), own + 1);

@@ -70,6 +70,14 @@ impl Parser {
         self.grow(chunk)
     }
 
+    /// Bytes that are kept for what is not complete yet.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn held(&self) -> usize {
+        let Event { id, kind, retry, data } = &self.event;
+        let texts: usize = [id, kind, retry].into_iter().flatten().map(String::len).sum();
+        self.line.len() + texts + data.as_ref().map_or(0, Vec::len)
+    }
+
     fn grow(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
         self.size = self.size.saturating_add(bytes.len());
         if self.size > self.limit {

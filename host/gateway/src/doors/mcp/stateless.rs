@@ -8,7 +8,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_model::{Kind, Value};
 
 use super::envelope::{
-    Frame, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Shape, UNSUPPORTED_VERSION,
+    Frame, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Shape, UNSUPPORTED_VERSION,
 };
 use super::front::VERSION;
 
@@ -22,8 +22,6 @@ pub(super) const PARAM: &str = "mcp-param-";
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// The parameter that `Mcp-Name` repeats, by method.
 const NAMED: &[(&str, &str)] = &[("tools/call", "name"), ("prompts/get", "name"), ("resources/read", "uri")];
-/// "Method not found", which upstreams answer.
-pub(super) const METHOD_NOT_FOUND: i32 = -32601;
 
 /// Why a request is not one of this revision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,10 +61,16 @@ pub(super) fn applies(headers: &HeaderMap, frame: Option<&Frame>) -> bool {
 pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> {
     let method = match frame.shape() {
         Shape::Request { method, .. } => method,
-        // Nothing to repeat but the method, which may be left out.
+        // What it must repeat may be left out; what is there must be right.
         Shape::Notification { method } => {
-            let said = headers.get(METHOD).is_none() || one(headers, &METHOD).as_deref() == Some(&**method);
-            return if said { Ok(()) } else { Err(Mismatch::Header("Mcp-Method")) };
+            if headers.contains_key(VERSION) && !repeats(headers, &VERSION, frame.stated_version().or(Some(REVISION))) {
+                return Err(Mismatch::Header("MCP-Protocol-Version"));
+            }
+            if headers.contains_key(METHOD) && !repeats(headers, &METHOD, Some(method)) {
+                return Err(Mismatch::Header("Mcp-Method"));
+            }
+            check_name(headers, frame, None)?;
+            return check_params(headers, frame);
         }
         Shape::Response { .. } => return Err(Mismatch::Response),
     };
@@ -74,15 +78,11 @@ pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> 
     if frame.stated_version().is_some_and(|stated| stated != version) {
         return Err(Mismatch::Header("MCP-Protocol-Version"));
     }
-    if one(headers, &METHOD).as_deref() != Some(&**method) {
+    if !repeats(headers, &METHOD, Some(method)) {
         return Err(Mismatch::Header("Mcp-Method"));
     }
-    if let Some((_, member)) = NAMED.iter().find(|(named, _)| **named == **method) {
-        let named = frame.params().and_then(|params| params.get(member)).and_then(Value::as_str);
-        if one(headers, &NAME).as_deref() != named {
-            return Err(Mismatch::Header("Mcp-Name"));
-        }
-    }
+    let named = NAMED.iter().find(|(named, _)| **named == **method);
+    check_name(headers, frame, named.map(|(_, member)| *member))?;
     check_params(headers, frame)?;
     let meta = frame.params().and_then(|params| params.get("_meta")).filter(|meta| meta.kind() == Kind::Object);
     let meta = meta.ok_or(Mismatch::Meta("the protocol revision and the client's capabilities"))?;
@@ -96,11 +96,23 @@ pub(super) fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> 
     Ok(())
 }
 
+/// Checks the name of what a request is about, which stands in `member`. Where no member is known, it must be one of the
+/// parameters, for the same reason as below.
+fn check_name(headers: &HeaderMap, frame: &Frame, member: Option<&str>) -> Result<(), Mismatch> {
+    let params = frame.params();
+    let said = match member {
+        Some(member) => repeats(headers, &NAME, params.and_then(|params| params.get(member)).and_then(Value::as_str)),
+        None if !headers.contains_key(NAME) => true,
+        None => one(headers, &NAME).is_some_and(|said| params.is_some_and(|params| holds(params, &said))),
+    };
+    if said { Ok(()) } else { Err(Mismatch::Header("Mcp-Name")) }
+}
+
 /// Checks that every header that repeats an argument does: which argument it is, only the tool's schema says, so it must be
 /// one of them. Otherwise headers would carry what no policy sees.
 pub(super) fn check_params(headers: &HeaderMap, frame: &Frame) -> Result<(), Mismatch> {
     let arguments = frame.params().and_then(|params| params.get("arguments"));
-    for name in headers.keys().filter(|name| name.as_str().starts_with(PARAM)) {
+    for name in headers.keys().filter(|name| is_param(name)) {
         let said = one(headers, name).ok_or(Mismatch::Header("Mcp-Param-…"))?;
         if !arguments.is_some_and(|arguments| holds(arguments, &said)) {
             return Err(Mismatch::Header("Mcp-Param-…"));
@@ -109,14 +121,49 @@ pub(super) fn check_params(headers: &HeaderMap, frame: &Frame) -> Result<(), Mis
     Ok(())
 }
 
-/// Whether any headers repeat arguments.
-pub(super) fn repeats_arguments(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with(PARAM))
+/// Repeats in `upstream` what a message says, as `headers` of the client did for the message as it came. `false` if policy
+/// changed an argument that they repeat.
+pub(super) fn repeat(headers: &HeaderMap, came: &Frame, goes: &[u8], upstream: &mut HeaderMap) -> bool {
+    let copy = |upstream: &mut HeaderMap, fits: &dyn Fn(&HeaderName) -> bool| {
+        for (name, value) in headers.iter().filter(|(name, _)| fits(name)) {
+            upstream.append(name.clone(), value.clone());
+        }
+    };
+    copy(upstream, &|name| *name == METHOD);
+    if *goes == *came.raw().as_bytes() {
+        copy(upstream, &|name| *name == NAME || is_param(name));
+        return true;
+    }
+    let Ok(sent) = Frame::parse(goes) else { return false };
+    let name = |frame: &Frame| Some(named(frame)?.to_owned());
+    let (before, now) = (name(came), name(&sent));
+    if before != now {
+        // Another tool than the client asked for: its arguments went, too.
+        upstream.extend(now.map(|now| (NAME, written(&now))));
+        return true;
+    }
+    copy(upstream, &|name| *name == NAME || is_param(name));
+    check_params(headers, &sent).is_ok()
 }
 
-/// The headers of this era that go on to the upstream.
-pub(super) fn passed_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    headers.iter().filter(|(name, _)| **name == METHOD || **name == NAME || name.as_str().starts_with(PARAM))
+/// Makes the headers those of a message with another method, which names nothing.
+pub(super) fn rename(upstream: &mut HeaderMap, method: &'static str) {
+    let ours: Vec<HeaderName> = upstream.keys().filter(|name| **name == NAME || is_param(name)).cloned().collect();
+    for name in ours {
+        upstream.remove(name);
+    }
+    upstream.insert(METHOD, HeaderValue::from_static(method));
+}
+
+/// The parameter that `Mcp-Name` repeats.
+fn named(frame: &Frame) -> Option<&str> {
+    let Shape::Request { method, .. } = frame.shape() else { return None };
+    let (_, member) = NAMED.iter().find(|(named, _)| **named == **method)?;
+    frame.params()?.get(member)?.as_str()
+}
+
+fn is_param(name: &HeaderName) -> bool {
+    name.as_str().starts_with(PARAM)
 }
 
 /// HTTP status of an answer that Portcullis gives in the upstream's place.
@@ -129,6 +176,14 @@ pub(super) fn status(answer: &[u8]) -> StatusCode {
         }
         Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
+    }
+}
+
+/// Whether a header says this, or is not there if there is nothing to say. One that cannot be read says nothing right.
+fn repeats(headers: &HeaderMap, name: &HeaderName, wanted: Option<&str>) -> bool {
+    match wanted {
+        Some(wanted) => one(headers, name).as_deref() == Some(wanted),
+        None => !headers.contains_key(name),
     }
 }
 

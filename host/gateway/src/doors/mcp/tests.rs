@@ -2,6 +2,11 @@
 
 mod federation;
 mod http;
+mod oauth;
+mod policy;
+mod shared;
+mod stateless;
 mod stdio;
+mod supervision;
 mod support;
 mod wrap;

@@ -72,21 +72,24 @@ pub async fn wrap(
     let process = Process::spawn(&upstream.name, target, Surroundings::Open, limits.message)?;
     let Process { stdin: child_in, stdout: child_out, mut handle } = process;
     let counters = Arc::new(Counters::new(gate.metrics()));
-    let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name) };
+    let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name), withholds: upstream.withholds };
     let inspector = Arc::new(Inspector::new(gate, origin, counters, limits.in_flight));
     let (to_client, answers) = mpsc::channel(UNDER_WAY);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
     let (stop, stopped) = oneshot::channel();
+    let (to_child, refusals) = mpsc::channel(UNDER_WAY);
     let client = FromClientPump {
         inspector: Arc::clone(&inspector),
         to_client: to_client.clone(),
         lines: LineReader::new(stdin, limits.message),
         child: child_in,
+        refusals,
     };
     let mut client = tokio::spawn(client.run(stopped));
     let mut server = FromServerPump {
         inspector: Arc::clone(&inspector),
         to_client: to_client.clone(),
+        to_child,
         lines: child_out,
         limits: limits.clone(),
     };
@@ -126,6 +129,8 @@ struct FromClientPump<R> {
     to_client: mpsc::Sender<Bytes>,
     lines: LineReader<R>,
     child: LineWriter<ChildStdin>,
+    /// Answers to the child in the client's place.
+    refusals: mpsc::Receiver<Bytes>,
 }
 
 impl<R: AsyncRead + Unpin> FromClientPump<R> {
@@ -134,6 +139,12 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
         loop {
             let line = tokio::select! {
                 line = self.lines.next() => line,
+                Some(refusal) = self.refusals.recv() => {
+                    if self.child.write(&refusal).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 _ = &mut stopped => return,
             };
             let Ok(Some(line)) = line else { return };
@@ -167,6 +178,7 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
 struct FromServerPump {
     inspector: Arc<Inspector>,
     to_client: mpsc::Sender<Bytes>,
+    to_child: mpsc::Sender<Bytes>,
     lines: LineReader<ChildStdout>,
     limits: McpLimits,
 }
@@ -228,6 +240,13 @@ impl FromServerPump {
         };
         let bytes = match message {
             FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => bytes,
+            FromServer::Refused(bytes) => {
+                // Not waited for: a child that writes before it reads would never be read again.
+                if self.to_child.try_send(bytes).is_err() {
+                    tracing::debug!("the refusal of a child's request did not reach it");
+                }
+                return true;
+            }
             FromServer::Unmatched => return true,
             // Never answered to the server: two sides that complain about each other's complaints do not stop.
             FromServer::Malformed => match self.inspector.fail_probable(&beginning, text).await {

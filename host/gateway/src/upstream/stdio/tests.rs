@@ -1,3 +1,6 @@
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
 use super::*;
 
 async fn lines(input: &[u8], limit: usize, capacity: usize) -> Vec<Line> {
@@ -36,6 +39,47 @@ async fn a_long_line_is_skipped_and_the_next_one_is_read() {
     }
 }
 
+/// So many bytes of one line, with a pause before each piece.
+struct Endless(usize, bool);
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        this.1 = !this.1;
+        if this.1 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let count = buffer.remaining().min(this.0);
+        this.0 -= count;
+        buffer.put_slice(&vec![b'x'; count]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_100_mb_takes_no_more_memory_than_its_limit() {
+    const LIMIT: usize = 1_000_000;
+    let mut reader = LineReader::new(Endless(100_000_000, false), LIMIT);
+    let (mut largest, mut looked) = (0, 0);
+    let line = loop {
+        // Left after each piece, as a pump may leave it: what the reader holds then is all that there is.
+        let next = std::future::poll_fn(|context| Poll::Ready(pin!(reader.next()).poll(context))).await;
+        largest = largest.max(reader.buffer.capacity());
+        looked += 1;
+        if let Poll::Ready(line) = next {
+            break line.unwrap();
+        }
+    };
+    assert!(matches!(line, Some(Line::TooLong(beginning)) if beginning.len() == LONG_LINE_BEGINNING));
+    assert!(looked > 1000, "{looked}");
+    assert!(largest <= 2 * (LIMIT + READ), "{largest}");
+}
+
 #[tokio::test]
 async fn a_written_message_is_one_line() {
     let mut out = Vec::new();
@@ -50,6 +94,7 @@ async fn a_child_that_ignores_everything_is_killed_with_its_children() {
         command: "sh".to_owned(),
         arguments: vec!["-c".to_owned(), script.to_owned()],
         environment: Default::default(),
+        shared: false,
     };
     let Process { stdin, mut stdout, mut handle } =
         Process::spawn(&"test".into(), &target, Surroundings::Closed, 1000).unwrap();
@@ -71,8 +116,12 @@ async fn a_child_that_ignores_everything_is_killed_with_its_children() {
 
 #[tokio::test]
 async fn a_command_that_is_not_there_is_named() {
-    let target =
-        StdioTarget { command: "/no/such/program".to_owned(), arguments: Vec::new(), environment: Default::default() };
+    let target = StdioTarget {
+        command: "/no/such/program".to_owned(),
+        arguments: Vec::new(),
+        environment: Default::default(),
+        shared: false,
+    };
     let error = Process::spawn(&"test".into(), &target, Surroundings::Closed, 1000).err().unwrap();
     assert!(error.to_string().contains("/no/such/program"), "{error}");
 }

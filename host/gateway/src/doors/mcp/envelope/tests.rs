@@ -76,11 +76,19 @@ fn what_parsers_read_differently_is_refused() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","ID":2}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","Params":{}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","JSONRPC":"2.0"}"#, INVALID_REQUEST),
-        // The long s folds to s in some decoders.
+        // The long s folds to s in some decoders, and the Turkish letters to i.
+        ("{\"jsonrpc\":\"2.0\",\"\u{131}d\":2,\"id\":1,\"method\":\"m\"}", INVALID_REQUEST),
+        ("{\"jsonrpc\":\"2.0\",\"\u{130}d\":2,\"id\":1,\"method\":\"m\"}", INVALID_REQUEST),
         ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"param\u{17f}\":{}}", INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Arguments":{}}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","NAME":"b"}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"ProgressToken":1}}}"#, INVALID_REQUEST),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"a","URI":"b"}}"#, INVALID_REQUEST),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"InputResponses":{}}}"#, INVALID_REQUEST),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"io.modelcontextprotocol/protocolversion":"x"}}}"#,
+            INVALID_REQUEST,
+        ),
         (r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1}"#, INVALID_REQUEST),
         (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}}"#, INVALID_REQUEST),

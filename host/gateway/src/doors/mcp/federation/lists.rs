@@ -11,9 +11,9 @@ use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::super::answers;
-use super::super::envelope::{Frame, INVALID_PARAMS, Id, Shape};
+use super::super::envelope::{Frame, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Shape};
 use super::super::front::{Checked, json_reply};
-use super::super::stateless::{self, METHOD_NOT_FOUND};
+use super::super::stateless;
 use super::session::Joined;
 use super::{Absent, Era, Round, gather, is_stdio, names};
 use crate::http::Reply;

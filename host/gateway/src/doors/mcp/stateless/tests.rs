@@ -62,6 +62,56 @@ fn headers_carry_nothing_that_is_not_an_argument() {
 }
 
 #[test]
+fn headers_name_nothing_that_the_body_does_not() {
+    let list = call("{}").replace("tools/call", "tools/list");
+    let prompt = call("{}").replace("tools/call", "prompts/get").replace(r#""name":"t","#, "");
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"r"}}"#;
+    let method = |name| ("mcp-method", name);
+    for (body, headers, expected) in [
+        (list.as_str(), [method("tools/list"), ("mcp-name", "secret")].as_slice(), Err(HEADER_MISMATCH)),
+        // Another method may name what it is about: whatever it is, it stands in the body.
+        (&list, &[method("tools/list"), ("mcp-name", "t")], Ok(())),
+        // Nothing is named, but the headers are there: twice, or in no way to be read.
+        (&prompt, &[method("prompts/get")], Ok(())),
+        (&prompt, &[method("prompts/get"), ("mcp-name", "a"), ("mcp-name", "b")], Err(HEADER_MISMATCH)),
+        (&prompt, &[method("prompts/get"), ("mcp-name", "=?base64?/w==?=")], Err(HEADER_MISMATCH)),
+        (cancelled, &[("mcp-name", "secret")], Err(HEADER_MISMATCH)),
+        (cancelled, &[("mcp-param-a", "secret")], Err(HEADER_MISMATCH)),
+        (cancelled, &[method("notifications/cancelled")], Ok(())),
+        (cancelled, &[("mcp-protocol-version", REVISION)], Err(HEADER_MISMATCH)),
+    ] {
+        let headers = [&GOOD[..1], headers].concat();
+        assert_eq!(checked(&headers, body), expected, "{headers:?} {body}");
+    }
+    let stated = cancelled.replace("\"params\":{", &format!("\"params\":{{{META},"));
+    assert_eq!(checked(&[("mcp-protocol-version", "2025-11-25")], &stated), Err(HEADER_MISMATCH));
+    assert_eq!(checked(&[], &stated), Ok(()));
+}
+
+#[test]
+fn headers_go_on_as_the_message_does() {
+    let mut map = HeaderMap::new();
+    for (name, value) in [("mcp-method", "tools/call"), ("mcp-name", "t"), ("mcp-param-a", "x"), ("x", "y")] {
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    let came = Frame::parse(call(r#"{"a":"x"}"#)).unwrap();
+    let repeated = |goes: &str| {
+        let mut upstream = HeaderMap::new();
+        let same = repeat(&map, &came, goes.as_bytes(), &mut upstream);
+        let mut names: Vec<String> =
+            upstream.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        names.sort();
+        (same, names.join(" "))
+    };
+    let all = "mcp-method=tools/call mcp-name=t mcp-param-a=x".to_owned();
+    assert_eq!(repeated(came.raw()), (true, all.clone()));
+    assert_eq!(repeated(&came.raw().replace(r#""a":"x""#, r#""a":"x","b":1"#)), (true, all));
+    assert!(!repeated(&came.raw().replace(r#""a":"x""#, r#""a":"[redacted]""#)).0, "a header would keep it");
+    let renamed = came.raw().replace(r#""name":"t""#, r#""name":"é""#);
+    assert_eq!(repeated(&renamed), (true, "mcp-method=tools/call mcp-name==?base64?w6k=?=".to_owned()));
+}
+
+#[test]
 fn the_body_must_say_revision_and_capabilities() {
     for (body, code) in [
         (call("{}").replace(META, r#""x":1"#), INVALID_PARAMS),

@@ -7,19 +7,20 @@ use portcullis_model::{Decision, Door, EntryKind, Outcome, Phase};
 
 use super::support::*;
 use crate::doors::mcp::McpLimits;
+use crate::http::Mount as _;
 
 /// An upstream with sessions whose tools answer with `result`, given as the raw JSON of the result.
 async fn with_sessions(result: &'static str) -> (Mock, Served) {
     with_script(move |request| json(&answer_to(&request.body, result))).await
 }
 
-fn answer_to(body: &str, result: &str) -> String {
+pub(super) fn answer_to(body: &str, result: &str) -> String {
     let request: serde_json::Value = serde_json::from_str(body).unwrap();
     format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, request["id"])
 }
 
 /// An upstream with sessions and this answer to everything that needs one.
-async fn with_script(script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> (Mock, Served) {
+pub(super) async fn with_script(script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> (Mock, Served) {
     with_limits(quick(), script).await
 }
 
@@ -159,10 +160,10 @@ async fn other_methods_and_answers_pass_as_they_are() {
     .await;
     let session = served.initialize().await.unwrap();
     let post = served.post().session(&session);
-    let read = r#"{"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"file:///DENY"}}"#;
+    let read = r#"{"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"file:///a"}}"#;
     let got = post.send(read).await;
     assert_eq!(got.text(), r#"{"jsonrpc":"2.0", "id":5,"result":{"contents":[{"uri":"x","text":"as it is"}]}}"#);
-    assert_eq!(served.journal.lines(), ["decision message allow -"]);
+    assert_eq!(served.journal.lines(), ["decision call allow -", "outcome result allow answered"]);
     let answer = r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept" }}"#;
     assert_eq!(post.send(answer).await.status, 202);
     let bodies: Vec<String> = mock.received().into_iter().map(|request| request.body).collect();
@@ -185,7 +186,8 @@ async fn answers_that_a_model_reads_are_inspected_whatever_the_method() {
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"what":"{what}"}}}}"#)
         };
         let got = post.send(ask(1, "first")).await;
-        assert_eq!(got.text(), r#"{"jsonrpc":"2.0","id":1,"result":{"text":"a [redacted] b"}}"#, "{method}");
+        let text = if method == "vendor/new" { got.text().to_owned() } else { unmarked(got.text(), "redact") };
+        assert_eq!(text, r#"{"jsonrpc":"2.0","id":1,"result":{"text":"a [redacted] b"}}"#, "{method}");
         let got = post.send(ask(2, "second")).await;
         assert_eq!(got.json()["error"]["code"], -32010, "{method}: {}", got.text());
         let got = post.send(ask(3, "third")).await;
@@ -275,7 +277,7 @@ async fn results_are_redacted_in_both_forms() {
     let expected = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#)
         .replace("SECRET \\u0041", "[redacted] A")
         .replace("SECRET", "[redacted]");
-    assert_eq!(got.text(), expected);
+    assert_eq!(unmarked(got.text(), "redact"), expected);
     assert_eq!(served.journal.lines()[1], "outcome result redact answered");
 
     let (_mock, served) = with_script(move |request| {
@@ -287,7 +289,7 @@ async fn results_are_redacted_in_both_forms() {
     let got = served.post().session(&session).send(call("1", "t", "{}")).await;
     assert_eq!(got.header("content-type"), Some("text/event-stream"));
     assert_eq!(got.header("x-accel-buffering"), Some("no"));
-    assert_eq!(got.messages(), [expected]);
+    assert_eq!(got.messages().iter().map(|text| unmarked(text, "redact")).collect::<Vec<_>>(), [expected]);
     assert!(got.text().starts_with("id: 1\nretry: 10\ndata: \n\n:\n\nevent: message\nid: 2\n"), "{}", got.text());
 }
 
@@ -517,7 +519,7 @@ async fn the_rules_of_headers_and_paths() {
     assert_eq!((bad.status, bad.json()["error"]["code"].as_i64()), (200, Some(-32602)));
 }
 
-fn stateless(served: &Served, method: &str, name: Option<&str>) -> Ask {
+pub(super) fn stateless(served: &Served, method: &str, name: Option<&str>) -> Ask {
     let ask = served.post().with("mcp-protocol-version", "2026-07-28").with("mcp-method", method);
     match name {
         Some(name) => ask.with("mcp-name", name),
@@ -525,7 +527,7 @@ fn stateless(served: &Served, method: &str, name: Option<&str>) -> Ask {
     }
 }
 
-fn stateless_body(id: u32, method: &str, params: &str) -> String {
+pub(super) fn stateless_body(id: u32, method: &str, params: &str) -> String {
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{meta}}}}}"#)
 }
@@ -595,6 +597,60 @@ async fn headers_that_repeat_the_body_are_held_to_it() {
     assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
     assert!(mock.received().is_empty(), "nothing went out");
     assert_eq!(served.journal.outcome().await, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn the_older_transport_with_two_addresses_is_refused_in_plain_words() {
+    let (_mock, served) = with_sessions("{}").await;
+    served.initialize().await;
+    let got = served.request("GET", "/mcp").with("accept", "text/event-stream").send("").await;
+    assert!(got.status == 400 && got.text().contains("HTTP+SSE"), "{}", got.text());
+    for status in [404, 405] {
+        let mock = Mock::new(move |_| reply(status, &[], "")).await;
+        let served = Served::new([mock.upstream()], quick()).await;
+        let got = served.post().send(INITIALIZE).await;
+        assert!(got.json()["error"]["message"].as_str().unwrap().contains("HTTP+SSE"), "{}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_does_not_hold_up_a_drain() {
+    let acknowledged = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\"}\n\n";
+    let (_mock, served) = with_script(move |_| vec![sse_head(), chunk(acknowledged), Step::UntilClosed]).await;
+    let listen = stateless(&served, "subscriptions/listen", None);
+    let mut stream = listen.open(stateless_body(1, "subscriptions/listen", "")).await.into_body();
+    read_messages(&mut stream, 1).await;
+    assert!(!served.door.0.busy());
+    let drained = tokio::time::timeout(Duration::from_secs(5), served.door.drain(Duration::from_secs(60)));
+    drained.await.expect("it is over long before its time");
+    assert!(read_messages(&mut stream, 1).await[0].contains("the session was ended"));
+}
+
+#[tokio::test]
+async fn a_thousand_idle_streams_hold_nothing_up() {
+    let (_mock, served) = with_script(|request| match request.method() {
+        "GET" => vec![sse_head(), Step::UntilClosed],
+        _ => json(&answer_to(&request.body, r#"{"content":[]}"#)),
+    })
+    .await;
+    let mut streams = Vec::new();
+    for agent in 0..10 {
+        let bearer = format!("Bearer agent{agent}");
+        for _ in 0..100 {
+            let post = served.post().with("authorization", &bearer);
+            let session = post.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+            let stream = served.request("GET", "/mcp").with("authorization", &bearer).session(&session).open("").await;
+            assert_eq!(stream.status(), 200);
+            streams.push(stream);
+        }
+    }
+    assert_eq!(served.door.sessions(), 1000);
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.json()["result"]["content"], serde_json::json!([]));
+    drop(streams);
+    served.door.close(Duration::from_secs(20)).await;
+    assert_eq!(served.door.sessions(), 0);
 }
 
 #[tokio::test]
@@ -1016,7 +1072,8 @@ async fn an_answer_is_taken_up_again_on_another_stream() {
     let got = served.post().session(&session).send(call("1", "t", "{}")).await;
     assert_eq!(got.messages(), [""; 0]);
     let got = served.request("GET", "/mcp").session(&session).with("last-event-id", "1").send("").await;
-    assert_eq!(got.messages(), [answer.replace("SECRET", "[redacted]")]);
+    let [message] = got.messages().try_into().unwrap();
+    assert_eq!(unmarked(&message, "redact"), answer.replace("SECRET", "[redacted]"));
     assert_eq!(served.journal.outcome().await, Outcome::Answered);
 }
 

@@ -113,6 +113,13 @@ async fn progress_and_questions_come_on_the_calls_own_stream() {
 }
 
 #[tokio::test]
+async fn a_child_is_told_that_its_question_was_refused() {
+    let (served, session) = serve(quick()).await;
+    let got = served.post().session(&session).send(call("1", "ask", r#"{"message":["DE","NY"]}"#)).await;
+    assert!(text(&got).contains("-32010") && !text(&got).contains("DENY"), "{}", got.text());
+}
+
+#[tokio::test]
 async fn what_belongs_to_no_request_comes_on_the_stream_or_waits_for_it() {
     let (served, session) = serve(quick()).await;
     let post = served.post().session(&session);
@@ -128,6 +135,16 @@ async fn what_belongs_to_no_request_comes_on_the_stream_or_waits_for_it() {
     drop(body);
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(get.open("").await);
+}
+
+#[tokio::test]
+async fn a_list_that_changed_is_looked_at_before_the_client_is_told() {
+    let (served, session) = serve(quick()).await;
+    let mut stream = served.request("GET", "/mcp").session(&session).open("").await.into_body();
+    assert_eq!(text(&served.post().session(&session).send(call("1", "change", "{}")).await), "done");
+    let told = read_messages(&mut stream, 1).await;
+    assert_eq!(method_of(&told[0]), "notifications/tools/list_changed");
+    assert_eq!(served.journal.lines().last().unwrap(), "decision listing allow -", "policy saw the list first");
 }
 
 #[tokio::test]

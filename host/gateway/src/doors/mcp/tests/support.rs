@@ -31,7 +31,7 @@ use crate::doors::mcp::{McpDoor, McpLimits};
 use crate::events::Events;
 use crate::gate::{Gate, Heavy, Ports, now_ms};
 use crate::http::Mount as _;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Snapshot};
 use crate::ports::*;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -169,11 +169,14 @@ impl Journal for MemoryJournal {
     }
 }
 
+/// Version of the rules about the tools of agent `ruled`.
+pub(crate) static RULES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 /// Every token is an agent of its name; `other-…` belongs to another tenant.
 struct Tokens;
 
 impl Identity for Tokens {
-    fn authenticate(&self, token: Option<&str>) -> Option<Caller> {
+    fn authenticate(&self, token: Option<&str>, _peer: Option<&PeerIdentity>) -> Option<Caller> {
         let name = token.filter(|token| !token.is_empty() && *token != "wrong")?;
         let tenant = if name.starts_with("other") { "other" } else { "default" };
         Some(Caller { agent: Some(identity(tenant, name)), operator: None, open: false })
@@ -185,6 +188,22 @@ impl Identity for Tokens {
             "fast" => Admission::Limited { retry_after_s: 7 },
             _ => Admission::Admitted,
         }
+    }
+
+    fn has_tool_rules(&self, _tenant: &str, agent: &str) -> bool {
+        agent == "ruled"
+    }
+
+    fn sees(&self, _tenant: &str, agent: &str, _upstream: &str, tool: &str) -> bool {
+        agent != "ruled" || !tool.starts_with("hidden")
+    }
+
+    fn tools_version(&self, _tenant: &str, agent: &str) -> u64 {
+        if agent == "ruled" { RULES.load(std::sync::atomic::Ordering::SeqCst) } else { 0 }
+    }
+
+    fn denials(&self, _tenant: &str, agent: &str) -> DenialForm {
+        if agent == "program" { DenialForm::Error } else { DenialForm::Result }
     }
 }
 
@@ -230,6 +249,7 @@ impl Bench {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             identity: Arc::new(Tokens),
             approvals: approvals.clone(),
+            pins: Arc::new(NoPins),
         };
         let heavy = Heavy { places: 4, wait: Duration::from_secs(10) };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
@@ -271,7 +291,7 @@ impl Served {
                 let door = serving.clone();
                 tokio::spawn(async move {
                     let service = service_fn(|request: Request<Incoming>| async {
-                        Ok::<_, std::convert::Infallible>(door.handle(request, peer).await)
+                        Ok::<_, std::convert::Infallible>(door.handle(request, peer.into()).await)
                     });
                     let _closed = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -280,6 +300,13 @@ impl Served {
             }
         });
         Self { door, address, journal, parking }
+    }
+
+    /// What a scraper sees.
+    pub(crate) fn metrics(&self) -> String {
+        let metrics = self.door.metrics();
+        let journal = self.journal.health();
+        metrics.render(&Snapshot { journal, generations: &[], approvals_pending: 0, uptime: Duration::ZERO })
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> Ask {
@@ -334,6 +361,11 @@ impl Ask {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    pub(crate) fn method(mut self, method: &str) -> Self {
+        self.method = method.to_owned();
+        self
     }
 
     pub(crate) fn session(self, id: &str) -> Self {
@@ -557,6 +589,14 @@ pub(crate) fn sse(pieces: &[&str]) -> Vec<Step> {
     steps.extend(pieces.iter().map(|piece| chunk(piece)));
     steps.push(last_chunk());
     steps
+}
+
+/// The message without what Portcullis says in `_meta` of a rewritten result; it must say this decision.
+pub(crate) fn unmarked(text: &str, decision: &str) -> String {
+    let start = text.find(r#","_meta":{"portcullis/id":"#).unwrap_or_else(|| panic!("no mark: {text}"));
+    let end = start + text[start..].find('}').unwrap() + 1;
+    assert!(text[start..end].contains(&format!(r#""portcullis/decision":"{decision}""#)), "{text}");
+    format!("{}{}", &text[..start], &text[end..])
 }
 
 /// The method of a JSON-RPC message.

@@ -70,6 +70,15 @@ impl Wrapped {
 }
 
 #[tokio::test]
+async fn a_child_is_told_that_its_question_was_refused() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.ask(INITIALIZE).await;
+    let answer = wrapped.ask(&call("1", "ask", r#"{"message":["DE","NY"]}"#)).await;
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("-32010") && !text.contains("DENY"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_ordinary_conversation() {
     let mut wrapped = Wrapped::new(quick());
     assert_eq!(wrapped.ask(INITIALIZE).await["result"]["serverInfo"]["name"], "stdio-test");
