@@ -13,7 +13,7 @@ use super::super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, Shape, U
 use super::super::front::{Checked, RUN, SESSION, VERSIONS, json_reply, refusal};
 use super::super::{answers, stateless};
 use super::session::{Federated, InUse, Joined, end_member};
-use super::{Absent, Era, Round, gather, is_stdio, lists, member_headers};
+use super::{Absent, Era, Round, gather, lists, member_headers};
 use crate::http::Reply;
 
 /// Most bytes of one member's instructions.
@@ -187,9 +187,6 @@ impl Round {
     /// `server/discover`: the revisions that all members speak which are there, and what any of them offers.
     pub(super) async fn discover(&self, headers: &HeaderMap, frame: &Frame, id: &Id) -> Checked<Reply> {
         let asking = (0..self.members().len()).map(|index| async move {
-            if is_stdio(self.member(index)?) {
-                return Err(Absent::Era);
-            }
             let asked = async {
                 let (reply, _) = self.ask(Era::Stateless, index, headers, frame.raw(), None, None).await?;
                 gather::answer(reply, self.inner.limits.message, |_| {}).await
