@@ -24,7 +24,7 @@ use super::stateless;
 use super::{Inner, relay};
 use crate::http::{Reply, Room};
 use crate::ports::AgentIdentity;
-use crate::upstream::{Federation, Target, Upstream};
+use crate::upstream::{Federation, Upstream};
 use session::{InUse, Joined, Refused, Running};
 use translate::{Asking, Translator, translated};
 
@@ -494,8 +494,4 @@ fn without_session(mut reply: Reply) -> Reply {
 /// A name of the client in an answer: one line of bounded length.
 fn printable(name: &str) -> String {
     name.chars().take(NAME_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn is_stdio(upstream: &Upstream) -> bool {
-    matches!(upstream.target, Target::Stdio(_))
 }

@@ -15,7 +15,7 @@ use super::super::envelope::{Frame, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Shape}
 use super::super::front::{Checked, json_reply};
 use super::super::stateless;
 use super::session::Joined;
-use super::{Absent, Era, Round, gather, is_stdio, names};
+use super::{Absent, Era, Round, gather, names};
 use crate::http::Reply;
 use crate::upstream::Upstream;
 
@@ -133,9 +133,6 @@ impl Round {
         list: &List,
     ) -> Result<Share, Absent> {
         let upstream = self.member(index)?;
-        if let (Era::Stateless, true) = (era, is_stdio(upstream)) {
-            return Err(Absent::Era);
-        }
         let members = self.members().len().max(1);
         let most = self.inner.limits.message.saturating_mul(MAX_MESSAGES) / members;
         let (mut items_left, mut bytes_left) = (MAX_ITEMS / members, most);

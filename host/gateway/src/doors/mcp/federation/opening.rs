@@ -13,7 +13,7 @@ use super::super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, Shape, U
 use super::super::front::{Checked, RUN, SESSION, VERSIONS, json_reply, refusal};
 use super::super::{answers, stateless};
 use super::session::{Federated, InUse, Joined, end_member};
-use super::{Absent, Era, Round, gather, is_stdio, lists, member_headers};
+use super::{Absent, Era, Round, gather, lists, member_headers};
 use crate::http::Reply;
 
 /// Most bytes of one member's instructions.
@@ -108,12 +108,15 @@ impl Round {
                 return Err(Absent::Ended);
             }
             let joined = Arc::new(self.begin(in_use, index).await?);
-            if session.ready.load(Ordering::Acquire) {
-                let headers = member_headers(&HeaderMap::new());
-                let _noted = self.deliver(index, &headers, Some(&joined), INITIALIZED, None).await;
+            let told = session.ready.load(Ordering::Acquire);
+            if told {
                 self.settle(in_use, index, &joined).await;
             }
             member.set(Arc::clone(&joined));
+            // The client may have said so meanwhile, to those who took part then.
+            if !told && session.ready.load(Ordering::Acquire) {
+                self.settle(in_use, index, &joined).await;
+            }
             // It may have been ended meanwhile, and nobody would find this member's session any more.
             if session.over() {
                 if let Some(joined) = member.take() {
@@ -134,7 +137,7 @@ impl Round {
         joined
     }
 
-    /// Tells a member that begins anew what the client has set.
+    /// Tells a member that begins late, or anew, that the client is ready, and what it has set.
     async fn settle(&self, in_use: &InUse, index: usize, joined: &Joined) {
         let offered = joined.result.root().get("capabilities");
         let offers = |name| offered.is_some_and(|offered| offered.get(name).is_some());
@@ -142,6 +145,7 @@ impl Round {
         let followed = in_use.0.followed(index).into_iter().filter(|_| offers("resources"));
         let followed = followed.map(|uri| ("resources/subscribe", json!({ "uri": uri }).to_string()));
         let headers = member_headers(&HeaderMap::new());
+        let _noted = self.deliver(index, &headers, Some(joined), INITIALIZED, None).await;
         for (method, params) in level.into_iter().chain(followed) {
             let id = lists::fresh();
             let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}","params":{params}}}"#);
@@ -183,9 +187,6 @@ impl Round {
     /// `server/discover`: the revisions that all members speak which are there, and what any of them offers.
     pub(super) async fn discover(&self, headers: &HeaderMap, frame: &Frame, id: &Id) -> Checked<Reply> {
         let asking = (0..self.members().len()).map(|index| async move {
-            if is_stdio(self.member(index)?) {
-                return Err(Absent::Era);
-            }
             let asked = async {
                 let (reply, _) = self.ask(Era::Stateless, index, headers, frame.raw(), None, None).await?;
                 gather::answer(reply, self.inner.limits.message, |_| {}).await

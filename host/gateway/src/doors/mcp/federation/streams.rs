@@ -19,7 +19,7 @@ use super::super::stateless;
 use super::gather::Events;
 use super::session::{InUse, Joined};
 use super::translate::Translator;
-use super::{Absent, Era, Round, is_stdio, lists, member_headers, names, session_headers, translated};
+use super::{Absent, Era, Round, lists, member_headers, names, session_headers, translated};
 use crate::http::{Body, Reply};
 
 /// How long after its end a member's stream is opened again, unless the member says when.
@@ -259,9 +259,6 @@ impl Round {
 
     /// Opens a subscription with one member: its acknowledgement, and what comes after it.
     async fn subscribed(&self, headers: &HeaderMap, index: usize, body: &str) -> Result<(Frame, Events), Absent> {
-        if is_stdio(self.member(index)?) {
-            return Err(Absent::Era);
-        }
         let (reply, _) = self.ask(Era::Stateless, index, headers, body, None, None).await?;
         let Body::Stream(stream) = reply.into_body() else { return Err(Absent::Failed) };
         let mut events = Events::new(stream, self.inner.limits.message);

@@ -1085,3 +1085,23 @@ async fn without_sessions_a_subscription_ends_when_all_upstreams_have_ended_thei
     assert_eq!(end["id"], 4);
     assert_eq!(end["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 4);
 }
+
+#[tokio::test]
+async fn without_sessions_a_child_process_that_speaks_the_revision_is_a_member() {
+    let era = [("ERA".to_owned(), "stateless".to_owned())];
+    let child = Upstream::stdio("py", "python3", [python_server().display().to_string()], era).unwrap();
+    let a = modern(r#"["2026-07-28"]"#, 60_000, "public").await;
+    let served = Served::new([named("a", &a), child], quick()).await;
+    let got = stateless(&served, "server/discover", None).send(stateless_body(1, "server/discover", "")).await.json();
+    assert!(got["result"]["_meta"].get("portcullis/unavailable").is_none(), "{got}");
+    let list = stateless(&served, "tools/list", None).send(stateless_body(2, "tools/list", "")).await.json();
+    assert!(names(&list, "tools", "name").contains(&"py__echo".to_owned()), "{list}");
+    let body = stateless_body(3, "tools/call", r#""name":"py__echo","arguments":{"text":"hello"},"#);
+    let got = stateless(&served, "tools/call", Some("py__echo")).send(body).await.json();
+    assert_eq!(got["result"]["content"][0]["text"], "hello", "{got}");
+    let wanted = r#""notifications":{"toolsListChanged":true},"#;
+    let body = stateless_body(4, "subscriptions/listen", wanted);
+    let mut stream = stateless(&served, "subscriptions/listen", None).open(body).await.into_body();
+    let acknowledged: Value = serde_json::from_str(&read_messages(&mut stream, 1).await[0]).unwrap();
+    assert_eq!(acknowledged["params"]["_meta"]["portcullis/unavailable"], value!(["a"]), "a has no subscriptions");
+}
