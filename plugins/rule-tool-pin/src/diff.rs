@@ -11,6 +11,8 @@ const MAX_CHANGES: usize = 16;
 const MAX_POINTER: usize = 200;
 /// Most bytes of an old or new value.
 const MAX_EXCERPT: usize = 160;
+/// Longest list of names whose items are looked up in another one: that takes their product in steps.
+const MAX_NAMES: usize = 256;
 /// Characters before the first difference that are shown.
 const BEFORE: usize = 24;
 
@@ -45,6 +47,8 @@ impl Changes {
     fn walk(&mut self, old: &Value, new: &Value, at: &str) {
         match (old, new) {
             _ if old == new => {}
+            // Only counted from here on, and no deeper: a definition of an upstream may differ in very many places.
+            _ if self.first.len() >= MAX_CHANGES => self.more = self.more.saturating_add(1),
             (Value::Object(old), Value::Object(new)) => {
                 for (name, old) in old {
                     let at = pointer::child(at, name);
@@ -126,7 +130,7 @@ pub(crate) fn words(changes: &[Change], more: u32, most: usize) -> String {
 }
 
 fn names(items: &[Value]) -> bool {
-    items.iter().all(|item| !item.is_object() && !item.is_array())
+    items.len() <= MAX_NAMES && items.iter().all(|item| !item.is_object() && !item.is_array())
 }
 
 /// A text as it is, anything else as JSON.

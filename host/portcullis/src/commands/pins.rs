@@ -98,7 +98,11 @@ fn accept(log: &Log, name: &str, digest: Option<&str>) -> Result<ExitCode> {
     let pin = one(&server, name)?;
     let waits = text(&pin, "/pending/digest");
     if waits.is_empty() {
-        bail!("nothing waits at {}/{}: its latest definition is the accepted one", text(&pin, "/upstream"), name);
+        bail!(
+            "nothing waits at {}/{}: its latest definition is the accepted one",
+            text(&pin, "/upstream"),
+            text(&pin, "/tool")
+        );
     }
     // Without a digest this accepts what it shows, and nothing that comes meanwhile.
     if digest.is_none() && !log.json {
