@@ -39,6 +39,7 @@ CHANGING = [
     (re.compile(r'("(?:last-?)?event-?id(?:used)?": )"\d+"', re.IGNORECASE), r'\1"EVENT"'),
     (re.compile(r'("id": )"\d+"'), r'\1"EVENT"'),
     (re.compile(r'(subscriptionId": )\d{13}'), r"\1TIME"),
+    (re.compile(r'(inspectedNotificationCount": )[1-9]\d*'), r"\1SOME"),
     (re.compile(r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b"), "ID"),
 ]
 """What differs from run to run in the details of a check."""
