@@ -387,8 +387,13 @@ mod web {
 
         let data = tempfile::tempdir().unwrap();
         let command = wrapped(&script("portcullis.toml"), "local", data.path(), &fetch_server());
-        session(client, &Place::Command(command), Mode::Legacy, &site);
-        assert_eq!(calls(data.path()), wanted(1));
+        // The server speaks both eras there too, and a client that asks takes the newer one.
+        let asking = modes.iter().filter(|(mode, _)| *mode != Mode::Modern);
+        for &(mode, version) in asking.clone() {
+            let seen = session(client, &Place::Command(command.clone()), mode, &site);
+            assert_eq!(seen["version"], version, "{client:?} {mode:?}, wrapped");
+        }
+        assert_eq!(calls(data.path()), wanted(asking.count()));
     }
 
     const BOTH_ERAS: &[(Mode, &str)] =
