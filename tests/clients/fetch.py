@@ -47,7 +47,9 @@ def main():
         server.run()
         return
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(server.streamable_http_app(host="127.0.0.1"), log_level="warning")
+    # A connection is never closed for being idle: on a slow machine a call would meet the closing.
+    app = server.streamable_http_app(host="127.0.0.1")
+    config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=600)
     Announced(config).run(sockets=[listener])
 
 

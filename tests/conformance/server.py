@@ -721,7 +721,8 @@ def main():
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     # The host switches the check of Host and Origin on.
     app = build().streamable_http_app(event_store=Events(), retry_interval=100, host="127.0.0.1")
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    # A connection is never closed for being idle: on a slow machine the suites would send into the closing.
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, timeout_keep_alive=600)
     Announced(config).run(sockets=[listener])
 
 
