@@ -42,7 +42,7 @@ pub(super) fn check(input: &[u8]) {
     for item in &expected {
         let Item::Event(event) = item else { continue };
         let encoded = event.encode();
-        assert_eq!(read(&encoded), [item.clone()], "an event changes when it is written");
+        assert_eq!(read(&encoded), std::slice::from_ref(item), "an event changes when it is written");
         rewritten.extend_from_slice(&encoded);
     }
     let events: Vec<Item> = expected.into_iter().filter(|item| *item != Item::Comment).collect();
