@@ -102,7 +102,8 @@ fn the_page_about_tls_is_true() {
         .unwrap();
     assert_eq!(code, 0, "{said}{errors}");
     assert!(said.contains("\"bot\"") && said.contains("\"old\""), "{said}");
-    let inspect = ["inspect", "--config", "portcullis.toml", "--data", "data", "--token", &token, "--tool", "read_file"];
+    let inspect =
+        ["inspect", "--config", "portcullis.toml", "--data", "data", "--token", &token, "--tool", "read_file"];
     let (code, said, errors) = server.portcullis(&inspect).unwrap();
     assert_eq!(code, 0, "{said}{errors}");
     let running: Value = serde_json::from_slice(&fs::read(server.data().join("server.json")).unwrap()).unwrap();
