@@ -177,7 +177,8 @@ impl Plugin {
 
     /// Starts an instance and throws it away, to see that it can be done.
     pub(crate) fn try_start(&self) -> Result<(), Fault> {
-        self.0.start(None, 0).map(drop)
+        // Once, and also on a machine that is busy: what may be slow here may be slow while configuring.
+        self.0.start_within(self.0.shared.limits.configure_deadline_ms, None, 0).map(drop)
     }
 
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
@@ -231,20 +232,24 @@ impl Inner {
     /// A fresh instance with the limits of a call; a configured one, where that could not be kept. Waiting for a slot,
     /// configuring and the call together take no longer than the call may.
     fn start(&self, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
+        self.start_within(self.shared.limits.deadline_ms, subject, now_ms)
+    }
+
+    fn start_within(&self, deadline_ms: u64, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
         let limits = &self.shared.limits;
         let fuel = if self.compiled.configure.is_none() { limits.fuel } else { limits.configure_fuel };
         let began = Instant::now();
         let (mut store, instance) = loop {
             let state = CallState::new(&self.shared, now_ms);
             let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let left_ms = limits.deadline_ms.saturating_sub(waited);
+            let left_ms = deadline_ms.saturating_sub(waited);
             let mut store = state.into_store(&self.engine.0.calls, fuel, left_ms).map_err(|error| trap(&error))?;
             match self.instantiate(&mut store) {
                 Ok(instance) => break (store, instance),
                 // All slots are taken: wait for one, but not longer than the call may take.
                 Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                     drop(store);
-                    if began.elapsed() > Duration::from_millis(limits.deadline_ms) {
+                    if began.elapsed() > Duration::from_millis(deadline_ms) {
                         return Err(Fault::Deadline);
                     }
                     std::thread::sleep(PAUSE);

@@ -94,7 +94,7 @@ def call(request):
     elif name == "die":
         print("dying", file=sys.stderr, flush=True)
         os._exit(3)
-    elif name == "change":
+    elif name == "later change":
         text(request, "done")
         time.sleep(0.1)
         write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))

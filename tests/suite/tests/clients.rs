@@ -256,7 +256,6 @@ mod files {
     }
 
     #[test]
-    #[ignore = "server/discover in front of a child process is refused with -32022, which does not mean sessions to clients"]
     fn clients_of_both_eras_fall_back_to_sessions_in_front_of_a_child_process() {
         let folder = folder();
         let server = start(with_child(&config(), "files", &file_server(folder.path()), &[]));

@@ -9,6 +9,7 @@ use portcullis_gateway::doors::mcp::{McpLimits, Wrapping, wrap};
 use portcullis_gateway::ports::AgentIdentity;
 use portcullis_gateway::upstream::Upstream;
 use portcullis_model::Digest;
+use portcullis_tenancy::{OPEN_AGENT, OPEN_TENANT};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
@@ -33,10 +34,8 @@ pub(crate) fn run(arguments: &cli::Wrap) -> Result<ExitCode> {
 }
 
 async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -> Result<i32> {
+    check_agent(arguments, settings)?;
     let host = Host::start(settings, String::new()).await?;
-    let known =
-        settings.config.tenant.is_empty() || settings.config.tenant.iter().any(|one| one.name == arguments.tenant);
-    anyhow::ensure!(known, "the configuration has no tenant `{}`", arguments.tenant);
     let agent = AgentIdentity {
         tenant: arguments.tenant.as_str().into(),
         name: arguments.agent.as_str().into(),
@@ -66,6 +65,23 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
     let _ = expiring.await;
     host.ledger.clone().close().await;
     Ok(status?)
+}
+
+/// The calls of an agent that is not there would all be refused.
+fn check_agent(arguments: &cli::Wrap, settings: &Settings) -> Result<()> {
+    let (tenants, cli::Wrap { tenant, agent, .. }) = (&settings.config.tenant, arguments);
+    if tenants.is_empty() {
+        let open = tenant == OPEN_TENANT && agent == OPEN_AGENT;
+        anyhow::ensure!(open, "without a configuration there is tenant `{OPEN_TENANT}` with agent `{OPEN_AGENT}` only");
+        return Ok(());
+    }
+    let found = tenants.iter().find(|one| one.name == *tenant);
+    let found = found.with_context(|| format!("the configuration has no tenant `{tenant}`; name one with --tenant"))?;
+    let names: Vec<&str> = found.agent.iter().map(|one| one.name.as_str()).take(10).collect();
+    let known = names.join(", ");
+    let there = found.agent.iter().any(|one| one.name == *agent);
+    anyhow::ensure!(there, "tenant `{tenant}` has no agent `{agent}`; name one with --agent: {known}");
+    Ok(())
 }
 
 fn file_name(program: &str) -> String {

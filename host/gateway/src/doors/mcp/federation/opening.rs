@@ -9,7 +9,7 @@ use portcullis_model::{Kind, Outcome, Value};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use super::super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, Shape, UNSUPPORTED_VERSION};
+use super::super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Shape};
 use super::super::front::{Checked, RUN, SESSION, VERSIONS, json_reply, refusal};
 use super::super::{answers, stateless};
 use super::session::{Federated, InUse, Joined, end_member};
@@ -203,10 +203,10 @@ impl Round {
         let bodies = || answers.iter().filter_map(|answer| answer.as_ref().ok()?.body());
         let Some(first) = bodies().next() else {
             if answers.iter().any(|answer| matches!(answer, Err(Absent::Era))) {
-                let data = json!({ "supported": VERSIONS, "requested": stateless::REVISION });
-                let text = "no upstream of this federation speaks this protocol revision";
-                let body = answers::error(Some(id), UNSUPPORTED_VERSION, text, Some(data));
-                return Ok(json_reply(StatusCode::BAD_REQUEST, body));
+                // Clients of both eras that are told of another revision here do not all go on to ask for a session.
+                let text = "no upstream of this federation speaks a protocol revision without sessions";
+                let body = answers::error(Some(id), METHOD_NOT_FOUND, text, None);
+                return Ok(json_reply(StatusCode::NOT_FOUND, body));
             }
             let text = "no upstream of this federation is available";
             return Ok(json_reply(StatusCode::OK, answers::upstream_error(id, text)));

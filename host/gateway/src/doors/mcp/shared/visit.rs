@@ -6,10 +6,12 @@ use hyper::StatusCode;
 
 use super::Era;
 use super::member::Member;
+use crate::doors::mcp::answers;
 use crate::doors::mcp::bridge::Bridge;
-use crate::doors::mcp::envelope::Frame;
+use crate::doors::mcp::envelope::{Frame, METHOD_NOT_FOUND};
 use crate::doors::mcp::front::{ReplyTo, Visit, answer_with, json_reply, plain};
 use crate::doors::mcp::inspector::FromClient;
+use crate::doors::mcp::start::NotStarted;
 use crate::doors::mcp::stateless;
 use crate::http::{Body, Reply};
 
@@ -22,7 +24,16 @@ pub(in crate::doors::mcp) async fn post(visit: &Visit, run: Option<Arc<str>>, fr
         () = reply.closed() => return,
     };
     if let Err(error) = live {
-        return answer_with(reply, error.reply(frame.request_id()));
+        let legacy = matches!(error, NotStarted::Legacy);
+        let answer = match frame.request_id() {
+            // Clients of both eras that are told of another revision here do not all go on to ask for a session.
+            Some(id) if legacy && frame.asks("server/discover") => {
+                let body = answers::error(Some(id), METHOD_NOT_FOUND, &error.to_string(), None);
+                json_reply(StatusCode::NOT_FOUND, body)
+            }
+            id => error.reply(id),
+        };
+        return answer_with(reply, answer);
     }
     let inspector = visit.inspector(run);
     let bytes = match inspector.client_sent(&frame).await {

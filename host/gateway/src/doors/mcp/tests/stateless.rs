@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_model::Outcome;
 use serde_json::{Value, json};
 
+use super::http::{stateless, stateless_body};
 use super::shared::*;
 use super::support::*;
 use crate::doors::mcp::McpLimits;
@@ -160,6 +161,10 @@ async fn a_process_with_sessions_is_found_out_once() {
         assert_eq!(data["requested"], "2026-07-28");
         assert_eq!(data["supported"], json!(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]));
     }
+    let discover = stateless_body(2, "server/discover", "");
+    let got =
+        stateless(&house.served, "server/discover", None).with("authorization", "Bearer one").send(discover).await;
+    assert_eq!((got.status, code(&got)), (404, -32601), "clients of both eras ask for a session then");
     assert_eq!(house.methods(), ["server/discover"]);
     // It is served with sessions, and nothing is held against it.
     let one = house.enter("one").await;

@@ -141,7 +141,7 @@ async fn what_belongs_to_no_request_comes_on_the_stream_or_waits_for_it() {
 async fn a_list_that_changed_is_looked_at_before_the_client_is_told() {
     let (served, session) = serve(quick()).await;
     let mut stream = served.request("GET", "/mcp").session(&session).open("").await.into_body();
-    assert_eq!(text(&served.post().session(&session).send(call("1", "change", "{}")).await), "done");
+    assert_eq!(text(&served.post().session(&session).send(call("1", "later change", "{}")).await), "done");
     let told = read_messages(&mut stream, 1).await;
     assert_eq!(method_of(&told[0]), "notifications/tools/list_changed");
     assert_eq!(served.journal.lines().last().unwrap(), "decision listing allow -", "policy saw the list first");
