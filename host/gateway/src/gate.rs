@@ -328,6 +328,14 @@ impl Gate {
         Ok(ruling)
     }
 
+    /// Refuses whatever a halted agent says; no entry is written, since this costs nothing.
+    ///
+    /// # Errors
+    /// The agent is halted.
+    pub fn awake(&self, agent: &AgentIdentity) -> Result<(), GateError> {
+        if self.ports.identity.halted(&agent.tenant, &agent.name) { Err(GateError::Halted) } else { Ok(()) }
+    }
+
     /// Whether any rule says which tools the agent may know of.
     #[must_use]
     pub fn has_tool_rules(&self, agent: &AgentIdentity) -> bool {
@@ -356,17 +364,6 @@ impl Gate {
     #[must_use]
     pub fn denials(&self, agent: &AgentIdentity) -> DenialForm {
         self.ports.identity.denials(&agent.tenant, &agent.name)
-    }
-
-    /// Records that a call goes nowhere because its agent must not know of the tool.
-    ///
-    /// # Errors
-    /// The cheap gates refuse the call as they would any other, or the entry could not be written.
-    pub async fn conceal(&self, call: &Call, door: Door) -> Result<(), GateError> {
-        match self.admit(call) {
-            Ok(()) => self.record_refusal(call, door, codes::TOOL_HIDDEN).await,
-            Err(error) => self.refuse(call, door, error).await,
-        }
     }
 
     /// Looks at what the tool answered and records how the call ended. A review of a result is not parked: the
@@ -567,17 +564,13 @@ impl Gate {
     }
 
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
-        self.record_refusal(call, door, error.code()).await?;
-        Err(error)
-    }
-
-    async fn record_refusal(&self, call: &Call, door: Door, code: &'static str) -> Result<(), GateError> {
-        self.metrics.refused(&call.tenant, door, code);
+        self.metrics.refused(&call.tenant, door, error.code());
         let mut draft = blank(EntryKind::Refusal, call, door, self.mode(&call.tenant));
         draft.decision = Some(Decision::Deny);
-        draft.reasons = vec![EntryReason { code: code.to_owned(), plugin: "portcullis".to_owned() }];
+        draft.reasons = vec![EntryReason { code: error.code().to_owned(), plugin: "portcullis".to_owned() }];
         draft.payload = Some(Arc::clone(&call.payload));
-        self.append(draft, Vec::new()).await.map(drop)
+        self.append(draft, Vec::new()).await?;
+        Err(error)
     }
 
     async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {

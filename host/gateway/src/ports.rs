@@ -139,6 +139,9 @@ pub trait Identity: Send + Sync + 'static {
     /// Whether the agent may make a call now; counts it if so.
     fn admit(&self, tenant: &str, agent: &str) -> Admission;
 
+    /// Whether the agent was stopped by its operator, or is not known any more.
+    fn halted(&self, tenant: &str, agent: &str) -> bool;
+
     /// Whether any rule says which tools the agent may know of.
     fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool;
 

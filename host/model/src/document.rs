@@ -21,6 +21,8 @@ const MAX_VALUES: usize = 250_000;
 const MAX_POINTERS: usize = 16 * 1024 * 1024;
 /// About how long the position of an item is in a pointer.
 const POSITION: usize = 7;
+/// How names begin by which serde_json passes numbers and raw texts through its own values.
+const RESERVED_NAME: &str = "$serde_json::private::";
 /// Objects up to this size are searched for duplicates without a hash set.
 const SMALL_OBJECT: usize = 12;
 
@@ -53,6 +55,9 @@ pub enum DocumentFault {
     /// The same member twice in one object. The name is not repeated: it may be sensitive.
     #[error("duplicate member in an object")]
     DuplicateMember,
+    /// A member whose name stands for something else in a JSON library that plugins use: they would read another value.
+    #[error("a member with a reserved name")]
+    ReservedName,
     /// More than 64 levels of nesting.
     #[error("nested deeper than {MAX_DEPTH} levels")]
     Depth,
@@ -578,6 +583,9 @@ impl<'j> Parser<'j> {
             };
             if duplicate {
                 return self.fault(DocumentFault::DuplicateMember);
+            }
+            if name.starts_with(RESERVED_NAME) {
+                return self.fault(DocumentFault::ReservedName);
             }
             count += 1;
             if count == SMALL_OBJECT && many.is_none() {

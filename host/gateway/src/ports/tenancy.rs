@@ -65,6 +65,10 @@ impl Identity for Credentials {
         }
     }
 
+    fn halted(&self, tenant: &str, agent: &str) -> bool {
+        self.0.load().agent(tenant, agent).is_none_or(|agent| agent.halted)
+    }
+
     fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool {
         self.0.load().agent(tenant, agent).is_none_or(|agent| agent.has_tool_rules())
     }

@@ -51,6 +51,9 @@ fn texts_carry_escaped_pointers_in_document_order() {
 fn what_parsers_read_differently_is_refused() {
     assert_eq!(fault(r#"{"a":1,"a":2}"#), DocumentFault::DuplicateMember);
     assert_eq!(fault(r#"{"a":1,"\u0061":2}"#), DocumentFault::DuplicateMember);
+    // serde_json would read another value: the text in the string, the number.
+    assert_eq!(fault(r#"{"a":{"$serde_json::private::RawValue":"{}"}}"#), DocumentFault::ReservedName);
+    assert_eq!(fault(r#"{"\u0024serde_json::private::Number":"5"}"#), DocumentFault::ReservedName);
     let many: Vec<String> = (0..40).map(|n| format!("\"k{n}\":0")).collect();
     assert!(Document::parse(format!("{{{}}}", many.join(","))).is_ok());
     assert_eq!(fault(&format!("{{{},\"k3\":1}}", many.join(","))), DocumentFault::DuplicateMember);

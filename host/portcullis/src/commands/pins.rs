@@ -27,7 +27,7 @@ fn server(log: &Log) -> Result<Server> {
     let data = Settings::read(&log.place)?.data()?;
     let running = Running::find(&data)
         .with_context(|| format!("{}: no server runs on this data folder; start it, or give --data", data.display()))?;
-    Ok(Server::new(&running.url(), Some(running.token(&log.tenant))))
+    Ok(running.server(Some(running.token(&log.tenant))))
 }
 
 fn all(server: &Server) -> Result<Vec<Value>> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis_model::Kind;
+use portcullis_model::{Kind, Outcome};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::envelope::{Frame, Id, Shape};
+use super::inspector::{Inspector, Ticket};
 use crate::gate::Gate;
 use crate::ports::AgentIdentity;
 
@@ -22,8 +23,9 @@ const LIST_CHANGED: &str = "notifications/tools/list_changed";
 
 /// Whether the message says that the upstream's list of tools has changed.
 pub(super) fn is_list_changed(message: &[u8]) -> bool {
-    // Most messages are something else, and large ones are not read twice.
-    message.windows(LIST_CHANGED.len()).any(|part| part == LIST_CHANGED.as_bytes())
+    // Most messages are something else, and need not be read twice. Slashes may be written with escapes.
+    let rest = b"list_changed";
+    message.windows(rest.len()).any(|part| part == rest || part.starts_with(b"\\u"))
         && Frame::parse(message)
             .is_ok_and(|frame| matches!(frame.shape(), Shape::Notification { method } if **method == *LIST_CHANGED))
 }
@@ -41,6 +43,21 @@ pub(super) fn list_request(meta: Option<&str>, cursor: Option<&str>) -> String {
 pub(super) fn next_cursor(answer: &[u8]) -> Option<String> {
     let frame = Frame::parse(answer).ok()?;
     Some(frame.body()?.get("nextCursor")?.as_str()?.to_owned())
+}
+
+/// A request of our own. If nobody waits for its answer any more, it is ended.
+pub(super) struct Look {
+    pub(super) inspector: Arc<Inspector>,
+    pub(super) own: Ticket,
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        if self.inspector.waits(&self.own) {
+            let (inspector, own) = (Arc::clone(&self.inspector), self.own.clone());
+            tokio::spawn(async move { inspector.end_own(&own, Outcome::Failed, "no list of tools").await });
+        }
+    }
 }
 
 /// Tells one stream of a client when policy shows it other tools than before.

@@ -14,7 +14,22 @@ const RESERVED_PARAMS: &[&str] =
 const RESERVED_META: &[&str] =
     &["progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"];
 /// The same for results.
-const RESERVED_RESULT: &[&str] = &["content", "structuredContent", "isError", "tools", "nextCursor", "_meta"];
+const RESERVED_RESULT: &[&str] = &[
+    "content",
+    "structuredContent",
+    "isError",
+    "tools",
+    "nextCursor",
+    "_meta",
+    "resultType",
+    "inputRequests",
+    "requestState",
+    "cacheScope",
+    "ttlMs",
+];
+/// The same for the definition of a tool.
+pub(crate) const RESERVED_TOOL: &[&str] =
+    &["name", "title", "description", "inputSchema", "outputSchema", "annotations", "_meta"];
 /// The same for errors.
 const RESERVED_ERROR: &[&str] = &["code", "message", "data"];
 /// All that the parameters of `tools/call` may have, and what a revision without sessions adds to them.
@@ -384,7 +399,7 @@ fn shape(root: Value<'_>) -> Result<Shape, FrameError> {
 }
 
 /// Whether the object has a member that a case-insensitive decoder would take for a reserved one.
-fn has_twin(object: Value<'_>, reserved: &[&str]) -> bool {
+pub(crate) fn has_twin(object: Value<'_>, reserved: &[&str]) -> bool {
     object
         .members()
         .filter_map(Value::name)

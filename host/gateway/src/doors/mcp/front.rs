@@ -363,16 +363,18 @@ impl Visit {
             }
             answer
         };
-        let bytes = match session.inspector.client_sent(&frame).await {
-            FromClient::Answer(bytes) => return answer_with(reply, mark(json_reply(status_for(&frame), bytes), false)),
+        let answered = match session.inspector.client_sent(&frame).await {
+            FromClient::Answer(bytes) => {
+                answer_with(reply, mark(json_reply(status_for(&frame), bytes), false));
+                false
+            }
             FromClient::Forward { bytes, cancels } => {
                 if let Some(cancelled) = &cancels {
                     bridge.mailbox().forget(cancelled);
                 }
-                bytes
+                self.pass_on(bridge, &session.inspector, &frame, bytes, mark, reply).await
             }
         };
-        let answered = self.pass_on(bridge, &session.inspector, &frame, bytes, mark, reply).await;
         // Nobody goes on with a session whose beginning failed or was not answered: it would only keep its child.
         if fresh && !answered {
             self.inner.sessions.remove(&session.id);
@@ -384,7 +386,7 @@ impl Visit {
     pub(super) async fn pass_on(
         &self,
         bridge: &Bridge,
-        inspector: &Inspector,
+        inspector: &Arc<Inspector>,
         frame: &Frame,
         bytes: Bytes,
         mark: impl Fn(Reply, bool) -> Reply,
@@ -405,7 +407,8 @@ impl Visit {
         let messages = bridge.mailbox().expect(id);
         let Err(undelivered) = bridge.send(bytes, limits).await else {
             let patient = !frame.asks("subscriptions/listen");
-            let exchange = StdioExchange { id, bridge, inspector, visit: self, patient };
+            let meta = frame.stated_version().and_then(|_| changes::meta_of(frame));
+            let exchange = StdioExchange { id, bridge, inspector, visit: self, patient, meta };
             return exchange.run(messages, reply, mark, frame.asks("initialize")).await;
         };
         bridge.mailbox().forget(id);
@@ -445,7 +448,11 @@ impl Visit {
                         {
                             // An upstream that says so all the time has to wait.
                             tokio::time::sleep_until(may_look).await;
-                            self.look_again(bridge, inspector).await;
+                            for aside in self.look_again(bridge, inspector, None).await {
+                                if !client.send(Event::message(&aside).encode()).await {
+                                    return;
+                                }
+                            }
                             may_look = tokio::time::Instant::now() + changes::LOOK_EVERY;
                         }
                         Event::message(&message).encode()
@@ -464,11 +471,13 @@ impl Visit {
 
 impl Visit {
     /// Fetches the list of tools that a child says has changed, so that policy sees what changed before the client is told.
-    async fn look_again(&self, bridge: &Bridge, inspector: &Inspector) {
+    /// What arrives meanwhile and only seemed to belong to this.
+    async fn look_again(&self, bridge: &Bridge, inspector: &Arc<Inspector>, meta: Option<&str>) -> Vec<Bytes> {
+        let mut aside = Vec::new();
         let look = async {
             let mut cursor = None;
             for _ in 0..changes::PAGES {
-                cursor = self.page(bridge, inspector, cursor.as_deref()).await;
+                cursor = self.page(bridge, inspector, (meta, cursor.as_deref()), &mut aside).await;
                 if cursor.is_none() {
                     return;
                 }
@@ -477,24 +486,28 @@ impl Visit {
         if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
             tracing::warn!(upstream = %self.upstream.name, "a list of tools that has changed could not be fetched in time");
         }
+        aside
     }
 
     /// Has one page of the list of tools judged. The cursor of the next one.
-    async fn page(&self, bridge: &Bridge, inspector: &Inspector, cursor: Option<&str>) -> Option<String> {
-        let frame = Frame::parse(changes::list_request(None, cursor)).ok()?;
+    async fn page(
+        &self,
+        bridge: &Bridge,
+        inspector: &Arc<Inspector>,
+        (meta, cursor): (Option<&str>, Option<&str>),
+        aside: &mut Vec<Bytes>,
+    ) -> Option<String> {
+        let frame = Frame::parse(changes::list_request(meta, cursor)).ok()?;
         let id = frame.request_id()?;
         let FromClient::Forward { bytes, .. } = inspector.client_sent(&frame).await else { return None };
+        let _look = changes::Look { inspector: Arc::clone(inspector), own: inspector.ticket(id) };
         let asked = Asked { id, bridge };
-        let mut messages = bridge.mailbox().expect(id);
-        if bridge.send(bytes, &self.inner.limits).await.is_err() {
-            inspector.end(id, Outcome::Failed, "no list of tools").await;
-            return None;
-        }
+        let mut messages = asked.bridge.mailbox().expect(id);
+        bridge.send(bytes, &self.inner.limits).await.ok()?;
         loop {
             match messages.recv().await? {
                 Routed::Answer(bytes) => return changes::next_cursor(&bytes),
-                // It only seemed to belong to the one request that was in flight.
-                Routed::Message(bytes) => asked.bridge.mailbox().route(bytes, None).await,
+                Routed::Message(bytes) => aside.push(bytes),
             }
         }
     }
@@ -516,10 +529,12 @@ impl Drop for Asked<'_> {
 struct StdioExchange<'a> {
     id: &'a Id,
     bridge: &'a Bridge,
-    inspector: &'a Inspector,
+    inspector: &'a Arc<Inspector>,
     visit: &'a Visit,
     /// Whether the answer must come within a time.
     patient: bool,
+    /// The `_meta` of the client's request, in a revision without sessions.
+    meta: Option<String>,
 }
 
 impl StdioExchange<'_> {
@@ -546,7 +561,7 @@ impl StdioExchange<'_> {
             }
         };
         let first = match first {
-            Some(Routed::Message(bytes)) => bytes,
+            Some(Routed::Message(bytes)) => self.looked_at(bytes).await,
             Some(Routed::Answer(bytes)) => {
                 let well = !opening || is_result(&bytes);
                 answer_with(reply, mark(json_reply(StatusCode::OK, bytes), well));
@@ -581,7 +596,7 @@ impl StdioExchange<'_> {
             };
             silent_until = tokio::time::Instant::now() + idle_wait;
             let (bytes, answered) = match message {
-                Some(Routed::Message(bytes)) => (bytes, None),
+                Some(Routed::Message(bytes)) => (self.looked_at(bytes).await, None),
                 Some(Routed::Answer(bytes)) => {
                     let well = !opening || is_result(&bytes);
                     (bytes, Some(well))
@@ -595,6 +610,16 @@ impl StdioExchange<'_> {
         }
         self.give_up(Outcome::Disconnected, GONE, opening).await;
         false
+    }
+
+    /// The message, after policy has seen the list of tools if that is what has changed.
+    async fn looked_at(&self, message: Bytes) -> Bytes {
+        if changes::is_list_changed(&message) {
+            for aside in self.visit.look_again(self.bridge, self.inspector, self.meta.as_deref()).await {
+                self.bridge.mailbox().route(aside, None).await;
+            }
+        }
+        message
     }
 
     /// Stops waiting and tells the child so. The error for the client.

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value};
+use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value, codes};
 use uuid::Uuid;
 
 use super::answers::{self, Refusal, ReplyTo, Withheld};
 use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members};
 use super::{Counters, Origin, listing};
-use crate::gate::{CallFacts, Effect, Gate, Ruling, now_ms};
+use crate::gate::{CallFacts, Effect, Gate, GateError, Ruling, now_ms};
 use crate::ports::DenialForm;
 
 /// The tool name under which a list of tools is judged.
@@ -34,7 +34,6 @@ const ROUTINE: &[&str] = &[
     "resources/list",
     "resources/templates/list",
     "server/discover",
-    "subscriptions/listen",
 ];
 /// Requests whose answers introduce a server, with instructions that it gives for itself.
 const INTRODUCING: &[&str] = &["initialize", "server/discover"];
@@ -51,6 +50,11 @@ const QUIET: &[&str] = &[
     "notifications/resources/updated",
     "notifications/tools/list_changed",
 ];
+/// Parameters of notifications, and of requests of an upstream without words, that belong to the protocol.
+const WORDLESS: &[&str] = &["_meta", "progress", "progressToken", "requestId", "total", "uri"];
+const CANCELLED: &str = "notifications/cancelled";
+/// Code of an error by which an upstream asks a client to let its user open an address.
+const ASKS_BY_ADDRESS: &str = "-32042";
 /// So many malformed messages of one conversation are logged each; after that only every power of two.
 const LOGGED: u64 = 4;
 /// Requests that were ended before their answer came, of one conversation. Beyond that it has to begin anew.
@@ -149,6 +153,16 @@ impl Inspector {
     }
 
     async fn decide(&self, frame: &Frame) -> FromClient {
+        let calls = matches!(frame.shape(), Shape::Request { method, .. } if &**method == "tools/call");
+        // A call is refused by the gate, with an entry; what was begun may be cancelled.
+        let cancels = matches!(frame.shape(), Shape::Notification { method } if &**method == CANCELLED);
+        if !calls
+            && !cancels
+            && let Err(error) = self.gate.awake(&self.origin.agent)
+        {
+            let refusal = Refusal::by_gate(Uuid::now_v7(), Withheld::Call, &error);
+            return FromClient::Answer(refusal.rpc_error(frame.request_id()));
+        }
         let forward = |cancels| FromClient::Forward { bytes: Bytes::copy_from_slice(frame.raw().as_bytes()), cancels };
         if let Err(refusal) = self.extensions(frame).await {
             return FromClient::Answer(refusal.rpc_error(frame.request_id()));
@@ -161,14 +175,23 @@ impl Inspector {
                 let bytes = judged.unwrap_or_else(|refusal| refusal.rpc_error(id.as_ref()));
                 FromClient::Forward { bytes, cancels: None }
             }
-            Shape::Notification { method } if &**method == "notifications/cancelled" => {
+            Shape::Notification { method } if &**method == CANCELLED => {
                 let id = frame.cancelled();
                 if let Some(id) = &id {
                     self.end(id, Outcome::Cancelled, "cancelled by the client").await;
                 }
-                forward(id)
+                match self.unsaid(method, frame).await {
+                    Ok(()) => forward(id),
+                    // It takes effect in any case, without the words.
+                    Err(_) => FromClient::Forward { bytes: wordless(frame).into(), cancels: id },
+                }
             }
-            Shape::Notification { method } if method.starts_with("notifications/") => forward(None),
+            Shape::Notification { method } if method.starts_with("notifications/") => {
+                match self.unsaid(method, frame).await {
+                    Ok(()) => forward(None),
+                    Err(refusal) => FromClient::Answer(refusal.rpc_error(None)),
+                }
+            }
             // An upstream that does not look at the id would run it.
             Shape::Notification { .. } => {
                 let text = "a request needs an id; without one only notifications are passed on";
@@ -267,6 +290,13 @@ impl Inspector {
                     self.counters.unmatched.inc();
                     return FromServer::Unmatched;
                 };
+                if let Some(text) = self.unanswerable(&frame, &stage) {
+                    self.counters.undelivered.inc();
+                    if let Stage::Call { facts, .. } = &stage {
+                        self.record(facts, Outcome::Failed, text).await;
+                    }
+                    return FromServer::Answer { id: id.clone(), bytes: answers::upstream_error(id, text) };
+                }
                 let bytes = match stage {
                     Stage::Call { facts, stateless, form } => {
                         let reply = ReplyTo { id, stateless, form };
@@ -497,11 +527,9 @@ impl Inspector {
         let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form };
         let payload = asked.arguments.map_or_else(Document::empty, |value| value.to_document());
         let call = self.call(Phase::Call, asked.name, Arc::new(payload));
-        if !self.gate.sees(agent, upstream, asked.name) {
-            return self.hidden(reply, &call, frame, asked).await;
-        }
         let redacted = |document: &Document| Some(frame.splice(asked.arguments?, document.raw()));
-        self.call_out(reply, &call, frame, redacted).await
+        let hidden = (!self.gate.sees(agent, upstream, asked.name)).then_some(asked);
+        self.call_out(reply, &call, frame, redacted, hidden).await
     }
 
     /// A request that fetches something and is no tool call.
@@ -509,16 +537,18 @@ impl Inspector {
         let payload = frame.asked().unwrap_or_else(Document::empty);
         let call = self.call(Phase::Call, method, Arc::new(payload));
         let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form: DenialForm::Error };
-        self.call_out(reply, &call, frame, |document| frame.asking(document)).await
+        self.call_out(reply, &call, frame, |document| frame.asking(document), None).await
     }
 
-    /// Decides about a call and sends it on; `redacted` writes the message with another payload.
+    /// Decides about a call and sends it on; `redacted` writes the message with another payload. A tool that the agent must
+    /// not know of is `hidden`: policy says to it what it says to one that is not there.
     async fn call_out(
         &self,
         reply: ReplyTo<'_>,
         call: &Call,
         frame: &Frame,
         redacted: impl Fn(&Document) -> Option<String>,
+        hidden: Option<ToolCall<'_>>,
     ) -> FromClient {
         let ReplyTo { id, stateless, form } = reply;
         let ruling = match self.gate.rule(call, Door::Mcp).await {
@@ -530,6 +560,10 @@ impl Inspector {
         };
         let stage = || Stage::Call { facts: Box::new(CallFacts::forwarded(call, Door::Mcp, &ruling)), stateless, form };
         let answer = match (&ruling.effect, &ruling.approval) {
+            (Effect::Forward | Effect::Replace(_), _) if let Some(asked) = hidden => {
+                let facts = CallFacts::forwarded(call, Door::Mcp, &ruling);
+                return self.hidden(reply, &facts, frame, asked).await;
+            }
             (Effect::Forward, _) => return self.forward(id, stage(), frame.raw()).await,
             (Effect::Replace(document), _) if let Some(message) = redacted(document) => {
                 return self.forward(id, stage(), &message).await;
@@ -543,10 +577,10 @@ impl Inspector {
 
     /// A call of a tool that the agent must not know of. Only the upstream knows what it answers where it has no such tool,
     /// so it is asked for one that nobody has, without arguments.
-    async fn hidden(&self, reply: ReplyTo<'_>, call: &Call, frame: &Frame, asked: ToolCall<'_>) -> FromClient {
-        if let Err(error) = self.gate.conceal(call, Door::Mcp).await {
+    async fn hidden(&self, reply: ReplyTo<'_>, facts: &CallFacts, frame: &Frame, asked: ToolCall<'_>) -> FromClient {
+        if let Err(error) = self.gate.end(facts, Outcome::Failed, Some(codes::TOOL_HIDDEN)).await {
             self.forget(reply.id);
-            return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).answer(reply));
+            return FromClient::Answer(Refusal::by_gate(facts.id(), Withheld::Call, &error).answer(reply));
         }
         let alias = Uuid::new_v4().simple().to_string();
         let name = (asked.named.range(), format!("\"{alias}\""));
@@ -558,7 +592,7 @@ impl Inspector {
     /// What the upstream answers where it has no such tool.
     async fn unknown(&self, id: &Id, frame: &Frame, name: &str, alias: &str) -> Bytes {
         let name = serde_json::Value::from(name).to_string();
-        let name = name.trim_matches('"');
+        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or_default();
         match Frame::parse(frame.raw().replace(alias, name)) {
             Ok(frame) => self.message(id, "tools/call", &frame).await,
             Err(_) => answers::upstream_error(id, "the upstream's answer is not a message"),
@@ -572,11 +606,6 @@ impl Inspector {
             self.record(facts, Outcome::Failed, "malformed result").await;
             return answers::upstream_error(to.id, "the upstream's result is not an object");
         };
-        if self.asks_withheld(body) {
-            self.counters.undelivered.inc();
-            self.record(facts, Outcome::Failed, "asked the client for what is withheld").await;
-            return answers::upstream_error(to.id, "the upstream asked for something that clients do not offer it");
-        }
         let error = failed;
         let failed = failed || body.get("isError").and_then(|value| value.as_bool()) == Some(true);
         let outcome = if failed { Outcome::Failed } else { Outcome::Answered };
@@ -672,13 +701,44 @@ impl Inspector {
         Frame::parse(frame.splice(offered, &format!("{{{rest}}}"))).ok()
     }
 
-    /// Whether a result asks the client for something that it does not offer to this upstream.
-    fn asks_withheld(&self, result: Value<'_>) -> bool {
-        let mut questions = result.get("inputRequests").into_iter().flat_map(Value::members);
-        questions.any(|question| {
+    /// Why an answer of the upstream cannot go to the client, whatever policy says of its words.
+    fn unanswerable(&self, frame: &Frame, stage: &Stage) -> Option<&'static str> {
+        let (body, withholds) = (frame.body()?, self.origin.withholds);
+        let mut questions = body.get("inputRequests").into_iter().flat_map(Value::members);
+        let refused = questions.any(|question| {
             let method = question.get("method").and_then(Value::as_str);
-            method.is_some_and(|method| self.origin.withholds.refuses(method))
-        })
+            method.is_some_and(|method| withholds.refuses(method))
+        });
+        let code = body.get("code").map(Value::raw);
+        let asks = code == Some(ASKS_BY_ADDRESS) && matches!(frame.shape(), Shape::Response { failed: true, .. });
+        if refused || (asks && withholds.elicitation) {
+            return Some("the upstream asked for something that clients do not offer it");
+        }
+        let kind = body.get("resultType").and_then(Value::as_str);
+        match stage {
+            Stage::Call { .. } if kind == Some("task") => {
+                Some("the upstream made a task, whose result cannot be inspected")
+            }
+            Stage::Listing { .. }
+                if kind.is_some_and(|kind| kind != "complete") || body.get("inputRequests").is_some() =>
+            {
+                Some("the upstream asked a question in place of a list")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether what a notification of the client says, beside what belongs to the protocol, may leave.
+    async fn unsaid(&self, method: &str, frame: &Frame) -> Result<(), Refusal> {
+        let words = frame.params().map(|params| members(params, |name| !WORDLESS.contains(&name))).unwrap_or_default();
+        if words.is_empty() {
+            return Ok(());
+        }
+        // A part of what was parsed before.
+        match Document::parse(format!("{{{words}}}")) {
+            Ok(words) => self.passes(method, Arc::new(words)).await,
+            Err(_) => Err(Refusal::by_gate(Uuid::now_v7(), Withheld::Message, &GateError::Failed)),
+        }
     }
 
     /// Whether what stands in a message beside JSON-RPC's own members may pass.
@@ -761,13 +821,15 @@ fn is_worded(method: &str) -> bool {
 
 /// Whether the upstream says this without words for a model or a person.
 fn is_quiet(method: &str, frame: &Frame) -> bool {
-    let wordless = |member| frame.params().and_then(|params| params.get(member)).is_none();
     QUIET.contains(&method)
-        && match method {
-            "notifications/progress" => wordless("message"),
-            "notifications/cancelled" => wordless("reason"),
-            _ => true,
-        }
+        && frame.params().is_none_or(|params| members(params, |name| !WORDLESS.contains(&name)).is_empty())
+}
+
+/// A notification without what stands beside the members of the protocol.
+fn wordless(frame: &Frame) -> String {
+    let Some(params) = frame.params() else { return frame.raw().to_owned() };
+    let rest = members(params, |name| WORDLESS.contains(&name));
+    frame.splice(params, &format!("{{{rest}}}"))
 }
 
 /// Whether the answer is a result without members.
@@ -787,7 +849,8 @@ fn unsupported(method: &str, stateless: bool) -> Option<&'static str> {
     }
     // A careless upstream may run it all the same.
     let twin = |known: &str| method != known && method.eq_ignore_ascii_case(known);
-    ["tools/call", "tasks/result", LISTING].into_iter().any(twin).then_some("method names are written in small letters")
+    let mut known = ASKING.iter().copied().chain(["tools/call", "tasks/result", LISTING]);
+    known.any(twin).then_some("method names are written in small letters")
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use portcullis_model::{Kind, Value};
 
+use super::envelope::{RESERVED_TOOL, has_twin};
+
 /// A part of a message and what is written in its place.
 pub(super) type Rewrite = (std::ops::Range<usize>, String);
 
@@ -23,7 +25,9 @@ pub(super) fn shown(tools: Value<'_>, sees: impl Fn(&str) -> bool, headers: bool
     let mut kept = Vec::new();
     for tool in tools.items() {
         let named = tool.get("name").and_then(Value::as_str);
-        if named.is_none_or(&sees) && !(headers && asks_wrongly(tool)) {
+        // Another name, or another description, for readers that do not tell small letters from capitals.
+        let twins = has_twin(tool, RESERVED_TOOL);
+        if named.is_none_or(&sees) && !twins && !(headers && asks_wrongly(tool)) {
             kept.push(tool.raw());
         } else {
             all = false;
@@ -101,6 +105,12 @@ mod tests {
         assert_eq!(shown(tools.root(), |_| true, true), None);
         let kept = shown(tools.root(), |name| name != "b", true).unwrap();
         assert_eq!(kept, r#"[{"name":"a", "x":1.0},{"name":"c","description":"é"}]"#);
+    }
+
+    #[test]
+    fn a_tool_with_two_names_is_left_out() {
+        let tools = list(r#"[{"name":"a"},{"name":"b","Name":"a"},{"name":"c","DESCRIPTION":"x"}]"#);
+        assert_eq!(shown(tools.root(), |_| true, false).unwrap(), r#"[{"name":"a"}]"#);
     }
 
     #[test]

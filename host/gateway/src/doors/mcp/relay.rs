@@ -386,13 +386,17 @@ impl<'a> Exchange<'a> {
                     Ok(None) => continue,
                     Err(piece) => (piece, true),
                 };
-                if !client.send(piece).await {
+                answered = self.own.as_ref().is_some_and(|own| !self.inspector.waits(own));
+                let present = tokio::select! {
+                    present = client.send(piece) => present,
+                    () = self.stopped() => break 'stream End::Stopped,
+                };
+                if !present {
                     break 'stream End::ClientGone;
                 }
                 if last {
                     return;
                 }
-                answered = self.own.as_ref().is_some_and(|own| !self.inspector.waits(own));
             }
             patience = self.patience();
             if !complete {
@@ -429,7 +433,10 @@ impl<'a> Exchange<'a> {
             FromServer::Answer { bytes, .. } => Ok(Some(Event { data: Some(bytes.into()), ..event }.encode())),
             FromServer::Message { bytes, .. } => {
                 if changes::is_list_changed(&bytes) {
-                    self.look_again().await;
+                    tokio::select! {
+                        () = self.look_again() => {}
+                        () = self.stopped() => {}
+                    }
                 }
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
             }
@@ -482,14 +489,12 @@ impl<'a> Exchange<'a> {
         let frame = Frame::parse(changes::list_request(self.meta.as_deref(), cursor)).ok()?;
         let FromClient::Forward { bytes, .. } = self.inspector.client_sent(&frame).await else { return None };
         let own = self.inspector.ticket(frame.request_id()?);
-        let answer = self.fetch(bytes, &own).await;
-        if answer.is_none() {
-            self.inspector.end_own(&own, Outcome::Failed, "no list of tools").await;
-        }
-        changes::next_cursor(&answer?)
+        let look = changes::Look { inspector: Arc::clone(&self.inspector), own };
+        self.fetch(bytes, &look.own).await
     }
 
-    async fn fetch(&self, message: Bytes, own: &Ticket) -> Option<Bytes> {
+    /// The cursor in the upstream's answer, whatever policy makes of the page.
+    async fn fetch(&self, message: Bytes, own: &Ticket) -> Option<String> {
         let Inner { client, limits, .. } = &*self.visit.inner;
         let mut headers = self.upstream.clone();
         if self.meta.is_some() {
@@ -503,8 +508,9 @@ impl<'a> Exchange<'a> {
         let mut body = response.into_body();
         if kind == Kind::Json {
             let bytes = client.whole(body, limits.message).await.ok()?;
+            let next = changes::next_cursor(&bytes);
             return match self.inspector.server_sent(bytes, Some(own)).await {
-                FromServer::Answer { bytes, .. } => Some(bytes),
+                FromServer::Answer { .. } => next,
                 _ => None,
             };
         }
@@ -513,8 +519,9 @@ impl<'a> Exchange<'a> {
             parser.push(&chunk, &mut items).ok()?;
             for item in items.drain(..) {
                 let Item::Event(Event { data: Some(data), .. }) = item else { continue };
-                if let FromServer::Answer { bytes, .. } = self.inspector.server_sent(data, Some(own)).await {
-                    return Some(bytes);
+                let next = changes::next_cursor(&data);
+                if let FromServer::Answer { .. } = self.inspector.server_sent(data, Some(own)).await {
+                    return next;
                 }
             }
         }

@@ -28,6 +28,9 @@ pub(crate) struct Member {
     asked: OnceLock<Id>,
 }
 
+/// Methods of the revisions with sessions, which would change the process for everybody.
+const ELSEWHERE: &[&str] = &["initialize", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+
 impl Member {
     /// A new session. The process is started if it does not run.
     pub(crate) async fn session(slot: &Arc<Slot>, inspector: &Arc<Inspector>) -> Result<Arc<Self>, NotStarted> {
@@ -74,6 +77,11 @@ impl Member {
     }
 
     async fn request(&self, id: &Id, method: &str, frame: &Frame) -> Result<(), Undelivered> {
+        if self.slot.era == Era::Stateless && ELSEWHERE.contains(&method) {
+            let text = "this protocol revision has no such method";
+            self.arrive(id, answers::error(Some(id), METHOD_NOT_FOUND, text, None)).await;
+            return Ok(());
+        }
         if self.slot.era == Era::Stateless {
             // A visitor asks once.
             let _set = self.asked.set(id.clone());

@@ -313,7 +313,7 @@ async fn write(
     while let Some(message) = messages.recv().await {
         match tokio::time::timeout(patience, stdin.write(&message)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return,
+            Ok(Err(_)) => return live.stop(Some(Ending::Itself)),
             Err(_) => {
                 tracing::warn!("a shared child process does not read its input: it is ended");
                 return live.stop(Some(Ending::Itself));

@@ -405,13 +405,25 @@ async fn without_a_ledger_nothing_goes_out() {
 #[tokio::test]
 async fn halted_and_limited_agents_are_told_so() {
     let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
-    for (agent, code) in [("halted", "agent_halted"), ("fast", "rate_limited")] {
-        let post = served.post().with("authorization", &format!("Bearer {agent}"));
-        let session = post.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
-        let got = post.session(&session).send(call("1", "t", "{}")).await.json();
-        assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], code);
+    let halted = served.post().with("authorization", "Bearer halted");
+    let got = halted.send(call("1", "t", "{}")).await.json();
+    assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], "agent_halted");
+    // Nothing else that it says goes out either, and it leaves no session behind.
+    for message in [
+        INITIALIZE,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"vendor/new","params":{"a":"b"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/vendor","params":{"a":"b"}}"#,
+        r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept"}}"#,
+    ] {
+        let got = halted.send(message).await;
+        assert_eq!(got.json()["error"]["data"]["portcullis/codes"][0], "agent_halted", "{message}");
     }
-    assert_eq!(mock.received().len(), 2);
+    assert_eq!((mock.received().len(), served.door.sessions()), (0, 0));
+    let fast = served.post().with("authorization", "Bearer fast");
+    let session = fast.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+    let got = fast.session(&session).send(call("1", "t", "{}")).await.json();
+    assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], "rate_limited");
 }
 
 #[tokio::test]
@@ -1288,7 +1300,12 @@ async fn what_the_upstream_says_by_itself_is_inspected() {
         "data: {\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"sampling/createMessage\",\"params\":{\"data\":\"DENY\"}}\n\n".to_owned(),
         "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}\n\n".to_owned(),
     ];
-    let (_mock, served) = with_script(move |_| sse(&pieces.each_ref().map(String::as_str))).await;
+    let (_mock, served) = with_script(move |request| match &*method_of(&request.body) {
+        "tools/call" => sse(&pieces.each_ref().map(String::as_str)),
+        "tools/list" => json(&answer_to(&request.body, r#"{"tools":[]}"#)),
+        _ => reply(202, &[], ""),
+    })
+    .await;
     let session = served.initialize().await.unwrap();
     let got = served.post().session(&session).send(call("1", "t", "{}")).await;
     assert_eq!(got.messages().len(), 3, "{}", got.text());

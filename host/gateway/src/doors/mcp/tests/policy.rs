@@ -1,7 +1,7 @@
 //! What configuration and policy do to more than one call: tools that are not there for an agent, forms of refusals,
 //! capabilities that are withheld.
 
-use portcullis_model::{EntryKind, Outcome};
+use portcullis_model::Outcome;
 
 use super::http::{answer_to, stateless, stateless_body, with_script};
 use super::support::*;
@@ -52,8 +52,19 @@ async fn a_hidden_tool_answers_like_one_that_is_not_there() {
     let sent = mock.received().last().unwrap().body.clone();
     assert!(!sent.contains("hidden_a") && !sent.contains('y'), "neither name nor arguments leave: {sent}");
     let entries = served.journal.all();
-    let refused = entries.iter().find(|entry| entry.kind == EntryKind::Refusal).expect("an entry says so");
-    assert_eq!((refused.tool.as_deref(), &*refused.reasons[0].code), (Some("hidden_a"), "tool_hidden"));
+    let ended = entries.iter().find(|entry| entry.note.as_deref() == Some("tool_hidden")).expect("an entry says so");
+    assert_eq!((ended.tool.as_deref(), ended.outcome), (Some("hidden_a"), Some(Outcome::Failed)));
+    // Policy says the same to both, too.
+    for (name, quoted) in [("missing_", false), ("hidden_a", false), ("hidden\\\"b", true)] {
+        let refused = ruled.send(call("2", name, r#"{"x":"DENY"}"#)).await.json();
+        assert_eq!(refused["result"]["_meta"]["portcullis/codes"][0], "word", "{name}");
+        let parked = ruled.send(call("3", name, r#"{"x":"REVIEW"}"#)).await.json();
+        assert_eq!(parked["error"]["code"], -32011, "{name}");
+        if quoted {
+            let got = ruled.send(call("4", name, "{}")).await;
+            assert!(got.text().contains(r#"Unknown tool: hidden\"b"#), "{}", got.text());
+        }
+    }
     // Another agent calls it.
     let post = served.post().session(&served.initialize().await.unwrap());
     assert_eq!(post.send(call("1", "hidden_a", "{}")).await.json()["result"]["content"], serde_json::json!([]));
@@ -284,4 +295,49 @@ async fn clients_are_told_when_policy_shows_them_other_tools() {
     assert_eq!(read_messages(&mut listen, 1).await, [told]);
     let nothing = tokio::time::timeout(std::time::Duration::from_millis(100), read_messages(&mut other, 1)).await;
     assert!(nothing.is_err(), "nothing has changed for this agent: {nothing:?}");
+}
+
+#[tokio::test]
+async fn what_a_client_notes_is_inspected() {
+    let (mock, served) = with_script(|_| reply(202, &[], "")).await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let before = mock.received().len();
+    let note = |method: &str, words: &str| {
+        format!(r#"{{"jsonrpc":"2.0","method":"notifications/{method}","params":{{"requestId":7,{words}}}}}"#)
+    };
+    let refused = post.send(note("vendor", r#""data":"DENY""#)).await;
+    assert_eq!((refused.status, mock.received().len()), (400, before), "{}", refused.text());
+    assert_eq!(post.send(note("vendor", r#""data":"fine""#)).await.status, 202);
+    // Cancelling takes effect, without the words.
+    assert_eq!(post.send(note("cancelled", r#""reason":"DENY""#)).await.status, 202);
+    let sent = mock.received().last().unwrap().body.clone();
+    assert!(sent.contains(r#""params":{"requestId":7}"#), "{sent}");
+}
+
+#[tokio::test]
+async fn questions_in_place_of_answers_do_not_pass_by_what_is_withheld() {
+    let mock = Mock::new(|request| match &*method_of(&request.body) {
+        "tools/list" => json(&answer_to(
+            &request.body,
+            r#"{"resultType":"input_required","tools":[],"inputRequests":{"x":{"method":"elicitation/create"}}}"#,
+        )),
+        "tools/call" if request.body.contains("task") => json(&answer_to(&request.body, r#"{"resultType":"task"}"#)),
+        _ => {
+            let id = serde_json::from_str::<serde_json::Value>(&request.body).unwrap()["id"].clone();
+            json(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32042,"message":"open it","data":{{}}}}}}"#))
+        }
+    })
+    .await;
+    let withholds = Withholds { elicitation: true, ..Withholds::default() };
+    for (withholds, passes) in [(withholds, false), (Withholds::default(), true)] {
+        let served = Served::new([Upstream { withholds, ..mock.upstream() }], quick()).await;
+        let got = served.post().send(call("1", "t", "{}")).await.json();
+        assert_eq!(got["error"]["code"] == -32042, passes, "{got}");
+        let list = served.post().send(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#).await.json();
+        assert_eq!(list["error"]["code"], -32603, "a list is no question: {list}");
+        let task = served.post().send(call("3", "task", "{}")).await.json();
+        assert_eq!(task["error"]["code"], -32603, "{task}");
+        assert_eq!(served.journal.all().last().unwrap().outcome, Some(Outcome::Failed));
+    }
 }

@@ -148,6 +148,25 @@ async fn a_list_that_changed_is_looked_at_before_the_client_is_told() {
 }
 
 #[tokio::test]
+async fn a_list_that_changed_during_a_call_is_looked_at_too() {
+    let (served, session) = serve(quick()).await;
+    let got = served.post().session(&session).send(call("1", "change", "{}")).await;
+    assert_eq!(got.messages().len(), 2, "{}", got.text());
+    let lines = served.journal.lines();
+    assert!(lines.contains(&"decision listing allow -".to_owned()), "policy saw the list: {lines:?}");
+}
+
+#[tokio::test]
+async fn a_session_whose_beginning_is_refused_here_leaves_no_child() {
+    let served = Served::new([python(&[])], quick()).await;
+    for message in [INITIALIZE.replace(r#""init""#, "1.5"), INITIALIZE.replace(r#""id""#, r#""x":"DENY","id""#)] {
+        let got = served.post().send(message).await;
+        assert!(got.json()["error"]["code"].is_i64() && got.header("mcp-session-id").is_none(), "{}", got.text());
+        assert_eq!(served.door.sessions(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_child_that_dies() {
     let (served, session) = serve(quick()).await;
     let post = served.post().session(&session);

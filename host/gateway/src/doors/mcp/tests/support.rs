@@ -190,6 +190,10 @@ impl Identity for Tokens {
         }
     }
 
+    fn halted(&self, _tenant: &str, agent: &str) -> bool {
+        agent == "halted"
+    }
+
     fn has_tool_rules(&self, _tenant: &str, agent: &str) -> bool {
         agent == "ruled"
     }
