@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Shape};
 use super::super::front::{Checked, RUN, SESSION, VERSIONS, json_reply, refusal};
 use super::super::{answers, stateless};
-use super::session::{Federated, InUse, Joined, end_member};
+use super::session::{Federated, InUse, Joined, MAX_KEPT, TOO_LONG, end_member};
 use super::{Absent, Era, Round, gather, lists, member_headers};
 use crate::http::Reply;
 
@@ -40,6 +40,9 @@ impl Round {
             let text = "initialize needs params";
             return Ok(json_reply(StatusCode::OK, answers::error(Some(id), INVALID_PARAMS, text, None)));
         };
+        if params.raw().len() > MAX_KEPT {
+            return Ok(json_reply(StatusCode::OK, answers::error(Some(id), INVALID_PARAMS, TOO_LONG, None)));
+        }
         let run = headers.get(RUN).cloned();
         let limits = &self.inner.limits;
         let session = Federated::new(limits, &self.agent, &self.federation, params.raw().to_owned(), run);

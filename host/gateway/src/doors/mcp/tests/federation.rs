@@ -320,6 +320,73 @@ async fn an_expired_upstream_session_begins_anew_without_losing_the_others() {
 }
 
 #[tokio::test]
+async fn what_is_kept_of_a_client_is_bounded_in_bytes() {
+    let (a, b) = (member(tools("a", "[]")).await, member(tools("b", "[]")).await);
+    let served = Served::new([named("a", &a), named("b", &b)], quick()).await;
+    let large = |size: usize| format!(r#""params":{{"pad":"{}","#, "x".repeat(size));
+    let got = served.post().send(INITIALIZE.replacen("\"params\":{", &large(65_536), 1)).await;
+    assert_eq!(got.json()["error"]["code"], -32602, "{}", got.text());
+    assert!(got.header("mcp-session-id").is_none() && a.received().is_empty());
+    assert_eq!(served.door.federated_sessions(), 0);
+    let got = served.post().send(INITIALIZE.replacen("\"params\":{", &large(60_000), 1)).await;
+    assert!(got.header("mcp-session-id").is_some(), "{}", got.text());
+
+    let (_, post) = begin(&served).await;
+    let got = post.send(ask(1, "logging/setLevel", &format!(r#""level":"{}""#, "x".repeat(65_536)))).await.json();
+    assert_eq!(got["error"]["code"], -32602);
+    assert!(bodies(&a, "logging/setLevel").is_empty());
+    for method in ["resources/subscribe", "resources/unsubscribe"] {
+        let got = post.send(ask(2, method, &format!(r#""uri":"portcullis:a:{}""#, "x".repeat(2049)))).await.json();
+        assert_eq!(got["error"]["code"], -32602, "{method}");
+        assert!(bodies(&a, method).is_empty(), "{method}");
+        let got = post.send(ask(3, method, &format!(r#""uri":"portcullis:a:{}""#, "x".repeat(2048)))).await.json();
+        assert_eq!(got["result"], value!({}), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_remembered_only_if_its_upstream_took_the_subscription() {
+    let over = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&over);
+    let rest = tools("a", "[]");
+    let a = member(move |request| {
+        if request.header("mcp-session-id") == Some("theirs-0") && state.load(Ordering::SeqCst) {
+            return reply(404, &[], "");
+        }
+        let id = &serde_json::from_str::<Value>(&request.body).unwrap()["id"];
+        if request.body.contains("file:///refused") {
+            return json(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"no"}}}}"#));
+        }
+        if request.body.contains("file:///broken") {
+            return vec![Step::Reset];
+        }
+        if request.body.contains("file:///streamed") {
+            return sse(&[&format!("data: {}\n\n", answer_to(&request.body, "{}"))]);
+        }
+        rest(request)
+    })
+    .await;
+    let served = Served::new([named("a", &a), named("b", &member(tools("b", "[]")).await)], quick()).await;
+    let (_, post) = begin(&served).await;
+    for (id, name) in (10..).zip(["refused", "broken", "streamed", "whole"]) {
+        let got = post.send(ask(id, "resources/subscribe", &format!(r#""uri":"portcullis:a:file:///{name}""#))).await;
+        assert_eq!(got.text().contains("result"), matches!(name, "streamed" | "whole"), "{name}: {}", got.text());
+    }
+    over.store(true, Ordering::SeqCst);
+    post.send(call("2", "a__t", "{}")).await;
+    let anew = || {
+        let all = bodies(&a, "resources/subscribe").into_iter();
+        all.filter(|request| request.header("mcp-session-id") == Some("theirs-1")).collect::<Vec<_>>()
+    };
+    until("both are followed again", || anew().len() >= 2).await;
+    let told = anew();
+    for name in ["streamed", "whole"] {
+        assert!(told.iter().any(|request| request.body.contains(name)), "{told:?}");
+    }
+    assert!(!told.iter().any(|request| request.body.contains("refused") || request.body.contains("broken")));
+}
+
+#[tokio::test]
 async fn a_session_that_is_over_again_at_once_is_not_tried_for_ever() {
     let b = member(|_| reply(404, &[], "")).await;
     let a = member(tools("a", "[]")).await;
