@@ -28,7 +28,7 @@ pub(super) const MAX_ADDRESS: usize = 2048;
 pub(super) const MAX_KEPT: usize = 64 * 1024;
 /// What the client reads about longer ones.
 pub(super) const TOO_LONG: &str = "params of this method may have at most 65536 bytes";
-/// Questions of members that the client has not answered.
+/// Questions of members that the client has not answered, shared out equally among the members.
 const MAX_QUESTIONS: usize = 1024;
 
 /// The sessions with federations.
@@ -346,16 +346,23 @@ impl Federated {
         lock(&self.requests).running.get(id).map(|request| request.running.clone())
     }
 
-    /// An id of our own for a member's question; none if too many are open.
+    /// An id of our own for a member's question; none if it has too many open, or if its session is over.
     pub(super) fn ask(&self, question: Question) -> Option<String> {
         let mut questions = lock(&self.questions);
-        if questions.open.len() >= MAX_QUESTIONS {
+        let own = questions.open.values().filter(|asked| asked.index == question.index).count();
+        let share = MAX_QUESTIONS / self.members.len().max(1);
+        if !self.is_now(&question) || own >= share {
             return None;
         }
         questions.count += 1;
         let id = format!("portcullis-{}", questions.count);
         questions.open.insert(id.clone(), question);
         Some(id)
+    }
+
+    /// Whether the session in which this was asked is the one with its member now.
+    fn is_now(&self, question: &Question) -> bool {
+        self.joined(question.index).is_some_and(|now| Arc::ptr_eq(&now, &question.joined))
     }
 
     /// The question that the client answers.
@@ -366,8 +373,11 @@ impl Federated {
 
     /// Puts back a question whose answer did not go out.
     pub(super) fn still_open(&self, id: &Id, question: Question) {
-        if let Id::Text(id) = id {
-            lock(&self.questions).open.insert(id.to_string(), question);
+        let mut questions = lock(&self.questions);
+        if let Id::Text(id) = id
+            && self.is_now(&question)
+        {
+            questions.open.insert(id.to_string(), question);
         }
     }
 
@@ -376,6 +386,13 @@ impl Federated {
         let Id::Text(id) = id else { return None };
         let questions = lock(&self.questions);
         questions.open.get(&**id).map(|asked| (asked.index, Arc::clone(&asked.joined), asked.token.clone()))
+    }
+
+    /// The session with this member is over: its questions need no answer, and no answer of its comes any more.
+    pub(super) fn lose(&self, index: usize, joined: &Arc<Joined>) {
+        lock(&self.questions).open.retain(|_, asked| !Arc::ptr_eq(&asked.joined, joined));
+        let of = |request: &Request| matches!(request.running, Running::Member(of, _) if of == index);
+        lock(&self.requests).running.retain(|_, request| !(request.kept && of(request)));
     }
 
     /// The id of ours for a question that its member takes back.
@@ -426,10 +443,11 @@ impl Federated {
     }
 }
 
-/// Ends the session with one member.
-pub(super) async fn end_member(inner: &Inner, joined: Arc<Joined>, outcome: Outcome) {
+/// Ends the session with one member, to its end even if nobody waits for it.
+pub(super) async fn end_member(inner: &Arc<Inner>, joined: Arc<Joined>, outcome: Outcome) {
     if let Some(session) = joined.session.as_ref().and_then(|id| inner.sessions.remove(id)) {
-        front::end_both_sides(inner, &session, outcome).await;
+        let inner = Arc::clone(inner);
+        let _ended = tokio::spawn(async move { front::end_both_sides(&inner, &session, outcome).await }).await;
     }
 }
 
