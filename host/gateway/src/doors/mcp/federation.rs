@@ -237,7 +237,11 @@ impl Round {
         }
         let flight = begun(Running::Member(index, follows.then_some(own)))?;
         match self.ask(era, index, headers, &body, None, Some(room)).await {
-            Ok((reply, joined)) => {
+            Ok((mut reply, joined)) => {
+                // An error of a member without sessions: with this status the client's own session would be over.
+                if reply.status() == StatusCode::NOT_FOUND {
+                    *reply.status_mut() = StatusCode::OK;
+                }
                 let translator = self.translator(index, Some((in_use, joined)))?;
                 Ok(translated(reply, translator, Some(flight)))
             }

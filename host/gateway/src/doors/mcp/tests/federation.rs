@@ -581,6 +581,28 @@ async fn questions_of_an_upstream_whose_session_is_over_are_dropped() {
 }
 
 #[tokio::test]
+async fn an_upstream_without_sessions_that_answers_404_does_not_end_the_clients_session() {
+    let a = Mock::new(|request| {
+        let id = &serde_json::from_str::<Value>(&request.body).unwrap_or_default()["id"];
+        match &*method_of(&request.body) {
+            "initialize" => json(&answer_to(&request.body, &capable("2025-06-18", r#"{"tools":{}}"#))),
+            "tools/call" => {
+                let error = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"gone"}}}}"#);
+                reply(404, &[("content-type", "application/json")], &error)
+            }
+            _ => reply(202, &[], ""),
+        }
+    })
+    .await;
+    let b = member(tools("b", "[]")).await;
+    let served = Served::new([named("a", &a), named("b", &b)], quick()).await;
+    let (_, post) = begin(&served).await;
+    let got = post.send(call("1", "a__t", "{}")).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_i64()), (200, Some(-32601)), "{}", got.text());
+    assert_eq!(post.send(call("2", "b__t", "{}")).await.json()["result"]["content"][0]["text"], "b");
+}
+
+#[tokio::test]
 async fn a_session_that_is_over_again_at_once_is_not_tried_for_ever() {
     let b = member(|_| reply(404, &[], "")).await;
     let a = member(tools("a", "[]")).await;
