@@ -25,7 +25,7 @@ use super::{Inner, relay};
 use crate::http::{Reply, Room};
 use crate::ports::AgentIdentity;
 use crate::upstream::{Federation, Upstream};
-use session::{InUse, Joined, Refused, Running};
+use session::{InUse, Joined, MAX_ADDRESS, Refused, Running};
 use translate::{Asking, Translator, translated};
 
 mod gather;
@@ -226,13 +226,22 @@ impl Round {
             Ok(route) => route,
             Err(error) => return Ok(json_reply(StatusCode::OK, error)),
         };
-        let flight = begun(Running::Member(route.index))?;
         let Route { index, body, own, .. } = route;
-        if let "resources/subscribe" | "resources/unsubscribe" = method {
-            in_use.0.follows(index, &own, method == "resources/subscribe");
+        let (follows, leaves) = (method == "resources/subscribe", method == "resources/unsubscribe");
+        if (follows || leaves) && own.len() > MAX_ADDRESS {
+            let text = format!("the address of a resource that is subscribed to has at most {MAX_ADDRESS} bytes");
+            return Ok(json_reply(StatusCode::OK, answers::error(Some(id), INVALID_PARAMS, &text, None)));
         }
+        if leaves {
+            in_use.0.leaves(index, &own);
+        }
+        let flight = begun(Running::Member(index, follows.then_some(own)))?;
         match self.ask(era, index, headers, &body, None, Some(room)).await {
-            Ok((reply, joined)) => {
+            Ok((mut reply, joined)) => {
+                // An error of a member without sessions: with this status the client's own session would be over.
+                if reply.status() == StatusCode::NOT_FOUND {
+                    *reply.status_mut() = StatusCode::OK;
+                }
                 let translator = self.translator(index, Some((in_use, joined)))?;
                 Ok(translated(reply, translator, Some(flight)))
             }
@@ -334,13 +343,18 @@ impl Round {
     async fn noted(&self, in_use: &InUse, headers: &HeaderMap, frame: &Frame, method: &str) -> Checked<Reply> {
         let params = frame.params();
         match method {
-            "notifications/cancelled" => match frame.cancelled().and_then(|id| in_use.0.running(&id)) {
-                Some(Running::Member(index)) => self.note(in_use, index, headers, frame.raw()).await,
-                Some(Running::All(unwanted)) => {
-                    unwanted.send_replace(true);
+            "notifications/cancelled" => {
+                match frame.cancelled().and_then(|id| Some((id.clone(), in_use.0.running(&id)?))) {
+                    Some((id, Running::Member(index, _))) => {
+                        in_use.0.cancelled(&id);
+                        self.note(in_use, index, headers, frame.raw()).await;
+                    }
+                    Some((_, Running::All(unwanted))) => {
+                        unwanted.send_replace(true);
+                    }
+                    None => {}
                 }
-                None => {}
-            },
+            }
             "notifications/progress" => {
                 let token = params.and_then(|params| params.get("progressToken"));
                 let asked = token.and_then(Id::read).and_then(|token| in_use.0.questioner(&token));

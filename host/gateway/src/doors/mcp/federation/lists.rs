@@ -14,7 +14,7 @@ use super::super::answers;
 use super::super::envelope::{Frame, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Shape};
 use super::super::front::{Checked, json_reply};
 use super::super::stateless;
-use super::session::Joined;
+use super::session::{Joined, MAX_KEPT, TOO_LONG};
 use super::{Absent, Era, Round, gather, names};
 use crate::http::Reply;
 use crate::upstream::Upstream;
@@ -256,6 +256,10 @@ impl Round {
     pub(super) async fn set_level(&self, era: Era<'_>, headers: &HeaderMap, frame: &Frame, id: &Id) -> Checked<Reply> {
         let Era::Sessions(in_use) = era else { return Ok(json_reply(StatusCode::OK, answers::result(id, "{}"))) };
         if let Some(params) = frame.params() {
+            if params.raw().len() > MAX_KEPT {
+                let error = answers::error(Some(id), INVALID_PARAMS, TOO_LONG, None);
+                return Ok(json_reply(StatusCode::OK, error));
+            }
             in_use.0.set_level(params.raw());
         }
         let asking = (0..self.members().len()).map(|index| async move {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use portcullis_model::{Kind, Outcome, Value};
@@ -11,8 +13,8 @@ use uuid::Uuid;
 
 use super::super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, METHOD_NOT_FOUND, Shape};
 use super::super::front::{Checked, RUN, SESSION, VERSIONS, json_reply, refusal};
-use super::super::{answers, stateless};
-use super::session::{Federated, InUse, Joined, end_member};
+use super::super::{Inner, answers, front, stateless};
+use super::session::{Federated, InUse, Joined, MAX_KEPT, Member, TOO_LONG, end_member};
 use super::{Absent, Era, Round, gather, lists, member_headers};
 use crate::http::Reply;
 
@@ -28,6 +30,9 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
 ];
 /// What is offered as long as a member is missing: it may come later.
 const EXPECTED: &[&str] = &["tools", "prompts", "resources"];
+/// How long it may take to tell a member that begins anew what the client has set, and how many requests at once.
+const SETTLE_WAIT: Duration = Duration::from_secs(300);
+const AT_ONCE: usize = 8;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 impl Round {
@@ -40,6 +45,9 @@ impl Round {
             let text = "initialize needs params";
             return Ok(json_reply(StatusCode::OK, answers::error(Some(id), INVALID_PARAMS, text, None)));
         };
+        if params.raw().len() > MAX_KEPT {
+            return Ok(json_reply(StatusCode::OK, answers::error(Some(id), INVALID_PARAMS, TOO_LONG, None)));
+        }
         let run = headers.get(RUN).cloned();
         let limits = &self.inner.limits;
         let session = Federated::new(limits, &self.agent, &self.federation, params.raw().to_owned(), run);
@@ -102,21 +110,18 @@ impl Round {
                 return Ok(now);
             }
             if let Some(over) = member.take() {
+                session.lose(index, &over);
                 end_member(&self.inner, over, Outcome::Failed).await;
             }
             if session.over() {
                 return Err(Absent::Ended);
             }
-            let joined = Arc::new(self.begin(in_use, index).await?);
+            let begun = self.begin(in_use, index).await?;
             let told = session.ready.load(Ordering::Acquire);
             if told {
-                self.settle(in_use, index, &joined).await;
+                self.initialized(index, &begun.joined).await;
             }
-            member.set(Arc::clone(&joined));
-            // The client may have said so meanwhile, to those who took part then.
-            if !told && session.ready.load(Ordering::Acquire) {
-                self.settle(in_use, index, &joined).await;
-            }
+            let joined = begun.hand_over(member);
             // It may have been ended meanwhile, and nobody would find this member's session any more.
             if session.over() {
                 if let Some(joined) = member.take() {
@@ -126,6 +131,11 @@ impl Round {
             }
             if let Some(stream) = session.stream() {
                 self.follow(in_use, index, Arc::clone(&joined), stream);
+            }
+            // The client may have said so meanwhile, to those who took part then.
+            let ready = session.ready.load(Ordering::Acquire);
+            if ready {
+                self.settle(in_use, index, Arc::clone(&joined), !told);
             }
             Ok(joined)
         };
@@ -137,26 +147,58 @@ impl Round {
         joined
     }
 
-    /// Tells a member that begins late, or anew, that the client is ready, and what it has set.
-    async fn settle(&self, in_use: &InUse, index: usize, joined: &Joined) {
+    /// Tells a member that the client is ready.
+    async fn initialized(&self, index: usize, joined: &Joined) {
+        let headers = member_headers(&HeaderMap::new());
+        let _noted = self.deliver(index, &headers, Some(joined), INITIALIZED, None).await;
+    }
+
+    /// Tells a member that begins late, or anew, what the client has set. Nobody waits for it: a member that is slow, or
+    /// does not answer, takes part all the same.
+    fn settle(&self, in_use: &InUse, index: usize, joined: Arc<Joined>, late: bool) {
         let offered = joined.result.root().get("capabilities");
         let offers = |name| offered.is_some_and(|offered| offered.get(name).is_some());
         let level = in_use.0.level().filter(|_| offers("logging")).map(|params| ("logging/setLevel", params));
         let followed = in_use.0.followed(index).into_iter().filter(|_| offers("resources"));
         let followed = followed.map(|uri| ("resources/subscribe", json!({ "uri": uri }).to_string()));
-        let headers = member_headers(&HeaderMap::new());
-        let _noted = self.deliver(index, &headers, Some(joined), INITIALIZED, None).await;
-        for (method, params) in level.into_iter().chain(followed) {
-            let id = lists::fresh();
-            let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}","params":{params}}}"#);
-            let Ok(reply) = self.deliver(index, &headers, Some(joined), &body, None).await else { return };
-            // Whether it likes it or not: it has been told.
-            let _answer = gather::answer(reply, self.inner.limits.message, |_| {}).await;
+        let bodies = level.into_iter().chain(followed).map(|(method, params)| {
+            format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"{method}","params":{params}}}"#, lists::fresh())
+        });
+        let requests: Vec<String> = bodies.collect();
+        if requests.is_empty() && !late {
+            return;
         }
+        let (round, in_use) = (self.clone(), in_use.clone());
+        tokio::spawn(async move {
+            let mut ended = in_use.0.ended.subscribe();
+            let mut closing = round.inner.closing.subscribe();
+            let (round, joined) = (&round, &joined);
+            let telling = async {
+                if late {
+                    round.initialized(index, joined).await;
+                }
+                let telling = requests.into_iter().map(|body| round.tell(index, joined, body));
+                futures_util::stream::iter(telling).buffer_unordered(AT_ONCE).collect::<()>().await;
+            };
+            tokio::select! {
+                _late = tokio::time::timeout(SETTLE_WAIT, telling) => {}
+                _ = ended.wait_for(|ended| *ended) => {}
+                _ = closing.wait_for(|closing| *closing) => {}
+            }
+        });
+    }
+
+    /// One request of ours to a member. Whether it likes it or not: it has been told.
+    async fn tell(&self, index: usize, joined: &Joined, body: String) {
+        let told = async {
+            let reply = self.deliver(index, &member_headers(&HeaderMap::new()), Some(joined), &body, None).await?;
+            gather::answer(reply, self.inner.limits.message, |_| {}).await
+        };
+        let _answer = tokio::time::timeout(self.inner.limits.fan_out_wait, told).await;
     }
 
     /// `initialize` for one member, with what the client said.
-    async fn begin(&self, in_use: &InUse, index: usize) -> Result<Joined, Absent> {
+    async fn begin(&self, in_use: &InUse, index: usize) -> Result<Begun, Absent> {
         let session = &in_use.0;
         let mut headers = member_headers(&HeaderMap::new());
         if let Some(run) = &session.run {
@@ -166,22 +208,16 @@ impl Round {
         let body = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"initialize","params":{params}}}"#);
         let reply = self.deliver(index, &headers, None, &body, None).await?;
         let own = reply.headers().get(SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let unclaimed = Unclaimed { inner: Arc::clone(&self.inner), session: own.clone() };
         let answer = gather::answer(reply, self.inner.limits.message, |_| {}).await;
         let joined = answer.ok().and_then(|frame| {
             let result = frame.body().filter(|_| matches!(frame.shape(), Shape::Response { failed: false, .. }))?;
             let version = result.get("protocolVersion").and_then(Value::as_str)?;
             let known = VERSIONS.contains(&version) && result.get("capabilities")?.kind() == Kind::Object;
-            known.then(|| Joined { session: own.clone(), version: version.to_owned(), result: result.to_document() })
+            known.then(|| Joined { session: own, version: version.to_owned(), result: result.to_document() })
         });
-        match joined {
-            Some(joined) => Ok(joined),
-            None => {
-                if let Some(session) = own.and_then(|id| self.inner.sessions.remove(&id)) {
-                    super::front::end_both_sides(&self.inner, &session, Outcome::Failed).await;
-                }
-                Err(Absent::Refused)
-            }
-        }
+        let joined = joined.ok_or(Absent::Refused)?;
+        Ok(Begun { joined: Arc::new(joined), unclaimed })
     }
 
     /// `server/discover`: the revisions that all members speak which are there, and what any of them offers.
@@ -271,6 +307,36 @@ impl Round {
 struct Part<'a> {
     name: &'a str,
     result: Option<Value<'a>>,
+}
+
+/// A session with a member that has begun, and nobody else knows of it.
+struct Begun {
+    joined: Arc<Joined>,
+    unclaimed: Unclaimed,
+}
+
+impl Begun {
+    /// From here on the federated session ends it.
+    fn hand_over(mut self, member: &Member) -> Arc<Joined> {
+        member.set(Arc::clone(&self.joined));
+        self.unclaimed.session = None;
+        self.joined
+    }
+}
+
+/// The id of a session with a member that nobody else knows: it ends when this goes.
+struct Unclaimed {
+    inner: Arc<Inner>,
+    session: Option<String>,
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take().and_then(|id| self.inner.sessions.remove(&id)) {
+            let inner = Arc::clone(&self.inner);
+            tokio::spawn(async move { front::end_both_sides(&inner, &session, Outcome::Failed).await });
+        }
+    }
 }
 
 /// A session whose id the client does not have yet. It ends if the client goes away before.

@@ -22,7 +22,13 @@ const QUEUE: usize = 64;
 const UNDER_WAY: usize = 8;
 /// Resources that a client follows and that are remembered.
 const MAX_FOLLOWED: usize = 256;
-/// Questions of members that the client has not answered.
+/// Longest address of a resource that a client can follow, in bytes.
+pub(super) const MAX_ADDRESS: usize = 2048;
+/// Longest parameters of the client that are kept for members that begin later, in bytes.
+pub(super) const MAX_KEPT: usize = 64 * 1024;
+/// What the client reads about longer ones.
+pub(super) const TOO_LONG: &str = "params of this method may have at most 65536 bytes";
+/// Questions of members that the client has not answered, shared out equally among the members.
 const MAX_QUESTIONS: usize = 1024;
 
 /// The sessions with federations.
@@ -86,8 +92,8 @@ pub(super) struct Joined {
 /// A request of the client that is being answered.
 #[derive(Clone)]
 pub(super) enum Running {
-    /// By this member.
-    Member(usize),
+    /// By this member. The client follows this resource of it if the answer is good.
+    Member(usize, Option<String>),
     /// By several at once. Set when the client does not want it any more.
     All(Arc<watch::Sender<bool>>),
 }
@@ -104,8 +110,17 @@ pub(super) enum Refused {
 #[derive(Default)]
 struct Requests {
     count: u64,
-    /// With a number of its own: another request may have the same id after one has ended.
-    running: HashMap<Id, (u64, Running)>,
+    running: HashMap<Id, Request>,
+}
+
+struct Request {
+    /// A number of its own: another request may have the same id after one has ended.
+    turn: u64,
+    running: Running,
+    /// Whether its answer may still come another way.
+    kept: bool,
+    /// Whether the client has taken it back: no answer needs to come.
+    cancelled: bool,
 }
 
 #[derive(Default)]
@@ -139,8 +154,6 @@ pub(super) struct Flight {
     session: Arc<Federated>,
     id: Id,
     turn: u64,
-    /// Set if its answer may still come another way.
-    kept: bool,
 }
 
 /// All places are taken.
@@ -252,15 +265,17 @@ impl Federated {
         lock(&self.settings).level.clone()
     }
 
-    /// Remembers whether the client follows a resource, as far as there is room.
-    pub(super) fn follows(&self, index: usize, uri: &str, follows: bool) {
+    /// Remembers that the client follows a resource, as far as there is room.
+    fn follows(&self, index: usize, uri: String) {
         let mut settings = lock(&self.settings);
-        let entry = (index, uri.to_owned());
-        if !follows {
-            settings.followed.remove(&entry);
-        } else if settings.followed.len() < MAX_FOLLOWED {
-            settings.followed.insert(entry);
+        if settings.followed.len() < MAX_FOLLOWED {
+            settings.followed.insert((index, uri));
         }
+    }
+
+    /// The client does not follow this resource any more.
+    pub(super) fn leaves(&self, index: usize, uri: &str) {
+        lock(&self.settings).followed.remove(&(index, uri.to_owned()));
     }
 
     /// The resources of a member that the client follows.
@@ -297,30 +312,57 @@ impl Federated {
         }
         requests.count += 1;
         let turn = requests.count;
-        requests.running.insert(id.clone(), (turn, running));
-        Ok(Flight { session: Arc::clone(self), id: id.clone(), turn, kept: false })
+        requests.running.insert(id.clone(), Request { turn, running, kept: false, cancelled: false });
+        Ok(Flight { session: Arc::clone(self), id: id.clone(), turn })
     }
 
-    /// The answer to this request of the client has come.
-    pub(super) fn finished(&self, id: &Id) {
-        lock(&self.requests).running.remove(id);
+    /// The answer of this member to this request of the client has come, a good one or an error.
+    pub(super) fn finished(&self, index: usize, id: &Id, well: bool) {
+        let mut requests = lock(&self.requests);
+        let asked = |request: &Request| matches!(request.running, Running::Member(of, _) if of == index);
+        if !requests.running.get(id).is_some_and(asked) {
+            return;
+        }
+        let request = requests.running.remove(id);
+        drop(requests);
+        if let Some(Running::Member(_, Some(uri))) = request.map(|request| request.running).filter(|_| well) {
+            self.follows(index, uri);
+        }
+    }
+
+    /// The client has taken this request back. If only its answer was waited for, its place is free.
+    pub(super) fn cancelled(&self, id: &Id) {
+        let mut requests = lock(&self.requests);
+        if let Some(request) = requests.running.get_mut(id) {
+            request.cancelled = true;
+            if request.kept {
+                requests.running.remove(id);
+            }
+        }
     }
 
     /// Who answers this request of the client.
     pub(super) fn running(&self, id: &Id) -> Option<Running> {
-        lock(&self.requests).running.get(id).map(|(_, running)| running.clone())
+        lock(&self.requests).running.get(id).map(|request| request.running.clone())
     }
 
-    /// An id of our own for a member's question; none if too many are open.
+    /// An id of our own for a member's question; none if it has too many open, or if its session is over.
     pub(super) fn ask(&self, question: Question) -> Option<String> {
         let mut questions = lock(&self.questions);
-        if questions.open.len() >= MAX_QUESTIONS {
+        let own = questions.open.values().filter(|asked| asked.index == question.index).count();
+        let share = MAX_QUESTIONS / self.members.len().max(1);
+        if !self.is_now(&question) || own >= share {
             return None;
         }
         questions.count += 1;
         let id = format!("portcullis-{}", questions.count);
         questions.open.insert(id.clone(), question);
         Some(id)
+    }
+
+    /// Whether the session in which this was asked is the one with its member now.
+    fn is_now(&self, question: &Question) -> bool {
+        self.joined(question.index).is_some_and(|now| Arc::ptr_eq(&now, &question.joined))
     }
 
     /// The question that the client answers.
@@ -331,8 +373,11 @@ impl Federated {
 
     /// Puts back a question whose answer did not go out.
     pub(super) fn still_open(&self, id: &Id, question: Question) {
-        if let Id::Text(id) = id {
-            lock(&self.questions).open.insert(id.to_string(), question);
+        let mut questions = lock(&self.questions);
+        if let Id::Text(id) = id
+            && self.is_now(&question)
+        {
+            questions.open.insert(id.to_string(), question);
         }
     }
 
@@ -341,6 +386,13 @@ impl Federated {
         let Id::Text(id) = id else { return None };
         let questions = lock(&self.questions);
         questions.open.get(&**id).map(|asked| (asked.index, Arc::clone(&asked.joined), asked.token.clone()))
+    }
+
+    /// The session with this member is over: its questions need no answer, and no answer of its comes any more.
+    pub(super) fn lose(&self, index: usize, joined: &Arc<Joined>) {
+        lock(&self.questions).open.retain(|_, asked| !Arc::ptr_eq(&asked.joined, joined));
+        let of = |request: &Request| matches!(request.running, Running::Member(of, _) if of == index);
+        lock(&self.requests).running.retain(|_, request| !(request.kept && of(request)));
     }
 
     /// The id of ours for a question that its member takes back.
@@ -391,10 +443,11 @@ impl Federated {
     }
 }
 
-/// Ends the session with one member.
-pub(super) async fn end_member(inner: &Inner, joined: Arc<Joined>, outcome: Outcome) {
+/// Ends the session with one member, to its end even if nobody waits for it.
+pub(super) async fn end_member(inner: &Arc<Inner>, joined: Arc<Joined>, outcome: Outcome) {
     if let Some(session) = joined.session.as_ref().and_then(|id| inner.sessions.remove(id)) {
-        front::end_both_sides(inner, &session, outcome).await;
+        let inner = Arc::clone(inner);
+        let _ended = tokio::spawn(async move { front::end_both_sides(&inner, &session, outcome).await }).await;
     }
 }
 
@@ -434,15 +487,18 @@ impl Drop for InUse {
 
 impl Flight {
     /// The stream ended before the answer, and the client can take it up again: it may still cancel the request.
-    pub(super) fn keep(mut self) {
-        self.kept = true;
+    pub(super) fn keep(self) {
+        let mut requests = lock(&self.session.requests);
+        if let Some(request) = requests.running.get_mut(&self.id).filter(|request| request.turn == self.turn) {
+            request.kept = !request.cancelled;
+        }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         let mut requests = lock(&self.session.requests);
-        if !self.kept && requests.running.get(&self.id).is_some_and(|(turn, _)| *turn == self.turn) {
+        if requests.running.get(&self.id).is_some_and(|request| request.turn == self.turn && !request.kept) {
             requests.running.remove(&self.id);
         }
     }

@@ -44,9 +44,9 @@ impl Translator {
         };
         let raw = || Some(Bytes::copy_from_slice(frame.raw().as_bytes()));
         match frame.shape() {
-            Shape::Response { id, .. } => {
+            Shape::Response { id, failed } => {
                 if let (Some(asking), Some(id)) = (&self.session, id) {
-                    asking.in_use.0.finished(id);
+                    asking.in_use.0.finished(asking.index, id, !failed);
                 }
                 self.with_wrapped(&frame, uris(&frame))
             }

@@ -310,13 +310,296 @@ async fn an_expired_upstream_session_begins_anew_without_losing_the_others() {
             .map(|request| request.body)
             .collect::<Vec<_>>()
     };
-    let (levels, followed) = (anew("logging/setLevel"), anew("resources/subscribe"));
+    let told = || (anew("logging/setLevel"), anew("resources/subscribe"));
+    until("it is told again", || !told().0.is_empty() && !told().1.is_empty()).await;
+    let (levels, followed) = told();
     assert!(levels.len() == 1 && levels[0].contains(r#""level":"error""#), "{levels:?}");
     assert!(followed.len() == 1 && followed[0].contains("file:///x"), "{followed:?}");
     assert!(bodies(&a, "resources/subscribe").is_empty());
     assert_eq!(post.send(call("2", "a__t", "{}")).await.json()["result"]["content"][0]["text"], "a");
     assert_eq!(bodies(&a, "initialize").len(), 1, "the other one goes on as it was");
     assert_eq!(bodies(&a, "tools/call")[0].header("mcp-session-id"), Some("theirs-0"));
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_client_is_bounded_in_bytes() {
+    let (a, b) = (member(tools("a", "[]")).await, member(tools("b", "[]")).await);
+    let served = Served::new([named("a", &a), named("b", &b)], quick()).await;
+    let large = |size: usize| format!(r#""params":{{"pad":"{}","#, "x".repeat(size));
+    let got = served.post().send(INITIALIZE.replacen("\"params\":{", &large(65_536), 1)).await;
+    assert_eq!(got.json()["error"]["code"], -32602, "{}", got.text());
+    assert!(got.header("mcp-session-id").is_none() && a.received().is_empty());
+    assert_eq!(served.door.federated_sessions(), 0);
+    let got = served.post().send(INITIALIZE.replacen("\"params\":{", &large(60_000), 1)).await;
+    assert!(got.header("mcp-session-id").is_some(), "{}", got.text());
+
+    let (_, post) = begin(&served).await;
+    let got = post.send(ask(1, "logging/setLevel", &format!(r#""level":"{}""#, "x".repeat(65_536)))).await.json();
+    assert_eq!(got["error"]["code"], -32602);
+    assert!(bodies(&a, "logging/setLevel").is_empty());
+    for method in ["resources/subscribe", "resources/unsubscribe"] {
+        let got = post.send(ask(2, method, &format!(r#""uri":"portcullis:a:{}""#, "x".repeat(2049)))).await.json();
+        assert_eq!(got["error"]["code"], -32602, "{method}");
+        assert!(bodies(&a, method).is_empty(), "{method}");
+        let got = post.send(ask(3, method, &format!(r#""uri":"portcullis:a:{}""#, "x".repeat(2048)))).await.json();
+        assert_eq!(got["result"], value!({}), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_is_remembered_only_if_its_upstream_took_the_subscription() {
+    let over = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&over);
+    let rest = tools("a", "[]");
+    let a = member(move |request| {
+        if request.header("mcp-session-id") == Some("theirs-0") && state.load(Ordering::SeqCst) {
+            return reply(404, &[], "");
+        }
+        let id = &serde_json::from_str::<Value>(&request.body).unwrap()["id"];
+        if request.body.contains("file:///refused") {
+            return json(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"no"}}}}"#));
+        }
+        if request.body.contains("file:///broken") {
+            return vec![Step::Reset];
+        }
+        if request.body.contains("file:///streamed") {
+            return sse(&[&format!("data: {}\n\n", answer_to(&request.body, "{}"))]);
+        }
+        rest(request)
+    })
+    .await;
+    let served = Served::new([named("a", &a), named("b", &member(tools("b", "[]")).await)], quick()).await;
+    let (_, post) = begin(&served).await;
+    for (id, name) in (10..).zip(["refused", "broken", "streamed", "whole"]) {
+        let got = post.send(ask(id, "resources/subscribe", &format!(r#""uri":"portcullis:a:file:///{name}""#))).await;
+        assert_eq!(got.text().contains("result"), matches!(name, "streamed" | "whole"), "{name}: {}", got.text());
+    }
+    over.store(true, Ordering::SeqCst);
+    post.send(call("2", "a__t", "{}")).await;
+    let anew = || {
+        let all = bodies(&a, "resources/subscribe").into_iter();
+        all.filter(|request| request.header("mcp-session-id") == Some("theirs-1")).collect::<Vec<_>>()
+    };
+    until("both are followed again", || anew().len() >= 2).await;
+    let told = anew();
+    for name in ["streamed", "whole"] {
+        assert!(told.iter().any(|request| request.body.contains(name)), "{told:?}");
+    }
+    assert!(!told.iter().any(|request| request.body.contains("refused") || request.body.contains("broken")));
+}
+
+/// The session ids with which a member was told that they are over.
+fn farewells(mock: &Mock) -> Vec<String> {
+    let deletes = mock.received().into_iter().filter(|request| request.method() == "DELETE");
+    deletes.filter_map(|request| Some(request.header("mcp-session-id")?.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_what_is_set_again_comes_back_all_the_same() {
+    let over = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&over);
+    let list = tools("b", "[]");
+    let b = member(move |request| match (request.header("mcp-session-id"), &*method_of(&request.body)) {
+        (Some("theirs-0"), _) if state.load(Ordering::SeqCst) => reply(404, &[], ""),
+        (Some("theirs-1"), "logging/setLevel") => vec![Step::UntilClosed],
+        (Some("theirs-1"), "resources/subscribe") if request.body.contains("file:///0") => vec![Step::UntilClosed],
+        _ => list(request),
+    })
+    .await;
+    let a = member(tools("a", "[]")).await;
+    // Nobody waits: else the test would not end.
+    let limits = McpLimits { fan_out_wait: Duration::from_secs(3600), ..quick() };
+    let limits = McpLimits { first_byte_wait: Duration::from_secs(3600), ..limits };
+    let served = Served::new([named("a", &a), named("b", &b)], limits).await;
+    let (_, post) = begin(&served).await;
+    post.send(ask(1, "logging/setLevel", r#""level":"error""#)).await;
+    for id in 0..3 {
+        post.send(ask(2, "resources/subscribe", &format!(r#""uri":"portcullis:b:file:///{id}""#))).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    let answer = tokio::time::timeout(Duration::from_secs(10), post.send(call("3", "b__t", "{}"))).await;
+    assert_eq!(answer.expect("it does not wait").json()["result"]["content"][0]["text"], "b");
+    let again = |uri: &str| {
+        let all = bodies(&b, "resources/subscribe").into_iter();
+        all.filter(|sent| sent.header("mcp-session-id") == Some("theirs-1")).any(|sent| sent.body.contains(uri))
+    };
+    until("the others are told all the same", || again("file:///1") && again("file:///2")).await;
+    assert_eq!(bodies(&b, "initialize").len(), 2, "one new session");
+    assert_eq!(served.door.sessions(), 2);
+    assert!(farewells(&b).is_empty());
+}
+
+#[tokio::test]
+async fn a_session_of_an_upstream_whose_beginning_stalls_is_ended_at_once() {
+    let stalling = || {
+        Mock::new(|request| {
+            match &*method_of(&request.body) {
+            "initialize" => vec![
+                Step::Bytes(
+                    b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\nmcp-session-id: stalled\r\ntransfer-encoding: chunked\r\n\r\n"
+                        .to_vec(),
+                ),
+                chunk(": soon\n\n"),
+                Step::UntilClosed,
+            ],
+            _ => reply(200, &[], ""),
+        }
+        })
+    };
+    let (a, b) = (member(tools("a", "[]")).await, stalling().await);
+    let limits = McpLimits { fan_out_wait: Duration::from_millis(400), ..quick() };
+    let served = Served::new([named("a", &a), named("b", &b)], limits).await;
+    let (opened, _) = begin(&served).await;
+    assert_eq!(opened["result"]["_meta"]["portcullis/unavailable"], value!(["b"]));
+    until("the upstream is told", || farewells(&b) == ["stalled"]).await;
+    assert_eq!(served.door.sessions(), 1, "the one with a");
+
+    // The same if the client goes away meanwhile.
+    let b = stalling().await;
+    let served = Served::new([named("a", &a), named("b", &b)], quick()).await;
+    let asking = served.post();
+    let opening = tokio::spawn(async move { asking.send(INITIALIZE).await });
+    until("both have begun", || served.door.sessions() == 2).await;
+    opening.abort();
+    until("the upstream is told", || farewells(&b) == ["stalled"]).await;
+    until("no session is left", || served.door.federated_sessions() + served.door.sessions() == 0).await;
+}
+
+#[tokio::test]
+async fn a_session_of_an_upstream_that_is_not_told_of_in_time_is_ended() {
+    let over = Arc::new(AtomicBool::new(false));
+    let (state, count) = (Arc::clone(&over), AtomicUsize::new(0));
+    let list = tools("b", "[]");
+    let b = Mock::new(move |request| {
+        let session = request.header("mcp-session-id");
+        match &*method_of(&request.body) {
+            "initialize" => {
+                let session = format!("theirs-{}", count.fetch_add(1, Ordering::SeqCst));
+                let headers = [("content-type", "application/json"), ("mcp-session-id", &*session)];
+                reply(200, &headers, &answer_to(&request.body, &capable("2025-06-18", r#"{"tools":{}}"#)))
+            }
+            "tools/call" if session == Some("theirs-0") && state.load(Ordering::SeqCst) => reply(404, &[], ""),
+            "notifications/initialized" if session == Some("theirs-1") => vec![Step::UntilClosed],
+            "notifications/initialized" => reply(202, &[], ""),
+            _ => list(request),
+        }
+    })
+    .await;
+    let a = member(tools("a", "[]")).await;
+    let limits = McpLimits { fan_out_wait: Duration::from_millis(400), ..quick() };
+    let served = Served::new([named("a", &a), named("b", &b)], limits).await;
+    let (_, post) = begin(&served).await;
+    over.store(true, Ordering::SeqCst);
+    let got = post.send(call("1", "b__t", "{}")).await.json();
+    assert!(got["error"]["message"].as_str().unwrap().contains("did not answer in time"), "{got}");
+    until("the upstream is told", || farewells(&b).contains(&"theirs-1".to_owned())).await;
+    assert_eq!(served.door.sessions(), 1, "the one with a");
+    assert_eq!(post.send(call("2", "b__t", "{}")).await.json()["result"]["content"][0]["text"], "b");
+    assert_eq!(served.door.sessions(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_is_cancelled_after_its_stream_ended_gives_its_place_back() {
+    let list = tools("a", "[]");
+    let a = member(move |request| match &*method_of(&request.body) {
+        "tools/call" if request.body.contains("later") => sse(&["id: e:1\nretry: 10\ndata:\n\n"]),
+        _ => list(request),
+    })
+    .await;
+    let b = member(tools("b", "[]")).await;
+    let limits = McpLimits { in_flight: 1, ..quick() };
+    let served = Served::new([named("a", &a), named("b", &b)], limits).await;
+    let (_, post) = begin(&served).await;
+    let got = post.send(call("1", "a__later", "{}")).await;
+    assert!(got.messages().is_empty(), "{}", got.text());
+    assert!(post.send(call("2", "b__t", "{}")).await.json()["error"].is_object(), "its answer may still come");
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(post.send(cancel).await.status, 202);
+    assert_eq!(bodies(&a, "notifications/cancelled").len(), 1);
+    assert_eq!(post.send(call("3", "b__t", "{}")).await.json()["result"]["content"][0]["text"], "b");
+}
+
+/// A script whose calls ask the client this often and do not end.
+fn asking(questions: usize) -> impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static {
+    move |request| match &*method_of(&request.body) {
+        "tools/call" => {
+            let mut steps = vec![sse_head()];
+            steps.extend(
+                (0..questions).map(|id| {
+                    chunk(&format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"roots/list\"}}\n\n"))
+                }),
+            );
+            steps.push(Step::UntilClosed);
+            steps
+        }
+        _ => reply(202, &[], ""),
+    }
+}
+
+#[tokio::test]
+async fn one_upstream_cannot_take_the_places_for_questions_of_the_others() {
+    let many = member(asking(200)).await;
+    let mut upstreams = vec![named("many", &many)];
+    let one = member(asking(1)).await;
+    upstreams.extend((0..7).map(|index| named(&format!("u{index}x"), &one)));
+    let served = Served::new(upstreams, quick()).await;
+    let (_, post) = begin(&served).await;
+    let mut stream = post.open(call("1", "many__t", "{}")).await.into_body();
+    assert_eq!(read_messages(&mut stream, 128).await.len(), 128);
+    let refused = || bodies(&many, "").iter().filter(|sent| sent.body.contains("too many questions")).count();
+    until("an eighth of all places is its own", || refused() == 72).await;
+    let mut other = post.open(call("2", "u0x__t", "{}")).await.into_body();
+    assert!(read_messages(&mut other, 1).await[0].contains("roots/list"));
+}
+
+#[tokio::test]
+async fn questions_of_an_upstream_whose_session_is_over_are_dropped() {
+    let script = asking(1);
+    let over = Arc::new(AtomicBool::new(false));
+    let state = Arc::clone(&over);
+    let a = member(move |request| match request.header("mcp-session-id") {
+        Some("theirs-0") if state.load(Ordering::SeqCst) => reply(404, &[], ""),
+        _ => script(request),
+    })
+    .await;
+    let b = member(tools("b", "[]")).await;
+    let served = Served::new([named("a", &a), named("b", &b)], quick()).await;
+    let (_, post) = begin(&served).await;
+    let question = async |id: &str| -> (Value, hyper::body::Incoming) {
+        let mut stream = post.open(call(id, "a__t", "{}")).await.into_body();
+        let question: Value = serde_json::from_str(&read_messages(&mut stream, 1).await[0]).unwrap();
+        (question["id"].clone(), stream)
+    };
+    let answer = |id: &Value| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[]}}}}"#);
+    let (old, _old) = question("1").await;
+    over.store(true, Ordering::SeqCst);
+    let (new, _new) = question("2").await;
+    assert_eq!(post.send(answer(&old)).await.status, 400, "nobody waits for it any more");
+    assert_eq!(post.send(answer(&new)).await.status, 202);
+    until("the new one is answered", || bodies(&a, "").len() == 1).await;
+    assert_eq!(bodies(&a, "")[0].header("mcp-session-id"), Some("theirs-1"));
+}
+
+#[tokio::test]
+async fn an_upstream_without_sessions_that_answers_404_does_not_end_the_clients_session() {
+    let a = Mock::new(|request| {
+        let id = &serde_json::from_str::<Value>(&request.body).unwrap_or_default()["id"];
+        match &*method_of(&request.body) {
+            "initialize" => json(&answer_to(&request.body, &capable("2025-06-18", r#"{"tools":{}}"#))),
+            "tools/call" => {
+                let error = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"gone"}}}}"#);
+                reply(404, &[("content-type", "application/json")], &error)
+            }
+            _ => reply(202, &[], ""),
+        }
+    })
+    .await;
+    let b = member(tools("b", "[]")).await;
+    let served = Served::new([named("a", &a), named("b", &b)], quick()).await;
+    let (_, post) = begin(&served).await;
+    let got = post.send(call("1", "a__t", "{}")).await;
+    assert_eq!((got.status, got.json()["error"]["code"].as_i64()), (200, Some(-32601)), "{}", got.text());
+    assert_eq!(post.send(call("2", "b__t", "{}")).await.json()["result"]["content"][0]["text"], "b");
 }
 
 #[tokio::test]
