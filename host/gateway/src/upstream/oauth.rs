@@ -395,7 +395,7 @@ mod tests {
         let with = |change: fn(&mut OauthSpec)| {
             let mut spec = spec("https://id.example/token");
             change(&mut spec);
-            Oauth::new(spec).err().expect("it is refused")
+            Oauth::new(spec).expect_err("it is refused")
         };
         assert!(with(|spec| spec.client_id.clear()).contains("client_id"));
         assert!(with(|spec| spec.client_secret = ClientSecret::Text(Zeroizing::default())).contains("empty"));
@@ -403,7 +403,7 @@ mod tests {
         for resource in ["not a uri", "/path", "https://a.example/#part"] {
             let mut spec = spec("https://id.example/token");
             spec.resource = Some(resource.to_owned());
-            assert!(Oauth::new(spec).err().expect(resource).contains("resource"));
+            assert!(Oauth::new(spec).expect_err(resource).contains("resource"));
         }
     }
 

@@ -215,7 +215,9 @@ async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
 async fn both_protocols_answer_as_the_client_offers_them() {
     let pki = Pki::new();
     let bench = served(pki.files()).await;
-    let offers: [(&[&[u8]], Option<&[u8]>); 5] = [
+    /// What a client offers, and what is agreed on.
+    type Offer = (&'static [&'static [u8]], Option<&'static [u8]>);
+    let offers: [Offer; 5] = [
         (H1, Some(b"http/1.1")),
         (H2, Some(b"h2")),
         (&[b"h2", b"http/1.1"], Some(b"h2")),
