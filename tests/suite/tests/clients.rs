@@ -473,6 +473,10 @@ mod rust_server {
             ("read: answered, deny", times),
             ("read: answered, redact", times),
             ("read: failed, allow", times),
+            ("resources/read: allow", 3 * times),
+            ("resources/read: answered, allow", times),
+            ("resources/read: answered, deny", times),
+            ("resources/read: answered, redact", times),
         ];
         assert_eq!(calls(&server.data()), recorded(&wanted));
     }
@@ -590,7 +594,14 @@ mod everything {
     }
 
     fn wanted(times: usize) -> BTreeMap<String, usize> {
-        let answered = ["echo", "get-structured-content", "trigger-long-running-operation", "get-resource-links"];
+        let answered = [
+            "echo",
+            "get-structured-content",
+            "trigger-long-running-operation",
+            "get-resource-links",
+            "resources/read",
+            "prompts/get",
+        ];
         let mut wanted: BTreeMap<String, usize> = answered
             .iter()
             .flat_map(|tool| [(format!("{tool}: allow"), times), (format!("{tool}: answered, allow"), times)])
@@ -643,6 +654,15 @@ mod everything {
         (output.status.code().unwrap(), answer)
     }
 
+    /// What is on record after [`inspected`].
+    const INSPECTED: [(&str, usize); 5] = [
+        ("get-sum: allow", 1),
+        ("get-sum: answered, allow", 1),
+        ("resources/read: allow", 2),
+        ("resources/read: answered, allow", 1),
+        ("resources/read: failed, allow", 1),
+    ];
+
     fn inspected(place: &Place) {
         let home = tempfile::tempdir().unwrap();
         let one = |arguments: &[&str]| {
@@ -667,7 +687,7 @@ mod everything {
     fn the_inspector_works_over_http() {
         let server = start(with_child(&observing(), "everything", &command(), &[]));
         inspected(&at(&server, "everything", OBSERVED));
-        assert_eq!(calls(&server.data()), recorded(&[("get-sum: allow", 1), ("get-sum: answered, allow", 1)]));
+        assert_eq!(calls(&server.data()), recorded(&INSPECTED));
     }
 
     #[test]
@@ -675,7 +695,7 @@ mod everything {
         let data = tempfile::tempdir().unwrap();
         let command = wrapped(&root().join("tests/conformance/observe.toml"), "suite", data.path(), &command());
         inspected(&Place::Command(command));
-        assert_eq!(calls(data.path()), recorded(&[("get-sum: allow", 1), ("get-sum: answered, allow", 1)]));
+        assert_eq!(calls(data.path()), recorded(&INSPECTED));
     }
 
     #[test]
@@ -696,7 +716,13 @@ mod everything {
         assert_eq!(call("leak")["content"], json!([{ "type": "text", "text": REDACTED }]));
         let read = one(&["--method", "resources/read", "--uri", "page:///leak"]);
         assert_eq!(read["contents"][0]["text"], REDACTED);
-        let wanted = [("read: allow", 2), ("read: answered, allow", 1), ("read: answered, redact", 1)];
+        let wanted = [
+            ("read: allow", 2),
+            ("read: answered, allow", 1),
+            ("read: answered, redact", 1),
+            ("resources/read: allow", 1),
+            ("resources/read: answered, redact", 1),
+        ];
         assert_eq!(calls(&server.data()), recorded(&wanted));
     }
 }
