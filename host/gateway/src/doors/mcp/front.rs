@@ -19,10 +19,10 @@ use super::bridge::{Bridge, OwnChild, Undelivered};
 use super::changes::{self, Changes};
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::federation;
-use super::inspector::{FromClient, Inspector};
+use super::inspector::{FromClient, Inspector, Ticket};
 use super::mailbox::Routed;
 use super::relay;
-use super::sessions::{InUse, Remote, Session};
+use super::sessions::{Full, InUse, Remote, Session};
 use super::shared::member::Member;
 use super::shared::{Era, visit as shared_visit};
 use super::sse::{COMMENT, Event};
@@ -305,7 +305,7 @@ impl Visit {
 
     /// A child of its own for a new session, or a place at the shared one.
     async fn start(&self, target: &StdioTarget, run: Option<Arc<str>>) -> Result<InUse, NotStarted> {
-        let Inner { limits, counters, children, shared, supervisor, sessions, .. } = &*self.inner;
+        let Inner { limits, counters, children, shared, supervisor, .. } = &*self.inner;
         let inspector = self.inspector(run);
         let bridge = if target.shared {
             let slot = shared.slot(&self.agent.tenant, &self.upstream, Era::Sessions);
@@ -317,16 +317,10 @@ impl Visit {
             Bridge::Own(OwnChild::start(&self.upstream, target, limits, own, counters, place)?)
         };
         let session = Session::new(&self.agent, &self.upstream, inspector, Remote::Stdio(bridge.clone()));
-        match sessions.open(session) {
-            Ok((in_use, evicted)) => {
-                make_room(&self.inner, evicted);
-                Ok(in_use)
-            }
-            Err(full) => {
-                tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
-                Err(full.into())
-            }
-        }
+        open_session(&self.inner, session).map_err(|full| {
+            tokio::spawn(async move { bridge.stop(Outcome::Failed).await });
+            full.into()
+        })
     }
 
     async fn post_stdio(
@@ -404,16 +398,17 @@ impl Visit {
             );
             return true;
         };
+        let own = inspector.ticket(id);
         let messages = bridge.mailbox().expect(id);
         let Err(undelivered) = bridge.send(bytes, limits).await else {
             let patient = !frame.asks("subscriptions/listen");
             let meta = frame.stated_version().and_then(|_| changes::meta_of(frame));
-            let exchange = StdioExchange { id, bridge, inspector, visit: self, patient, meta };
+            let exchange = StdioExchange { own, bridge, inspector, visit: self, patient, meta };
             return exchange.run(messages, reply, mark, frame.asks("initialize")).await;
         };
         bridge.mailbox().forget(id);
         let text = "the upstream ended or does not read";
-        inspector.end(id, Outcome::Failed, text).await;
+        inspector.end_own(&own, Outcome::Failed, text).await;
         let answer = match undelivered {
             Undelivered::Gone => json_reply(StatusCode::OK, answers::upstream_error(id, text)),
             Undelivered::NotStarted(error) => error.reply(Some(id)),
@@ -527,7 +522,7 @@ impl Drop for Asked<'_> {
 
 /// One request to a child process, from the moment it was sent.
 struct StdioExchange<'a> {
-    id: &'a Id,
+    own: Ticket,
     bridge: &'a Bridge,
     inspector: &'a Arc<Inspector>,
     visit: &'a Visit,
@@ -624,16 +619,20 @@ impl StdioExchange<'_> {
 
     /// Stops waiting and tells the child so. The error for the client.
     async fn give_up(&self, outcome: Outcome, text: &'static str, quietly: bool) -> Bytes {
-        self.bridge.mailbox().forget(self.id);
-        if self.inspector.end(self.id, outcome, text).await && !quietly {
+        let id = &self.own.id;
+        // Another request may have the id by now, if this one has ended.
+        if self.inspector.waits(&self.own) {
+            self.bridge.mailbox().forget(id);
+        }
+        if self.inspector.end_own(&self.own, outcome, text).await && !quietly {
             let params = json!({ "reason": text }).to_string();
             // By hand: the id goes out as it came in, whatever number it is.
-            let params = params.replacen('{', &format!("{{\"requestId\":{},", self.id), 1);
+            let params = params.replacen('{', &format!("{{\"requestId\":{id},"), 1);
             let message = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{params}}}"#);
             // A child that is gone need not be told.
             let _told = self.bridge.send(message.into(), &self.visit.inner.limits).await;
         }
-        answers::upstream_error(self.id, text)
+        answers::upstream_error(id, text)
     }
 }
 
@@ -657,11 +656,13 @@ pub(super) async fn expire(inner: Arc<Inner>, session: Arc<Session>) {
     end_both_sides(&inner, &session, Outcome::Disconnected).await;
 }
 
-/// Ends the session that had to go for another one, if any.
-pub(super) fn make_room(inner: &Arc<Inner>, evicted: Option<Arc<Session>>) {
-    if let Some(session) = evicted {
-        tokio::spawn(expire(Arc::clone(inner), session));
+/// Keeps a session if there is a place for it, and ends the one that has to go for it, if any.
+pub(super) fn open_session(inner: &Arc<Inner>, session: Arc<Session>) -> Result<InUse, Full> {
+    let (in_use, evicted) = inner.sessions.open(session)?;
+    if let Some(evicted) = evicted {
+        tokio::spawn(expire(Arc::clone(inner), evicted));
     }
+    Ok(in_use)
 }
 
 /// Ends a session because the door closes.
@@ -722,7 +723,7 @@ impl HttpBody for Channel {
 }
 
 /// Whether the message is an answer that is no error.
-fn is_result(bytes: &[u8]) -> bool {
+pub(super) fn is_result(bytes: &[u8]) -> bool {
     Frame::parse(bytes).is_ok_and(|frame| matches!(frame.shape(), Shape::Response { failed: false, .. }))
 }
 
@@ -779,13 +780,18 @@ fn lost() -> Reply {
 
 /// What any message of the revision without sessions must say.
 pub(super) fn check_stateless(headers: &HeaderMap, frame: &Frame) -> Checked<()> {
-    let Err(mismatch) = stateless::check(headers, frame) else { return Ok(()) };
-    let data = match &mismatch {
-        Mismatch::Version(requested) => Some(json!({ "supported": [stateless::REVISION], "requested": requested })),
-        _ => None,
-    };
-    let body = answers::error(frame.request_id(), mismatch.code(), &mismatch.to_string(), data);
-    refuse(json_reply(StatusCode::BAD_REQUEST, body))
+    let (Err(mismatch), id) = (stateless::check(headers, frame), frame.request_id()) else { return Ok(()) };
+    let text = mismatch.to_string();
+    refuse(match &mismatch {
+        Mismatch::Version(requested) => unsupported(id, &text, &[stateless::REVISION], requested),
+        _ => refusal(StatusCode::BAD_REQUEST, id, mismatch.code(), &text),
+    })
+}
+
+/// The answer to a message of a revision that is not spoken, as the protocol has it: what would be.
+pub(super) fn unsupported(id: Option<&Id>, text: &str, supported: &[&str], requested: &str) -> Reply {
+    let data = json!({ "supported": supported, "requested": requested.chars().take(64).collect::<String>() });
+    json_reply(StatusCode::BAD_REQUEST, answers::error(id, UNSUPPORTED_VERSION, text, Some(data)))
 }
 
 /// The revision without sessions has neither streams to open nor sessions to end.
@@ -806,11 +812,8 @@ pub(super) fn check_version(headers: &HeaderMap, frame: Option<&Frame>) -> Check
     for requested in in_header.chain(in_body) {
         if !VERSIONS.contains(&requested) {
             let supported: Vec<&str> = VERSIONS.iter().copied().chain([stateless::REVISION]).collect();
-            let data = json!({ "supported": supported, "requested": requested.chars().take(64).collect::<String>() });
             let id = frame.and_then(Frame::request_id);
-            let text = "this protocol revision is not supported here";
-            let body = answers::error(id, UNSUPPORTED_VERSION, text, Some(data));
-            return refuse(json_reply(StatusCode::BAD_REQUEST, body));
+            return refuse(unsupported(id, "this protocol revision is not supported here", &supported, requested));
         }
     }
     Ok(())

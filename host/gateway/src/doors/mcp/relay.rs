@@ -1,5 +1,6 @@
 //! HTTP on both sides: one exchange with an upstream, its answer streamed through the inspector.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -14,8 +15,8 @@ use super::answers;
 use super::changes::{self, Changes};
 use super::envelope::{Frame, INTERNAL_ERROR, INVALID_REQUEST, Id};
 use super::front::{
-    Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, json_reply, make_room, no_session, plain,
-    refusal, status_for, stream_reply,
+    Client, GONE, LAST_EVENT, ReplyTo, SESSION, VERSION, Visit, answer_with, end_both_sides, is_result, json_reply,
+    no_session, open_session, plain, refusal, status_for, stream_reply,
 };
 use super::inspector::{FromClient, FromServer, Inspector, Ticket};
 use super::sessions::{InUse, Remote, Session};
@@ -48,6 +49,10 @@ struct Exchange<'a> {
     meta: Option<String>,
     /// When the list of tools was looked at again.
     looked: Mutex<Option<Instant>>,
+    /// Whether the answer opens a session, if it is a result.
+    opens: bool,
+    /// Set by a result that opens a session.
+    well: AtomicBool,
 }
 
 /// Passes one message of the client on, and the answer back.
@@ -79,6 +84,7 @@ pub(super) async fn post(
         tells_changes: Changes::wanted_by(&frame),
         meta: changes::meta_of(&frame).filter(|_| stateless),
         patient,
+        opens,
         ..Exchange::new(visit, target, upstream, session, inspector, own)
     };
     if !repeats {
@@ -96,7 +102,7 @@ pub(super) async fn post(
         Ok(response) => response,
         Err(error) => return exchange.unreachable(error, reply).await,
     };
-    if opens { exchange.open(response, reply).await } else { exchange.answer(response, None, reply).await }
+    if exchange.opens { exchange.open(response, reply).await } else { exchange.answer(response, None, reply).await }
 }
 
 /// Opens the upstream's stream for what belongs to no request, or takes one up again.
@@ -179,7 +185,8 @@ impl<'a> Exchange<'a> {
         own: Option<Ticket>,
     ) -> Self {
         let (patient, tells_changes, meta, looked) = (true, false, None, Mutex::new(None));
-        Self { visit, target, upstream, session, inspector, own, patient, tells_changes, meta, looked }
+        let (opens, well) = (false, AtomicBool::new(false));
+        Self { visit, target, upstream, session, inspector, own, patient, tells_changes, meta, looked, opens, well }
     }
 
     fn id(&self) -> Option<&Id> {
@@ -258,10 +265,14 @@ impl<'a> Exchange<'a> {
         }
         let Some(remote) = remote else { return self.answer(response, None, reply).await };
         let session = Session::new(agent, upstream, Arc::clone(&self.inspector), Remote::Http(remote.clone()));
-        match inner.sessions.open(session) {
-            Ok((in_use, evicted)) => {
-                make_room(inner, evicted);
+        match open_session(inner, session) {
+            Ok(in_use) => {
                 self.answer(response, Some(&in_use), reply).await;
+                // Nobody goes on with a session whose beginning failed.
+                if !self.well.load(Ordering::Acquire) {
+                    inner.sessions.remove(&in_use.0.id);
+                    end_both_sides(inner, &in_use.0, Outcome::Failed).await;
+                }
             }
             Err(full) => {
                 self.end(Outcome::Failed, "no place for a session").await;
@@ -272,6 +283,13 @@ impl<'a> Exchange<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the answer is good for a session, where it is to open one.
+    fn notice(&self, answer: &[u8]) -> bool {
+        let well = self.opens && is_result(answer);
+        self.well.fetch_or(well, Ordering::AcqRel);
+        well
     }
 
     async fn answer(&self, response: Response<Incoming>, opened: Option<&InUse>, reply: ReplyTo) {
@@ -331,7 +349,10 @@ impl<'a> Exchange<'a> {
             Err(error) => return self.fail(Outcome::Uncertain, text_of(error), reply).await,
         };
         match self.inspector.server_sent(bytes, self.own.as_ref()).await {
-            FromServer::Answer { bytes, .. } => answer_with(reply, mark(json_reply(status, bytes), opened)),
+            FromServer::Answer { bytes, .. } => {
+                let opened = opened.filter(|_| self.notice(&bytes));
+                answer_with(reply, mark(json_reply(status, bytes), opened));
+            }
             FromServer::Message { .. } | FromServer::Refused(_) | FromServer::Unmatched | FromServer::Malformed => {
                 self.fail(Outcome::Failed, "the upstream's answer does not fit the request", reply).await;
             }
@@ -430,7 +451,10 @@ impl<'a> Exchange<'a> {
             return Ok(None);
         }
         match self.inspector.server_sent(data, self.own.as_ref()).await {
-            FromServer::Answer { bytes, .. } => Ok(Some(Event { data: Some(bytes.into()), ..event }.encode())),
+            FromServer::Answer { bytes, .. } => {
+                self.notice(&bytes);
+                Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
+            }
             FromServer::Message { bytes, .. } => {
                 if changes::is_list_changed(&bytes) {
                     tokio::select! {

@@ -3,11 +3,8 @@
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 
-use serde_json::json;
-
-use super::answers;
-use super::envelope::{INTERNAL_ERROR, Id, UNSUPPORTED_VERSION};
-use super::front::{VERSIONS, json_reply, refusal};
+use super::envelope::{INTERNAL_ERROR, Id};
+use super::front::{VERSIONS, refusal, unsupported};
 use super::sessions::Full;
 use super::stateless::REVISION;
 use crate::http::Reply;
@@ -49,11 +46,7 @@ impl NotStarted {
     pub(super) fn reply(&self, id: Option<&Id>) -> Reply {
         match self {
             Self::Spawn(error) => tracing::error!(%error, "an upstream could not be started"),
-            Self::Legacy => {
-                let data = json!({ "supported": VERSIONS, "requested": REVISION });
-                let body = answers::error(id, UNSUPPORTED_VERSION, &self.to_string(), Some(data));
-                return json_reply(StatusCode::BAD_REQUEST, body);
-            }
+            Self::Legacy => return unsupported(id, &self.to_string(), VERSIONS, REVISION),
             _ => {}
         }
         let mut reply = refusal(StatusCode::SERVICE_UNAVAILABLE, id, INTERNAL_ERROR, &self.to_string());

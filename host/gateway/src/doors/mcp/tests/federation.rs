@@ -1390,4 +1390,10 @@ async fn without_sessions_a_child_process_that_speaks_the_revision_is_a_member()
     let mut stream = stateless(&served, "subscriptions/listen", None).open(body).await.into_body();
     let acknowledged: Value = serde_json::from_str(&read_messages(&mut stream, 1).await[0]).unwrap();
     assert_eq!(acknowledged["params"]["_meta"]["portcullis/unavailable"], value!(["a"]), "a has no subscriptions");
+    let body = stateless_body(5, "tools/call", r#""name":"py__change","arguments":{},"#);
+    let got = stateless(&served, "tools/call", Some("py__change")).send(body).await.json();
+    assert!(got["result"].is_object(), "{got}");
+    let changed: Value = serde_json::from_str(&read_messages(&mut stream, 1).await[0]).unwrap();
+    assert_eq!(changed["method"], "notifications/tools/list_changed", "{changed}");
+    assert_eq!(changed["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 4, "{changed}");
 }

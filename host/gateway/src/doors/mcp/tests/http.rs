@@ -1143,6 +1143,38 @@ async fn idle_sessions_end_on_both_sides() {
     deleted(&mock, 2).await;
 }
 
+/// A session whose beginning failed would only wait for its end.
+#[tokio::test]
+async fn a_session_that_did_not_begin_is_ended_on_both_sides() {
+    let failed = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"not today"}}"#;
+    let with_id = |body: &str| reply(200, &[("content-type", "application/json"), ("mcp-session-id", "theirs")], body);
+    let streamed = [("content-type", "text/event-stream"), ("mcp-session-id", "theirs")];
+    let answers = [
+        with_id(failed),
+        with_id("{"),
+        with_id(r#"{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"DENY"}}}"#),
+        reply(200, &[("content-type", "text/plain"), ("mcp-session-id", "theirs")], "hello"),
+        reply(200, &streamed, &format!("data: {failed}\n\n")),
+        reply(200, &streamed, ""),
+    ];
+    for (at, answer) in answers.into_iter().enumerate() {
+        let mock = Mock::new(move |request| match request.method() {
+            "DELETE" => reply(200, &[], ""),
+            _ => answer.clone(),
+        })
+        .await;
+        let served = Served::new([mock.upstream()], quick()).await;
+        let opening = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
+        let got = served.post().send(opening).await;
+        assert!(!got.text().contains(r#""result""#), "{at}: {}", got.text());
+        deleted(&mock, 1).await;
+        assert_eq!(served.door.sessions(), 0, "{at}");
+        if got.header("content-type") == Some("application/json") {
+            assert_eq!(got.header("mcp-session-id"), None, "{at}");
+        }
+    }
+}
+
 /// Waits until the upstream was told about the end of this many sessions.
 async fn deleted(mock: &Mock, count: usize) {
     for _ in 0..500 {
