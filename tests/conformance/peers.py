@@ -65,27 +65,35 @@ def inside_tools():
 
 
 @contextlib.contextmanager
-def process(name, command, log, **options):
-    """A server, ended at the end; its standard error goes to `log`. Yields its first line of output."""
+def child(command, log, **options):
+    """A program, ended at the end; its standard error goes to `log`, and its output too if nobody takes it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, **options)
+        options = {"stdout": errors, **options}
+        program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors, **options)
         try:
-            yield first_line(name, child, log)
+            yield program
         finally:
-            child.send_signal(signal.SIGTERM)
+            program.send_signal(signal.SIGTERM)
             try:
-                child.wait(15)
+                program.wait(15)
             except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                program.kill()
+                program.wait()
 
 
-def first_line(name, child, log):
+@contextlib.contextmanager
+def process(name, command, log, **options):
+    """A server, ended at the end; its standard error goes to `log`. Yields its first line of output."""
+    with child(command, log, stdout=subprocess.PIPE, **options) as program:
+        yield first_line(name, program, log)
+
+
+def first_line(name, program, log):
     lines = queue.Queue()
 
     def read():
-        for line in child.stdout:
+        for line in program.stdout:
             lines.put(line)
         lines.put(b"")
 
@@ -115,17 +123,10 @@ def reference(out):
         port = free.getsockname()[1]
     program = PACKAGES / "@modelcontextprotocol/server-everything/dist/index.js"
     log = out / "server-everything.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as errors:
-        environment = {**os.environ, "PORT": str(port)}
-        command = [NODE, program, "streamableHttp"]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment)
-        try:
-            wait_for(port, log)
-            yield f"http://localhost:{port}/mcp"
-        finally:
-            child.terminate()
-            child.wait(15)
+    environment = {**os.environ, "PORT": str(port)}
+    with child([NODE, program, "streamableHttp"], log, env=environment):
+        wait_for(port, log)
+        yield f"http://localhost:{port}/mcp"
 
 
 def wait_for(port, log):

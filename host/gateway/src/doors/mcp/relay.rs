@@ -269,9 +269,10 @@ impl<'a> Exchange<'a> {
             Ok(in_use) => {
                 self.answer(response, Some(&in_use), reply).await;
                 // Nobody goes on with a session whose beginning failed.
-                if !self.well.load(Ordering::Acquire) {
-                    inner.sessions.remove(&in_use.0.id);
-                    end_both_sides(inner, &in_use.0, Outcome::Failed).await;
+                if !self.well.load(Ordering::Acquire)
+                    && let Some(session) = inner.sessions.remove(&in_use.0.id)
+                {
+                    end_both_sides(inner, &session, Outcome::Failed).await;
                 }
             }
             Err(full) => {

@@ -1,5 +1,7 @@
 //! stdio in front of stdio: Portcullis in the place of a server that a client starts itself.
 
+mod changed;
+
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::changed::{Changed, Meta};
 use super::answers;
+use super::changes;
 use super::envelope::{Frame, INVALID_REQUEST};
 use super::inspector::{FromClient, FromServer, Inspector};
 use super::{Counters, McpLimits, Origin};
@@ -77,18 +81,21 @@ pub async fn wrap(
     let (to_client, answers) = mpsc::channel(UNDER_WAY);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
     let (stop, stopped) = oneshot::channel();
-    let (to_child, refusals) = mpsc::channel(UNDER_WAY);
+    let (to_child, from_here) = mpsc::channel(UNDER_WAY);
+    let meta = Meta::default();
     let client = FromClientPump {
         inspector: Arc::clone(&inspector),
         to_client: to_client.clone(),
         lines: LineReader::new(stdin, limits.message),
         child: child_in,
-        refusals,
+        from_here,
+        meta: meta.clone(),
     };
     let mut client = tokio::spawn(client.run(stopped));
     let mut server = FromServerPump {
         inspector: Arc::clone(&inspector),
         to_client: to_client.clone(),
+        changed: Changed::new(Arc::clone(&inspector), to_child.clone(), meta),
         to_child,
         lines: child_out,
         limits: limits.clone(),
@@ -129,8 +136,9 @@ struct FromClientPump<R> {
     to_client: mpsc::Sender<Bytes>,
     lines: LineReader<R>,
     child: LineWriter<ChildStdin>,
-    /// Answers to the child in the client's place.
-    refusals: mpsc::Receiver<Bytes>,
+    /// What Portcullis itself says to the child, in the client's place.
+    from_here: mpsc::Receiver<Bytes>,
+    meta: Meta,
 }
 
 impl<R: AsyncRead + Unpin> FromClientPump<R> {
@@ -139,8 +147,8 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
         loop {
             let line = tokio::select! {
                 line = self.lines.next() => line,
-                Some(refusal) = self.refusals.recv() => {
-                    if self.child.write(&refusal).await.is_err() {
+                Some(message) = self.from_here.recv() => {
+                    if self.child.write(&message).await.is_err() {
                         return;
                     }
                     continue;
@@ -164,6 +172,7 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
                     continue;
                 }
             };
+            self.meta.note(&frame);
             let went = match self.inspector.client_sent(&frame).await {
                 FromClient::Answer(bytes) => self.to_client.send(bytes).await.is_ok(),
                 FromClient::Forward { bytes, .. } => self.child.write(&bytes).await.is_ok(),
@@ -179,6 +188,7 @@ struct FromServerPump {
     inspector: Arc<Inspector>,
     to_client: mpsc::Sender<Bytes>,
     to_child: mpsc::Sender<Bytes>,
+    changed: Changed,
     lines: LineReader<ChildStdout>,
     limits: McpLimits,
 }
@@ -201,6 +211,9 @@ impl FromServerPump {
                 _ = look.tick() => {
                     if client.is_finished() && self.out_of_patience(&mut patience) {
                         return (Outcome::Disconnected, "the client closed its end");
+                    }
+                    if let Some(message) = self.changed.tick().await {
+                        let _told = self.to_client.send(message).await;
                     }
                     continue;
                 }
@@ -226,11 +239,13 @@ impl FromServerPump {
     }
 
     /// Whether the client can still be reached.
-    async fn line(&self, line: Line) -> bool {
+    async fn line(&mut self, line: Line) -> bool {
+        let mut whole = None;
         let (beginning, text, message) = match line {
             Line::Whole(line) if line.trim_ascii().is_empty() => return true,
             Line::Whole(line) => {
                 let beginning: Vec<u8> = line.iter().take(512).copied().collect();
+                whole = self.changed.looks().then(|| line.clone());
                 (beginning, "the upstream's answer is not a message", self.inspector.server_sent(line, None).await)
             }
             Line::TooLong(beginning) => {
@@ -239,6 +254,17 @@ impl FromServerPump {
             }
         };
         let bytes = match message {
+            FromServer::Answer { id, .. } if self.changed.asked(&id) => {
+                // Where the next page begins, the upstream says, whatever policy makes of this one.
+                match self.changed.answered(whole.as_deref().unwrap_or_default()).await {
+                    Some(bytes) => bytes,
+                    None => return true,
+                }
+            }
+            FromServer::Message { bytes, .. } if changes::is_list_changed(&bytes) => {
+                self.changed.hold(bytes);
+                return true;
+            }
             FromServer::Answer { bytes, .. } | FromServer::Message { bytes, .. } => bytes,
             FromServer::Refused(bytes) => {
                 // Not waited for: a child that writes before it reads would never be read again.

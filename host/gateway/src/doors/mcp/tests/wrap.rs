@@ -79,6 +79,26 @@ async fn a_child_is_told_that_its_question_was_refused() {
 }
 
 #[tokio::test]
+async fn a_wrapped_servers_list_that_changed_is_looked_at_before_the_client_is_told() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.ask(INITIALIZE).await;
+    wrapped.ask(&call("1", "later change", "{}")).await;
+    let told: serde_json::Value = serde_json::from_str(&wrapped.line().await).unwrap();
+    assert_eq!(told, serde_json::json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
+    let seen = ["decision call allow -", "outcome result allow answered", "decision listing allow -"];
+    assert_eq!(wrapped.bench.journal.lines(), seen, "the list was judged first");
+    // Said twice in a row: seen once, and not at once.
+    let begun = Instant::now();
+    for id in ["2", "3"] {
+        assert_eq!(wrapped.ask(&call(id, "later change", "{}")).await["id"].to_string(), id);
+    }
+    assert!(wrapped.line().await.contains("list_changed"));
+    let listings = wrapped.bench.journal.lines().iter().filter(|line| line.contains("listing")).count();
+    assert_eq!(listings, 2);
+    assert!(begun.elapsed() > Duration::from_millis(600), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn an_ordinary_conversation() {
     let mut wrapped = Wrapped::new(quick());
     assert_eq!(wrapped.ask(INITIALIZE).await["result"]["serverInfo"]["name"], "stdio-test");
