@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use portcullis_model::Mode;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 use crate::doors::inspect::InspectDoor;
 use crate::gate::Gate;
 use crate::http::guard::Guard;
-use crate::http::{self, ApiError, BODY_ROOM, Body, BodyRoom, Mount, Peer, Received, Reply, bearer};
+use crate::http::{self, ApiError, BODY_ROOM, Body, BodyRoom, Mount, Peer, Received, Reply, RequestBody, bearer};
 use crate::metrics::Metrics;
 use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Reload};
 use routes::{Access, Found, Operation};
@@ -131,7 +130,7 @@ impl Api {
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer, too.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Reply {
+    pub(crate) async fn answer(&self, request: Request<RequestBody>, peer: Peer) -> Reply {
         let _in_flight = self.metrics().in_flight();
         let mut context = Context { id: Uuid::now_v7(), mode: Mode::default(), caller: Caller::default() };
         let mut route = "none";
@@ -157,7 +156,7 @@ impl Api {
 
     async fn dispatch(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
         context: &mut Context,
         route: &mut &'static str,
@@ -230,7 +229,12 @@ impl Api {
         }
     }
 
-    async fn inspect(&self, request: Request<Incoming>, context: &mut Context, peer: &Peer) -> Result<Reply, ApiError> {
+    async fn inspect(
+        &self,
+        request: Request<RequestBody>,
+        context: &mut Context,
+        peer: &Peer,
+    ) -> Result<Reply, ApiError> {
         let body = self.json_body(request, MAX_BODY).await?;
         match self.inspect.one(context.agent()?, body, peer).await {
             Ok(answered) => {
@@ -246,7 +250,7 @@ impl Api {
 
     async fn mounted(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
         context: &mut Context,
         route: &mut &'static str,
@@ -273,12 +277,12 @@ impl Api {
     }
 
     /// A body that says it is JSON.
-    async fn json_body(&self, request: Request<Incoming>, limit: usize) -> Result<Received, ApiError> {
+    async fn json_body(&self, request: Request<RequestBody>, limit: usize) -> Result<Received, ApiError> {
         check_json(request.headers())?;
         self.body(request, limit).await
     }
 
-    async fn body(&self, request: Request<Incoming>, limit: usize) -> Result<Received, ApiError> {
+    async fn body(&self, request: Request<RequestBody>, limit: usize) -> Result<Received, ApiError> {
         check_encoding(request.headers())?;
         self.body_room.read(request.into_body(), limit, self.body_timeout).await
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
 
@@ -22,8 +21,8 @@ mod socket;
 mod streams;
 mod tls;
 
-pub use body::Body;
 pub(crate) use body::{BODY_ROOM, BodyRoom, Received, Room};
+pub use body::{Body, RequestBody};
 pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};
 pub(crate) use socket::Peer;
@@ -69,7 +68,7 @@ pub trait Mount: Send + Sync + 'static {
     fn prefix(&self) -> &'static str;
 
     /// Answers one request.
-    fn handle(&self, request: Request<Incoming>, peer: PeerInfo) -> BoxFuture<'_, Reply>;
+    fn handle(&self, request: Request<RequestBody>, peer: PeerInfo) -> BoxFuture<'_, Reply>;
 
     /// Lets what is in flight finish `within` this time, then ends what would not end by itself, such as open streams, which
     /// may take seconds more. Called when the server begins to drain.

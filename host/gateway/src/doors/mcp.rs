@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
-use hyper::body::Incoming;
 use portcullis_model::Outcome;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Semaphore, watch};
 
 use crate::gate::Gate;
-use crate::http::{BODY_ROOM, BodyRoom, Mount, PeerInfo, Reply};
+use crate::http::{BODY_ROOM, BodyRoom, Mount, PeerInfo, Reply, RequestBody};
 use crate::metrics::Metrics;
 use crate::ports::AgentIdentity;
 use crate::upstream::http::{HttpClient, Waits};
@@ -282,7 +281,7 @@ impl Mount for McpDoor {
         PREFIX
     }
 
-    fn handle(&self, request: Request<Incoming>, peer: PeerInfo) -> BoxFuture<'_, Reply> {
+    fn handle(&self, request: Request<RequestBody>, peer: PeerInfo) -> BoxFuture<'_, Reply> {
         Box::pin(front::answer(&self.0, request, peer.identity))
     }
 

@@ -19,8 +19,55 @@ const FREE: usize = 64 * 1024;
 const STEP: usize = 64 * 1024;
 /// How long a body waits for room; what it holds meanwhile, others wait for.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
-/// How long the rest of a refused body is taken in.
+/// How long the rest of a refused body is taken in, and how much of it where nothing was read.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+const DRAINED: usize = 64 * 1024;
+
+/// Body of a request. If the request is answered before all of it has come, the rest is taken in and forgotten, within
+/// bounds: many clients do not listen while they send, and would lose the answer to a stream or connection that is reset.
+pub struct RequestBody {
+    body: Option<Incoming>,
+    /// Bytes of the rest that are taken in.
+    rest: usize,
+}
+
+impl RequestBody {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self { body: Some(body), rest: DRAINED }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match &mut self.get_mut().body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let body = self.body.take().filter(|body| self.rest > 0 && !body.is_end_stream());
+        if let (Some(body), Ok(runtime)) = (body, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(DRAIN_TIME, drain(body, self.rest)));
+        }
+    }
+}
 
 /// Body of an answer: whole, or produced while it is sent.
 pub enum Body {
@@ -144,7 +191,7 @@ impl BodyRoom {
     /// connection breaks its framing.
     pub(crate) async fn read(
         &self,
-        mut body: Incoming,
+        mut body: RequestBody,
         limit: usize,
         deadline: Duration,
     ) -> Result<Received, ApiError> {
@@ -155,14 +202,15 @@ impl BodyRoom {
             self.collect(&mut body, limit).await
         };
         let read = tokio::time::timeout(deadline, read).await.unwrap_or_else(|_| Err(ApiError::too_slow()));
-        if read.as_ref().is_err_and(|error| error.status == StatusCode::PAYLOAD_TOO_LARGE) {
-            // Many clients do not listen while they send: closing on them would lose the answer, which is sent meanwhile.
-            tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(body, limit.saturating_mul(2))));
-        }
+        body.rest = match &read {
+            Err(error) if error.status == StatusCode::PAYLOAD_TOO_LARGE => limit.saturating_mul(2),
+            // Who was too slow was waited for.
+            _ => 0,
+        };
         read
     }
 
-    async fn collect(&self, body: &mut Incoming, limit: usize) -> Result<Received, ApiError> {
+    async fn collect(&self, body: &mut RequestBody, limit: usize) -> Result<Received, ApiError> {
         // What is announced is not believed beyond this: memory is given for bytes that are there.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
         let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(limit).min(limit);

@@ -18,11 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::Peer;
 use super::refusal::Explaining;
 use super::socket::Socket;
 use super::streams::{Look, Streams, Watched};
 use super::tls::{Protocol, Tls};
+use super::{Peer, RequestBody};
 use crate::api::Api;
 
 /// Bytes of a request's head.
@@ -275,7 +275,7 @@ impl Connection {
         let api = &self.api;
         let service = service_fn(|request: Request<Incoming>| {
             let (api, peer) = (Arc::clone(api), peer.clone());
-            async move { Ok::<Response<_>, Infallible>(api.answer(request, peer).await) }
+            async move { Ok::<Response<_>, Infallible>(api.answer(request.map(RequestBody::new), peer).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -309,7 +309,11 @@ impl Connection {
         let api = &self.api;
         let service = service_fn(|request: Request<Incoming>| {
             let (api, peer, open) = (Arc::clone(api), peer.clone(), streams.open());
-            async move { Ok::<_, Infallible>(api.answer(request, peer).await.map(|body| Watched::new(body, open))) }
+            async move {
+                Ok::<_, Infallible>(
+                    api.answer(request.map(RequestBody::new), peer).await.map(|body| Watched::new(body, open)),
+                )
+            }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use hyper::body::Incoming;
 use hyper::{Request, Response};
-use portcullis_gateway::http::{Body, Mount, PeerInfo, Reply};
+use portcullis_gateway::http::{Body, Mount, PeerInfo, Reply, RequestBody};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -312,7 +311,7 @@ impl Mount for Slow {
         "/slow"
     }
 
-    fn handle(&self, _: Request<Incoming>, _: PeerInfo) -> BoxFuture<'_, Reply> {
+    fn handle(&self, _: Request<RequestBody>, _: PeerInfo) -> BoxFuture<'_, Reply> {
         Box::pin(async {
             let mut waiting = Waiting(Some(self));
             tokio::time::sleep(self.takes).await;

@@ -1,5 +1,6 @@
 //! HTTPS on the listener: protocols, certificates of both sides, their exchange, and clients that break off.
 
+use std::convert::Infallible;
 use std::fs;
 use std::future::pending;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use portcullis_gateway::http::{Body, Mount, PeerInfo, Reply, ServerConfig, TlsFile, TlsFiles};
+use portcullis_gateway::http::{Body, Mount, PeerInfo, Reply, RequestBody, ServerConfig, TlsFile, TlsFiles};
 use portcullis_model::EntryKind;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -253,6 +254,28 @@ async fn a_large_answer_comes_whole_over_both_protocols() {
         assert_eq!(answer["arguments"]["b"].as_str().map(str::len), Some(word.len()));
         assert_eq!(answer["arguments"]["a"], "[redacted:secret.test]");
     }
+}
+
+/// A client that has not sent everything when it is refused must not see its stream reset: it may not have the answer yet.
+#[tokio::test]
+async fn a_refused_request_may_be_sent_to_its_end_over_http2() {
+    let pki = Pki::new();
+    let bench = served(pki.files()).await;
+    let stream = connect(&bench, &pki.connecting(None, H2)).await.unwrap();
+    let (mut asking, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let (sender, mut pieces) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+    let body = StreamBody::new(futures_util::stream::poll_fn(move |context| pieces.poll_recv(context)));
+    let request = request(Version::HTTP_2, "POST", "/v1/inspect", "wrong", "").map(|_| body);
+    let answer = asking.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sender.send(Ok(Frame::data(Bytes::from_static(&[b' '; 1000])))).await.expect("the server takes it in");
+    }
+    drop(sender);
+    assert!(!answer.into_body().collect().await.unwrap().to_bytes().is_empty());
 }
 
 #[tokio::test]
@@ -571,7 +594,7 @@ impl Mount for Waiting {
         "/waiting"
     }
 
-    fn handle(&self, _: Request<Incoming>, _: PeerInfo) -> BoxFuture<'_, Reply> {
+    fn handle(&self, _: Request<RequestBody>, _: PeerInfo) -> BoxFuture<'_, Reply> {
         Box::pin(async {
             let _told = Told(self);
             self.0.send("here").unwrap();

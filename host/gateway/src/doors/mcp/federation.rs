@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use portcullis_model::{Edit, Kind, Outcome, Value};
@@ -22,7 +21,7 @@ use super::front::{
 };
 use super::stateless;
 use super::{Inner, relay};
-use crate::http::{Reply, Room};
+use crate::http::{Reply, RequestBody, Room};
 use crate::ports::AgentIdentity;
 use crate::upstream::{Federation, Upstream};
 use session::{InUse, Joined, MAX_ADDRESS, Refused, Running};
@@ -46,7 +45,7 @@ pub(super) async fn answer(
     inner: &Arc<Inner>,
     agent: AgentIdentity,
     federation: Arc<Federation>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Checked<Reply> {
     let place = take_place(inner)?;
     let round = Round { inner: Arc::clone(inner), agent, federation };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame as BodyFrame, Incoming};
+use hyper::body::{Body as HttpBody, Frame as BodyFrame};
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use portcullis_model::Outcome;
@@ -29,7 +29,7 @@ use super::sse::{COMMENT, Event};
 use super::start::NotStarted;
 use super::stateless::{self, Mismatch};
 use super::{Inner, Origin, PREFIX};
-use crate::http::{ApiError, Body, Received, Reply, Room, StreamBody, bearer};
+use crate::http::{ApiError, Body, Received, Reply, RequestBody, Room, StreamBody, bearer};
 use crate::ports::{AgentIdentity, PeerIdentity};
 use crate::upstream::{Federation, StdioTarget, Target, Upstream};
 
@@ -54,14 +54,18 @@ pub(super) fn refuse<T>(reply: Reply) -> Checked<T> {
 }
 
 /// Answers one request to the door.
-pub(super) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<Arc<PeerIdentity>>) -> Reply {
+pub(super) async fn answer(
+    inner: &Arc<Inner>,
+    request: Request<RequestBody>,
+    peer: Option<Arc<PeerIdentity>>,
+) -> Reply {
     match route(inner, request, peer.as_deref()).await {
         Ok(reply) => reply,
         Err(refused) => *refused,
     }
 }
 
-async fn route(inner: &Arc<Inner>, request: Request<Incoming>, peer: Option<&PeerIdentity>) -> Checked<Reply> {
+async fn route(inner: &Arc<Inner>, request: Request<RequestBody>, peer: Option<&PeerIdentity>) -> Checked<Reply> {
     let agent = authenticate(inner, request.headers(), peer)?;
     let upstream = match goal(inner, request.uri().path())? {
         Goal::Upstream(upstream) => upstream,
@@ -133,7 +137,7 @@ pub(super) struct Post {
 }
 
 /// Reads the message of a POST.
-pub(super) async fn read_post(inner: &Inner, request: Request<Incoming>) -> Checked<Post> {
+pub(super) async fn read_post(inner: &Inner, request: Request<RequestBody>) -> Checked<Post> {
     let (head, body) = request.into_parts();
     let headers = head.headers;
     if !is_json(&headers) {
