@@ -530,11 +530,12 @@ impl Gate {
         judged.ok_or(GateError::NoPipeline)
     }
 
-    /// Finds the approval of this very call or parks it.
+    /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
+    /// approver who was shown its arguments did not agree to a tool that has changed since.
     fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement) -> Result<Hold, GateError> {
         let approvals = &self.ports.approvals;
         let now_ms = now_ms();
-        if let Some(approval) = approvals.find(digest, judgement.generation, now_ms) {
+        if let Some(approval) = approvals.find(digest, judgement.generation, &judgement.reasons, now_ms) {
             match approval.state {
                 State::Pending => return Ok(Hold::Known(approval)),
                 // Used by somebody else a moment ago: this call needs an approval of its own.
