@@ -1,6 +1,7 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use portcullis_model::{Approver, Digest, Phase, Plan, Reason};
+use portcullis_model::{Approver, Digest, EntryReason, Phase, Plan, Reason};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ pub enum State {
     Cancelled,
 }
 
-/// A parked call. Bound to one call (by digest) and to the generation that judged it.
+/// A parked call. Bound to one call (by digest), to the generation that judged it and to why it was parked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
@@ -62,6 +63,9 @@ pub struct Approval {
     pub plan: Plan,
     /// Why the call was parked: at most 16, strongest first.
     pub reasons: Vec<Reason>,
+    /// What else it was parked for: the codes of reasons beyond those, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_reasons: Vec<EntryReason>,
     /// Milliseconds since the Unix epoch at which it was parked.
     pub created_ms: u64,
     /// Milliseconds since the Unix epoch at which it expires if nobody decides.
@@ -192,6 +196,15 @@ impl Approval {
         }
     }
 
+    /// Whether it was parked for all of these: nobody was asked about a reason with a code of its own that came later.
+    #[must_use]
+    pub fn covers(&self, reasons: &[Reason]) -> bool {
+        let shown = self.reasons.iter().map(what);
+        let more = self.more_reasons.iter().map(|reason| (reason.plugin.as_str(), reason.code.as_str()));
+        let parked: HashSet<_> = shown.chain(more).collect();
+        reasons.iter().all(|reason| parked.contains(&what(reason)))
+    }
+
     /// How many operators have approved.
     #[must_use]
     pub fn approvals(&self) -> u32 {
@@ -307,10 +320,19 @@ pub(crate) fn check_plan(plan: &Plan) -> Result<Plan, PlanError> {
     })
 }
 
-/// The reasons as they are kept.
-pub(crate) fn check_reasons(reasons: &[Reason]) -> Vec<Reason> {
-    let kept = reasons.iter().take(MAX_REASONS);
-    kept.map(|reason| Reason { message: shortened(&reason.message, MAX_MESSAGE), ..reason.clone() }).collect()
+/// The reasons as they are kept, and the codes that are in none of these.
+pub(crate) fn check_reasons(reasons: &[Reason]) -> (Vec<Reason>, Vec<EntryReason>) {
+    let (shown, rest) = reasons.split_at(reasons.len().min(MAX_REASONS));
+    let mut known: HashSet<_> = shown.iter().map(what).collect();
+    let more = rest.iter().filter(|reason| known.insert(what(reason)));
+    let more = more.map(|reason| EntryReason { code: reason.code.clone(), plugin: reason.plugin.clone() }).collect();
+    let kept = |reason: &Reason| Reason { message: shortened(&reason.message, MAX_MESSAGE), ..reason.clone() };
+    (shown.iter().map(kept).collect(), more)
+}
+
+/// What a reason says apart from its words, which may hold numbers that differ each time.
+fn what(reason: &Reason) -> (&str, &str) {
+    (&reason.plugin, &reason.code)
 }
 
 fn shortened(text: &str, most: usize) -> String {

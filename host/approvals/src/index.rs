@@ -145,8 +145,8 @@ struct Shared {
 struct Index {
     slots: HashMap<Uuid, Arc<Slot>>,
     tenants: HashMap<Arc<str>, Tenant>,
-    /// Approvals that may be live, by call (which covers tenant and agent) and generation. Mostly one per call; two if
-    /// the same call was parked twice at the same moment.
+    /// Approvals that may be live, by call (which covers tenant and agent) and generation. Mostly one per call; more if
+    /// the same call was parked twice at the same moment, or again for another reason.
     live: BTreeSet<(Digest, Digest, Uuid)>,
     /// Deadlines of everything pending.
     deadlines: BTreeSet<(u64, Uuid)>,
@@ -207,6 +207,7 @@ impl Approvals {
     pub fn park(&self, request: &ParkRequest<'_>) -> Result<Change, ParkError> {
         let ParkRequest { call, digest, generation, now_ms, .. } = *request;
         let plan = check_plan(request.plan)?;
+        let (reasons, more_reasons) = check_reasons(request.reasons);
         let approval = Arc::new(Approval {
             id: id_at(now_ms),
             tenant: Arc::clone(&call.tenant),
@@ -218,7 +219,8 @@ impl Approvals {
             call: call.id,
             digest,
             generation,
-            reasons: check_reasons(request.reasons),
+            reasons,
+            more_reasons,
             created_ms: now_ms,
             deadline_ms: now_ms.saturating_add(u64::from(plan.deadline_seconds) * 1000),
             plan,
@@ -304,13 +306,16 @@ impl Approvals {
         self.slot(tenant, id).map(|slot| slot.approval())
     }
 
-    /// The live approval of exactly this call under this generation: approved and not yet used, else pending.
+    /// The live approval of exactly this call under this generation, parked for all of these reasons: approved and not
+    /// yet used, else pending.
     #[must_use]
-    pub fn find(&self, call: Digest, generation: Digest, now_ms: u64) -> Option<Arc<Approval>> {
+    pub fn find(&self, call: Digest, generation: Digest, reasons: &[Reason], now_ms: u64) -> Option<Arc<Approval>> {
         let index = self.index();
         let ids = index.live.range((call, generation, Uuid::nil())..=(call, generation, Uuid::max()));
         let approvals = ids.filter_map(|(_, _, id)| index.slots.get(id)).map(|slot| slot.approval());
-        approvals.filter(|approval| approval.is_live(now_ms)).max_by_key(|approval| approval.state == State::Approved)
+        approvals
+            .filter(|approval| approval.is_live(now_ms) && approval.covers(reasons))
+            .max_by_key(|approval| approval.state == State::Approved)
     }
 
     /// Approvals of a tenant, newest first, at most `limit`: those in `state` if given, older than `before` if given.

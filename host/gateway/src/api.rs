@@ -48,11 +48,14 @@ pub struct ApiConfig {
     pub origins: Vec<String>,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// Names of the upstreams whose lists of tools the server itself fetches: nobody submits one in their name.
+    pub upstreams: Vec<Arc<str>>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { hosts: Vec::new(), origins: Vec::new(), body_timeout: Duration::from_secs(15) }
+        let body_timeout = Duration::from_secs(15);
+        Self { hosts: Vec::new(), origins: Vec::new(), body_timeout, upstreams: Vec::new() }
     }
 }
 
@@ -86,7 +89,7 @@ impl Api {
     pub fn new(gate: Arc<Gate>, reload: Arc<dyn Reload>, mounts: Vec<Arc<dyn Mount>>, config: &ApiConfig) -> Self {
         let (closing, closed) = watch::channel(false);
         Self {
-            inspect: InspectDoor::new(Arc::clone(&gate), closed),
+            inspect: InspectDoor::new(Arc::clone(&gate), config.upstreams.clone(), closed),
             gate,
             reload,
             mounts,

@@ -416,7 +416,8 @@ impl Gate {
     /// Records that an operator accepts the definition that waits at a pin, and puts it into effect.
     ///
     /// # Errors
-    /// Another definition waits, or none, or the entry could not be written; nothing has changed then.
+    /// Another definition waits, or none, or the entry could not be written; nothing has changed then. If that shows only
+    /// after the entry was written, a second entry says so.
     pub async fn accept_pin(
         self: &Arc<Self>,
         operator: &OperatorIdentity,
@@ -437,9 +438,20 @@ impl Gate {
                 return Err(PinError::Other.into());
             }
             let draft = acceptance(&pin, &operator, digest, gate.mode(&tenant));
-            gate.append(draft, Vec::new()).await?;
+            let entry = gate.append(draft.clone(), Vec::new()).await?;
             let accept = move || pins.accept(&tenant, &id, digest, &operator.name, now_ms());
-            Ok(tokio::task::spawn_blocking(accept).await.map_err(|_| GateError::Failed)??)
+            let accepted = tokio::task::spawn_blocking(accept).await;
+            let error = match accepted {
+                Ok(Ok(pin)) => return Ok(pin),
+                Ok(Err(error)) => AcceptError::Pin(error),
+                Err(_) => AcceptError::Gate(GateError::Failed),
+            };
+            // The entry before says that it was accepted, and stands.
+            let took_back = gate.append(not_accepted(draft, entry, &error), Vec::new()).await;
+            if let Err(unrecorded) = took_back {
+                tracing::error!(seq = entry.seq, %error, %unrecorded, "the log shows an acceptance that had no effect");
+            }
+            Err(error)
         };
         tokio::spawn(work.in_current_span()).await.map_err(|_| GateError::Failed)?
     }
@@ -530,11 +542,12 @@ impl Gate {
         judged.ok_or(GateError::NoPipeline)
     }
 
-    /// Finds the approval of this very call or parks it.
+    /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
+    /// approver who was shown its arguments did not agree to a tool that has changed since.
     fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement) -> Result<Hold, GateError> {
         let approvals = &self.ports.approvals;
         let now_ms = now_ms();
-        if let Some(approval) = approvals.find(digest, judgement.generation, now_ms) {
+        if let Some(approval) = approvals.find(digest, judgement.generation, &judgement.reasons, now_ms) {
             match approval.state {
                 State::Pending => return Ok(Hold::Known(approval)),
                 // Used by somebody else a moment ago: this call needs an approval of its own.
@@ -769,6 +782,26 @@ fn acceptance(pin: &Pin, operator: &OperatorIdentity, digest: Digest, mode: Mode
             Some(pinned) => format!("definition {digest} accepted in place of {}", pinned.digest),
             None => format!("definition {digest} accepted"),
         }),
+    }
+}
+
+/// The entry about an acceptance that is on record as `entry` and did not come into effect.
+fn not_accepted(acceptance: Draft, entry: EntryRef, error: &AcceptError) -> Draft {
+    let plugin = acceptance.reasons.first().map(|reason| reason.plugin.clone()).unwrap_or_default();
+    let seq = entry.seq;
+    let not = |why: &str| format!("entry {seq} was not put into effect: {why}");
+    let note = match error {
+        AcceptError::Pin(PinError::Other) => not("another definition waits by now, or none"),
+        AcceptError::Pin(PinError::Unknown) => not("the pin is gone"),
+        AcceptError::Pin(PinError::Unavailable(_)) => not("the pins are not available"),
+        AcceptError::Gate(_) => format!("it is not known whether entry {seq} was put into effect"),
+    };
+    Draft {
+        time_ms: now_ms(),
+        decision: Some(Decision::Deny),
+        reasons: vec![EntryReason { code: "pin.not_accepted".to_owned(), plugin }],
+        note: Some(note),
+        ..acceptance
     }
 }
 

@@ -76,6 +76,11 @@ impl StatePins {
         Some((plugin, format!("{PREFIX}{hash}")))
     }
 
+    /// Whether a tool is gone: only its neighbours tell.
+    fn vanished(&self, tenant: &str, id: &str) -> Result<bool, PinError> {
+        Ok(self.list(tenant)?.iter().any(|pin| pin.id == id && pin.vanished))
+    }
+
     fn read(&self, tenant: &str, plugin: &Arc<str>, key: &str, whole: bool) -> Result<Option<Pin>, PinError> {
         let bytes = self.state.get(Scope { tenant, plugin }, key, now_ms()).map_err(|error| unavailable(&error))?;
         let Some(bytes) = bytes else { return Ok(None) };
@@ -115,8 +120,7 @@ impl Pins for StatePins {
     fn get(&self, tenant: &str, id: &str) -> Result<Option<Pin>, PinError> {
         let Some((plugin, key)) = self.place(tenant, id) else { return Ok(None) };
         let Some(mut pin) = self.read(tenant, &plugin, &key, true)? else { return Ok(None) };
-        // Only its neighbours tell.
-        pin.vanished = self.list(tenant)?.iter().any(|other| other.id == pin.id && other.vanished);
+        pin.vanished = self.vanished(tenant, &pin.id)?;
         Ok(Some(pin))
     }
 
@@ -127,9 +131,13 @@ impl Pins for StatePins {
             let old = self.state.get(scope, &key, now_ms).map_err(|error| unavailable(&error))?;
             let old = old.ok_or(PinError::Unknown)?;
             let fresh = accepted(&old, digest, by, now_ms)?;
+            let record: Record = serde_json::from_slice(&fresh).map_err(|_| unknown_form())?;
             let replaced = self.state.replace(scope, &key, Some(&old), Some(&fresh), 0, now_ms);
             if replaced.map_err(|error| unavailable(&error))? {
-                return self.get(tenant, id)?.ok_or(PinError::Unknown);
+                // It is in effect: what can no longer be read is no error.
+                let mut pin = record.pin(&plugin, &key, true);
+                pin.vanished = self.vanished(tenant, &pin.id).unwrap_or(false);
+                return Ok(pin);
             }
         }
         Err(PinError::Unavailable("the pin changes all the time".to_owned()))
@@ -175,8 +183,7 @@ impl Part {
 
 /// The value after the definition that waits was accepted. Members that this version does not know are kept.
 fn accepted(old: &[u8], digest: Digest, by: &str, now_ms: u64) -> Result<Vec<u8>, PinError> {
-    let unknown = |_| PinError::Unavailable("the pin is not in a known form".to_owned());
-    let mut record: Value = serde_json::from_slice(old).map_err(unknown)?;
+    let mut record: Value = serde_json::from_slice(old).map_err(|_| unknown_form())?;
     let pending = record.get("pending").filter(|pending| !pending.is_null()).cloned().ok_or(PinError::Other)?;
     let text = |name: &str| pending.get(name).cloned().unwrap_or_default();
     if text("digest").as_str() != Some(&digest.to_string()) {
@@ -190,7 +197,7 @@ fn accepted(old: &[u8], digest: Digest, by: &str, now_ms: u64) -> Result<Vec<u8>
         record.insert("pinned".to_owned(), pinned);
         record.insert("pending".to_owned(), Value::Null);
     }
-    let mut value = serde_json::to_vec(&record).map_err(unknown)?;
+    let mut value = serde_json::to_vec(&record).map_err(|_| unknown_form())?;
     value.resize(value.len() + spare, b' ');
     Ok(value)
 }
@@ -198,6 +205,10 @@ fn accepted(old: &[u8], digest: Digest, by: &str, now_ms: u64) -> Result<Vec<u8>
 fn digest<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Digest, D::Error> {
     let text = String::deserialize(source)?;
     text.parse().map_err(serde::de::Error::custom)
+}
+
+fn unknown_form() -> PinError {
+    PinError::Unavailable("the pin is not in a known form".to_owned())
 }
 
 fn unavailable(error: &StoreError) -> PinError {

@@ -1,4 +1,4 @@
-//! What differs between two definitions, in few words.
+//! What differs between two definitions, in few words: for operators, never for clients.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(crate) struct Change {
     pub(crate) to: Option<String>,
 }
 
-/// All differences, the first of them in words.
+/// All differences, the first of them with their texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) first: Vec<Change>,
@@ -99,33 +99,6 @@ impl Changes {
         } else {
             self.more = self.more.saturating_add(1);
         }
-    }
-}
-
-/// In words, at most `most` bytes.
-pub(crate) fn words(changes: &[Change], more: u32, most: usize) -> String {
-    let mut text = String::new();
-    for (index, change) in changes.iter().enumerate() {
-        let Change { at, from, to } = change;
-        let words = match (from, to) {
-            (Some(from), Some(to)) => format!("{at}: \"{from}\" became \"{to}\""),
-            (Some(from), None) => format!("{at}: \"{from}\" was removed"),
-            (None, to) => format!("{at}: \"{}\" was added", to.as_deref().unwrap_or_default()),
-        };
-        if text.len() + words.len() + 32 > most {
-            let left = u32::try_from(changes.len() - index).unwrap_or(u32::MAX).saturating_add(more);
-            text.push_str(&format!("; and {left} more"));
-            return text;
-        }
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
-        text.push_str(&words);
-    }
-    match (text.is_empty(), more) {
-        (true, _) => "a part of it that is too long to be kept".to_owned(),
-        (false, 0) => text,
-        (false, more) => format!("{text}; and {more} more"),
     }
 }
 

@@ -19,12 +19,10 @@ use record::{Pending, Record, Slot, Unwritten};
 const NOTED_EVERY_MS: u64 = 60 * 60 * 1000;
 /// How often a pin is read again that somebody else changed meanwhile.
 const TRIES: usize = 8;
-/// Most bytes of a reason.
-const MAX_MESSAGE: usize = 2048;
-/// Most reasons that name a tool; the rest is counted in one.
+/// Most changed tools that have a reason of their own; the rest is counted in one.
 const MAX_REASONS: usize = 16;
-/// Most bytes of a tool's name in a reason.
-const MAX_NAME: usize = 128;
+/// Longest name of a tool in a reason.
+const MAX_NAME: usize = 64;
 /// Members of a definition that are known, and thus no words of an upstream.
 const KNOWN: &[&str] = &["name", "title", "description", "inputSchema", "outputSchema", "annotations", "execution"];
 
@@ -35,6 +33,7 @@ pub struct ToolPin(Config);
 enum Finding {
     Fine,
     New,
+    /// In which members.
     Changed(String),
     NoRoom,
 }
@@ -59,35 +58,50 @@ impl Rule for ToolPin {
 portcullis_plugin::rule!(ToolPin);
 
 impl ToolPin {
-    /// One page of a list: what it does not name may stand on another one.
+    /// One page of a list: what it does not name may stand on another one. Clients read the reasons, so no word of a
+    /// definition that nobody accepted is in them, the names of new tools included; operators read pins.
     fn list(&self, upstream: &str, list: &str) -> Result<Verdict, String> {
         let definitions = match read(list) {
             Ok(definitions) => definitions,
             Err(text) => return Ok(Verdict::deny("pin.malformed", text)),
         };
         let now_ms = clock::now_ms();
-        let (mut denials, mut reviews) = (Reasons::default(), Reasons::default());
+        let (mut changed, mut new, mut no_room) = (Vec::new(), 0, 0);
         for definition in &definitions {
-            let name = shown(&definition.name);
             match self.look(upstream, definition, now_ms)? {
                 Finding::Fine => {}
-                Finding::New => {
-                    let place = if self.0.on_new == OnNew::Review { &mut reviews } else { &mut denials };
-                    place.add("pin.new", || format!("nobody accepted the tool {name} yet"));
-                }
-                Finding::Changed(words) => {
-                    let place = if self.0.on_change == OnChange::Review { &mut reviews } else { &mut denials };
-                    place.add("pin.changed", || format!("the tool {name} is not what was pinned: {words}"));
-                }
-                Finding::NoRoom => {
-                    denials.add("pin.no_room", || format!("there is no room for the pin of the tool {name}"));
-                }
+                Finding::New => new += 1,
+                Finding::Changed(members) => changed.push((definition.name.as_str(), members)),
+                Finding::NoRoom => no_room += 1,
             }
         }
-        Ok(match (denials.finish(), reviews.finish()) {
-            (Some(denials), _) => Verdict::Deny(denials),
-            (None, Some(reviews)) => Verdict::Review(reviews),
-            (None, None) => Verdict::Allow,
+        let (mut denials, mut reviews) = (Vec::new(), Vec::new());
+        let place = if self.0.on_change == OnChange::Review { &mut reviews } else { &mut denials };
+        place.extend(changed.iter().take(MAX_REASONS).map(|(name, members)| {
+            let tool = shown(name);
+            Reason::new(
+                "pin.changed",
+                format!("{tool} is not what was pinned ({members}): an operator has to look at it"),
+            )
+        }));
+        let more = changed.len().saturating_sub(MAX_REASONS);
+        if more > 0 {
+            place.push(Reason::new("pin.changed", format!("nor are {more} more tools")));
+        }
+        if new > 0 {
+            let place = if self.0.on_new == OnNew::Review { &mut reviews } else { &mut denials };
+            place.push(Reason::new("pin.new", format!("tools of this list that nobody accepted yet: {new}")));
+        }
+        if no_room > 0 {
+            denials.push(Reason::new(
+                "pin.no_room",
+                format!("tools of this list for whose pins there is no room: {no_room}"),
+            ));
+        }
+        Ok(match (denials.is_empty(), reviews.is_empty()) {
+            (false, _) => Verdict::Deny(denials),
+            (true, false) => Verdict::Review(reviews),
+            (true, true) => Verdict::Allow,
         })
     }
 
@@ -110,9 +124,7 @@ impl ToolPin {
                         record.note(definition, now_ms);
                     }
                     let finding = match (known, &record.pending) {
-                        (Some(_), Some(Pending { changes, more, .. })) => {
-                            Finding::Changed(diff::words(changes, *more, MAX_MESSAGE - 256))
-                        }
+                        (Some(_), Some(pending)) => Finding::Changed(members(pending)),
                         _ => Finding::New,
                     };
                     (finding, !noted)
@@ -179,7 +191,7 @@ fn read(list: &str) -> Result<Vec<Definition>, String> {
         let definition =
             Definition::of(item).ok_or_else(|| format!("item {index} of the list is no tool with a name"))?;
         if !names.insert(definition.name.clone()) {
-            return Err(format!("the list names the tool {} twice", shown(&definition.name)));
+            return Err(format!("item {index} of the list has the name of an earlier one"));
         }
         definitions.push(definition);
     }
@@ -196,38 +208,18 @@ fn members(pending: &Pending) -> String {
             members.push(member);
         }
     }
-    if members.is_empty() { "a long part of it".to_owned() } else { members.join(", ") }
+    match (members.is_empty(), pending.more) {
+        (true, _) => "a long part of it".to_owned(),
+        (false, 0) => members.join(", "),
+        (false, _) => format!("{} and more", members.join(", ")),
+    }
 }
 
-/// A name as it can be shown: quoted, bounded, nothing invisible in it.
+/// A pinned tool as a client may read of it: by its name if that is short and plain, since nobody may have looked at it
+/// when it was pinned.
 fn shown(name: &str) -> String {
-    let start = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-    if start.len() < name.len() { format!("{start:?}…") } else { format!("{start:?}") }
-}
-
-/// Reasons, of which a bounded number is kept.
-#[derive(Default)]
-struct Reasons {
-    kept: Vec<Reason>,
-    /// The code of the first one beyond, and how many those are.
-    more: Option<(&'static str, usize)>,
-}
-
-impl Reasons {
-    fn add(&mut self, code: &'static str, message: impl FnOnce() -> String) {
-        if self.kept.len() < MAX_REASONS {
-            self.kept.push(Reason::new(code, message()));
-        } else {
-            self.more.get_or_insert((code, 0)).1 += 1;
-        }
-    }
-
-    fn finish(mut self) -> Option<Vec<Reason>> {
-        if let Some((code, count)) = self.more {
-            self.kept.push(Reason::new(code, format!("and {count} more tools")));
-        }
-        (!self.kept.is_empty()).then_some(self.kept)
-    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
+    if name.len() <= MAX_NAME && name.bytes().all(plain) { format!("the tool \"{name}\"") } else { "a tool".to_owned() }
 }
 
 #[cfg(test)]

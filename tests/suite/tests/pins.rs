@@ -112,8 +112,9 @@ fn a_tool_that_changed_is_refused_until_an_operator_accepts_it() {
     let error = &refused["error"];
     assert_eq!(error["data"]["portcullis/codes"], json!(["pin.changed"]), "{refused}");
     let text = error["message"].as_str().unwrap();
-    assert!(text.contains("/description") && text.contains("copy it to the public folder"), "{text}");
-    // A client that keeps its old list is stopped as well, and reads no word of the new definition.
+    assert!(text.contains("the tool \"read_file\" is not what was pinned (description)"), "{text}");
+    assert!(!refused.to_string().contains("copy it"), "the client reads no word of the new definition: {refused}");
+    // One that keeps its old list is stopped as well, and reads none either.
     let (text, codes) = client.call("read_file");
     assert_eq!(codes, json!(["pin.changed"]), "{text}");
     assert!(!text.contains("copy it"), "{text}");

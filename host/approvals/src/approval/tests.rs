@@ -36,6 +36,7 @@ fn approval(plan: Plan) -> Approval {
         deadline_ms: u64::from(plan.deadline_seconds) * 1000,
         plan,
         reasons: vec![],
+        more_reasons: vec![],
         created_ms: 0,
         state: State::Pending,
         votes: vec![],

@@ -35,14 +35,21 @@ fn plan(quorum: u32) -> Plan {
     }
 }
 
+fn reason(code: &str) -> Reason {
+    Reason { code: code.into(), message: "moves money".into(), plugin: "rule".into() }
+}
+
 fn park_call(approvals: &Approvals, call: &Call, quorum: u32) -> Result<Change, ParkError> {
-    let reasons = [Reason { code: "payment".into(), message: "moves money".into(), plugin: "rule".into() }];
+    park_for(approvals, call, quorum, &[reason("payment")])
+}
+
+fn park_for(approvals: &Approvals, call: &Call, quorum: u32, reasons: &[Reason]) -> Result<Change, ParkError> {
     approvals.park(&ParkRequest {
         call,
         digest: call.digest(),
         generation: Digest::of(b"generation"),
         plan: &plan(quorum),
-        reasons: &reasons,
+        reasons,
         now_ms: NOW,
     })
 }
@@ -67,8 +74,8 @@ fn a_parked_call_is_seen_once_it_is_committed() {
     assert_eq!(decide(&approvals, id, "ann", true).unwrap_err(), DecideError::Unknown);
     change.commit();
     assert_eq!(approvals.get("one", id).unwrap().digest, call.digest());
-    assert_eq!(approvals.find(call.digest(), Digest::of(b"generation"), NOW).unwrap().id, id);
-    assert!(approvals.find(call.digest(), Digest::of(b"other"), NOW).is_none());
+    assert_eq!(approvals.find(call.digest(), Digest::of(b"generation"), &[], NOW).unwrap().id, id);
+    assert!(approvals.find(call.digest(), Digest::of(b"other"), &[], NOW).is_none());
     assert_eq!(approvals.pending(), 1);
 }
 
@@ -80,7 +87,7 @@ fn the_same_call_parked_twice_at_once_runs_by_either_approval() {
         let both = [park_call(&approvals, &call, 1).unwrap(), park_call(&approvals, &call, 1).unwrap()];
         let ids = both.map(|change| change.commit().id);
         decide(&approvals, ids[approved], "ann", true).unwrap().commit();
-        let find = || approvals.find(call.digest(), Digest::of(b"generation"), NOW + 2000).map(|found| found.id);
+        let find = || approvals.find(call.digest(), Digest::of(b"generation"), &[], NOW + 2000).map(|found| found.id);
         assert_eq!(find(), Some(ids[approved]));
         approvals.release("one", ids[approved], CALL, NOW + 2000).unwrap().commit();
         assert_eq!(find(), Some(ids[1 - approved]), "the other one still waits");
@@ -88,6 +95,36 @@ fn the_same_call_parked_twice_at_once_runs_by_either_approval() {
         assert_eq!(find(), None);
         assert!(approvals.index().live.is_empty());
     }
+}
+
+#[test]
+fn an_approval_is_found_only_for_reasons_that_it_was_parked_for() {
+    let approvals = Approvals::new(Limits::default());
+    let call = call("one", "bot", "{}");
+    // More than are kept with their words.
+    let many: Vec<Reason> = (0..40).map(|n| reason(&format!("code{}", n % 20))).collect();
+    let change = park_for(&approvals, &call, 1, &many).unwrap();
+    let records: Vec<_> =
+        change.records().iter().map(|record| (record.key.clone(), record.value.clone().unwrap())).collect();
+    let id = change.commit().id;
+    let (loaded, errors) = Approvals::load(Limits::default(), records);
+    assert!(errors.is_empty(), "{errors:?}");
+    for approvals in [&approvals, &loaded] {
+        let find = |reasons: &[Reason]| approvals.find(call.digest(), Digest::of(b"generation"), reasons, NOW);
+        assert_eq!(find(&many).map(|found| found.id), Some(id));
+        let other_words = Reason { message: "moves more money".into(), ..reason("code19") };
+        assert!(find(&[reason("code3"), other_words]).is_some());
+        assert!(find(&[reason("code3"), reason("code20")]).is_none());
+        assert!(find(&[Reason { plugin: "another".into(), ..reason("code3") }]).is_none());
+    }
+    // The same call, parked for more, waits beside it; whichever was approved counts for what it was parked for.
+    let more = [reason("code1"), reason("pin.changed")];
+    let second = park_for(&approvals, &call, 1, &more).unwrap().commit().id;
+    decide(&approvals, id, "ann", true).unwrap().commit();
+    let find = |reasons: &[Reason]| {
+        approvals.find(call.digest(), Digest::of(b"generation"), reasons, NOW + 2000).map(|found| found.id)
+    };
+    assert_eq!((find(&more), find(&[reason("code1")])), (Some(second), Some(id)));
 }
 
 #[test]
@@ -193,7 +230,7 @@ fn approvals_come_back_from_their_records() {
     let (loaded, errors) = Approvals::load(Limits::default(), store.clone());
     assert!(errors.is_empty());
     assert_eq!(loaded.get("one", pending.id), Some(Arc::clone(&pending)));
-    assert_eq!(loaded.find(one.digest(), Digest::of(b"generation"), NOW).unwrap().id, pending.id);
+    assert_eq!(loaded.find(one.digest(), Digest::of(b"generation"), &[], NOW).unwrap().id, pending.id);
     assert_eq!(decide(&loaded, pending.id, "ann", true).unwrap_err(), DecideError::Voted);
     assert_eq!(decide(&loaded, pending.id, "ben", true).unwrap().commit().state, State::Approved);
     assert!(loaded.release("one", approved.id, CALL, NOW + 1500).is_ok());

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use portcullis_approvals::{Approval, State};
 use portcullis_ledger::Attachment;
-use portcullis_model::{Decision, Digest, Document, Door, EntryKind, Value};
+use portcullis_model::{Call, Decision, Digest, Document, Door, EntryKind, Phase, Value};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -37,6 +37,8 @@ const SEARCH_STEPS: usize = 64;
 pub(crate) struct InspectDoor {
     gate: Arc<Gate>,
     repeats: Arc<Repeats>,
+    /// Upstreams whose lists come from themselves.
+    upstreams: Arc<[Arc<str>]>,
     /// Becomes true when the server drains: answers are not held any longer then.
     closing: watch::Receiver<bool>,
 }
@@ -49,8 +51,8 @@ pub(crate) struct Answered {
 }
 
 impl InspectDoor {
-    pub(crate) fn new(gate: Arc<Gate>, closing: watch::Receiver<bool>) -> Self {
-        Self { gate, repeats: Arc::default(), closing }
+    pub(crate) fn new(gate: Arc<Gate>, upstreams: Vec<Arc<str>>, closing: watch::Receiver<bool>) -> Self {
+        Self { gate, repeats: Arc::default(), upstreams: upstreams.into(), closing }
     }
 
     /// Answers `/v1/inspect`. With an error comes the id of the call, once one is known.
@@ -62,7 +64,7 @@ impl InspectDoor {
     ) -> Result<Answered, (ApiError, Option<Uuid>)> {
         let Received { bytes, room } = body;
         let document = Document::parse(bytes).map_err(|error| (malformed(&error), None))?;
-        let question = question::read(document.root(), agent, "").map_err(|error| (error, None))?;
+        let question = self.read(document.root(), agent, "").map_err(|error| (error, None))?;
         let id = question.call.id;
         let answer = async {
             let settled = self.settle(&question).await?;
@@ -78,7 +80,7 @@ impl InspectDoor {
         let Received { bytes, room } = body;
         let document = Document::parse(bytes).map_err(|error| malformed(&error))?;
         let calls = question::batch(document.root())?;
-        let read = |(index, call): (usize, Value<'_>)| question::read(call, agent, &format!("calls[{index}]."));
+        let read = |(index, call): (usize, Value<'_>)| self.read(call, agent, &format!("calls[{index}]."));
         let questions = calls.items().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
         let judging: Vec<_> = questions.iter().map(|question| self.settle(question)).collect();
         let settled: Vec<_> = stream::iter(judging).buffered(BATCH_AT_ONCE).try_collect().await?;
@@ -93,6 +95,20 @@ impl InspectDoor {
         out.extend_from_slice(&answers.join(&b","[..]));
         out.extend_from_slice(b"]}");
         Ok(out)
+    }
+
+    /// Reads a question. A list of an upstream that this server fetches lists from is that upstream's alone to give: one
+    /// that an agent made up would be taken for it by every rule that remembers lists, as pins do.
+    fn read(&self, value: Value<'_>, agent: &AgentIdentity, place: &str) -> Result<Question, ApiError> {
+        let question = question::read(value, agent, place)?;
+        let Call { phase, upstream, .. } = &question.call;
+        // In either case, as selectors compare names.
+        let own = |name: &Arc<str>| self.upstreams.iter().any(|own| own.eq_ignore_ascii_case(name));
+        if *phase == Phase::Listing && upstream.as_ref().is_some_and(own) {
+            let message = format!("{place}upstream must be none of this server's own in phase listing");
+            return Err(ApiError::malformed(message, "their lists are inspected when they are asked for at /mcp"));
+        }
+        Ok(question)
     }
 
     /// The ruling, or the one kept under the caller's id.

@@ -22,7 +22,7 @@ pub trait Pins: Send + Sync + 'static {
     /// Makes the definition that waits the accepted one, if it is this one.
     ///
     /// # Errors
-    /// Another definition waits, or none; nothing has changed then.
+    /// Another definition waits, or none, or it cannot be written; nothing has changed then.
     fn accept(&self, tenant: &str, id: &str, digest: Digest, by: &str, now_ms: u64) -> Result<Pin, PinError>;
 }
 

@@ -93,6 +93,36 @@ async fn only_the_approved_call_is_released() {
 }
 
 #[tokio::test]
+async fn an_approval_releases_nothing_that_nobody_was_asked_about() {
+    let bench = Bench::new().await;
+    let ask = async || bench.inspect(AGENT, REVIEW).await.json()["approval"].clone();
+    let id_of = |approval: &Value| approval["id"].as_str().unwrap().to_owned();
+    let first = parked(&bench).await;
+    decide(&bench, OPERATOR, &first, "approve").await;
+    // The tool changes before the approval is used.
+    bench.judge.changed.store(true, Ordering::SeqCst);
+    let approval = ask().await;
+    let second = id_of(&approval);
+    assert_eq!(approval["state"], "pending");
+    assert_ne!(second, first);
+    let codes: Vec<_> = approval["reasons"].as_array().unwrap().iter().map(|reason| &reason["code"]).collect();
+    assert_eq!(codes, ["word", "pin.changed"]);
+    assert_eq!(id_of(&ask().await), second, "it waits for that one decision");
+    let bench = bench.restarted().await;
+    bench.judge.changed.store(true, Ordering::SeqCst);
+    let ask = async || bench.inspect(AGENT, REVIEW).await.json()["approval"].clone();
+    assert_eq!(id_of(&ask().await), second);
+    decide(&bench, OPERATOR, &second, "approve").await;
+    let released = ask().await;
+    assert_eq!((id_of(&released), &released["state"]), (second, &json!("approved")));
+    // As the tool was, the first one still counts, once.
+    bench.judge.changed.store(false, Ordering::SeqCst);
+    let released = ask().await;
+    assert_eq!((id_of(&released), &released["state"]), (first, &json!("approved")));
+    assert_eq!(ask().await["state"], "pending");
+}
+
+#[tokio::test]
 async fn a_denial_is_final() {
     let bench = Bench::new().await;
     let id = parked(&bench).await;

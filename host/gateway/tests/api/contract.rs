@@ -76,6 +76,29 @@ async fn other_phases_judge_their_content() {
 }
 
 #[tokio::test]
+async fn nobody_submits_a_list_in_the_name_of_an_upstream_of_this_server() {
+    let bench = Bench::with(Setup { upstreams: vec!["files"], ..Setup::default() }).await;
+    let ask = |phase: &str, upstream: &str| {
+        json!({"tool":"tools/list","phase":phase,"upstream":upstream,"content":[{"name":"read_file"}]}).to_string()
+    };
+    for name in ["files", "Files"] {
+        let refused = bench.inspect(AGENT, &ask("listing", name)).await;
+        assert_eq!((refused.check_head().status, refused.code().as_str()), (400, "malformed"));
+        assert!(refused.message().starts_with("upstream must be none of this server's own"), "{refused:?}");
+    }
+    let batch = format!("{{\"calls\":[{},{}]}}", ask("listing", "mail"), ask("listing", "files"));
+    let refused = bench.ask("POST", "/v1/inspect/batch", AGENT, &batch).await;
+    assert_eq!(refused.check_head().status, 400);
+    assert!(refused.message().starts_with("calls[1].upstream"), "{refused:?}");
+    assert_eq!(bench.judge.judged.load(Ordering::SeqCst), 0, "no plugin sees any of it");
+    // What the tools of that upstream are asked and say may be inspected, and lists from elsewhere.
+    for (phase, upstream) in [("result", "files"), ("message", "files"), ("listing", "mail"), ("listing", "")] {
+        assert_eq!(bench.inspect(AGENT, &ask(phase, upstream)).await.status, 200, "{phase} {upstream}");
+    }
+    assert_eq!(bench.inspect(AGENT, r#"{"tool":"read_file","upstream":"files"}"#).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_observed_tenant_gets_the_true_verdict_and_its_mode() {
     let bench = Bench::new().await;
     let answer = bench.inspect(WATCHED, r#"{"tool":"t","arguments":"DENY"}"#).await;

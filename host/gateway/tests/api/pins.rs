@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use portcullis_gateway::ports::PinError;
 use portcullis_model::{Decision, Digest, Door, EntryKind, Phase};
 use serde_json::json;
 
@@ -72,6 +73,28 @@ async fn an_acceptance_is_recorded_and_names_its_operator() {
     assert_eq!((&*entry.reasons[0].code, &*entry.reasons[0].plugin), ("pin.accepted", "pins"));
     let note = entry.note.as_deref().unwrap();
     assert!(note.contains(&Digest::of(b"two").to_string()) && note.contains(&Digest::of(b"one").to_string()), "{note}");
+}
+
+#[tokio::test]
+async fn an_acceptance_that_did_not_come_into_effect_is_on_record_as_such() {
+    for (error, status) in [(PinError::Other, 409), (PinError::Unknown, 404), (PinError::Unavailable("x".into()), 503)]
+    {
+        let bench = Bench::new().await;
+        // Noticed only after the entry was written.
+        *bench.pins.refuses.lock().unwrap() = Some(error);
+        assert_eq!(accept(&bench, OPERATOR, "b", &body("two")).await.check_head().status, status);
+        let entries = bench.entries("acme");
+        let [accepted, not] = entries.as_slice() else { panic!("two entries: {entries:?}") };
+        let (accepted, not) = (&accepted.entry, &not.entry);
+        assert_eq!((accepted.decision, &*accepted.reasons[0].code), (Some(Decision::Allow), "pin.accepted"));
+        assert_eq!((not.decision, &*not.reasons[0].code), (Some(Decision::Deny), "pin.not_accepted"));
+        assert_eq!(
+            (not.kind, not.id, &not.agent, &not.tool),
+            (EntryKind::Approval, accepted.id, &accepted.agent, &accepted.tool)
+        );
+        let note = not.note.as_deref().unwrap();
+        assert!(note.starts_with(&format!("entry {} was not put into effect", accepted.seq)), "{note}");
+    }
 }
 
 #[tokio::test]

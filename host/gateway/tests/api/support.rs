@@ -20,8 +20,8 @@ use portcullis_gateway::ports::{
 };
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
 use portcullis_model::{
-    Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Plan, PluginRun,
-    Reason, Replacement, Role, Span,
+    Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Phase, Plan,
+    PluginRun, Reason, Replacement, Role, Span,
 };
 use portcullis_tenancy::{AgentSpec, Directory, OperatorSpec, RateLimit, TenantSpec, ToolRules, token_digest};
 use serde_json::Value;
@@ -38,6 +38,8 @@ pub struct WordJudge {
     pub judged: AtomicU64,
     /// Slows every judgement down.
     pub pause: Mutex<Duration>,
+    /// Every tool is another one than was pinned: its calls are for a person.
+    pub changed: AtomicBool,
     /// Tenants by mode; others have no pipeline.
     modes: HashMap<&'static str, Mode>,
 }
@@ -52,7 +54,9 @@ impl Judge for WordJudge {
         }
         let raw = call.payload.raw();
         let words = [("DENY", Decision::Deny), ("REVIEW", Decision::Review), ("SECRET", Decision::Redact)];
-        let decision = words.iter().find(|(word, _)| raw.contains(word)).map_or(Decision::Allow, |(_, d)| *d);
+        let word = words.iter().find(|(word, _)| raw.contains(word)).map_or(Decision::Allow, |(_, d)| *d);
+        let changed = call.phase == Phase::Call && self.changed.load(Ordering::SeqCst);
+        let decision = if changed { word.max(Decision::Review) } else { word };
         let mut replacements = Vec::new();
         let mut findings = Vec::new();
         for text in call.payload.texts().iter() {
@@ -71,7 +75,18 @@ impl Judge for WordJudge {
                 replacements.push(Replacement { span, value: "[redacted:secret.test]".into() });
             }
         }
-        let reason = Reason { code: "word".into(), message: "a word was found".into(), plugin: "words".into() };
+        let reason = |code: &str, message: &str, plugin: &str| Reason {
+            code: code.into(),
+            message: message.into(),
+            plugin: plugin.into(),
+        };
+        let mut reasons = Vec::new();
+        if word != Decision::Allow {
+            reasons.push(reason("word", "a word was found", "words"));
+        }
+        if changed {
+            reasons.push(reason("pin.changed", "the tool is not what was pinned", "pins"));
+        }
         let plan = Plan {
             approvers: vec![Approver::Role("approver".into())],
             quorum: 1,
@@ -83,7 +98,7 @@ impl Judge for WordJudge {
         };
         Some(Judgement {
             decision,
-            reasons: if decision == Decision::Allow { Vec::new() } else { vec![reason] },
+            reasons,
             findings,
             replacement: (decision == Decision::Redact).then(|| Arc::new(call.payload.replace(&replacements).unwrap())),
             plugins: vec![PluginRun {
@@ -186,7 +201,11 @@ impl Reload for Reloads {
 }
 
 /// Pins of the tenant `acme`: `a` is as it was, `b` changed, `c` is new.
-pub struct KeptPins(pub Mutex<Vec<Pin>>);
+pub struct KeptPins {
+    pins: Mutex<Vec<Pin>>,
+    /// Why nothing can be accepted.
+    pub refuses: Mutex<Option<PinError>>,
+}
 
 pub fn definition(word: &str, by: Option<&str>) -> PinDefinition {
     let text = format!(r#"{{"description":"{word}"}}"#);
@@ -217,17 +236,18 @@ impl Default for KeptPins {
             pending,
         };
         let first = || Some(definition("one", Some("first use")));
-        Self(Mutex::new(vec![
+        let pins = vec![
             pin("a", PinState::Pinned, first(), None),
             pin("b", PinState::Changed, first(), Some(definition("two", None))),
             pin("c", PinState::New, None, Some(definition("one", None))),
-        ]))
+        ];
+        Self { pins: Mutex::new(pins), refuses: Mutex::default() }
     }
 }
 
 impl Pins for KeptPins {
     fn list(&self, tenant: &str) -> Result<Vec<Pin>, PinError> {
-        Ok(if tenant == "acme" { self.0.lock().unwrap().clone() } else { Vec::new() })
+        Ok(if tenant == "acme" { self.pins.lock().unwrap().clone() } else { Vec::new() })
     }
 
     fn get(&self, tenant: &str, id: &str) -> Result<Option<Pin>, PinError> {
@@ -235,8 +255,11 @@ impl Pins for KeptPins {
     }
 
     fn accept(&self, tenant: &str, id: &str, digest: Digest, by: &str, _: u64) -> Result<Pin, PinError> {
+        if let Some(error) = self.refuses.lock().unwrap().clone() {
+            return Err(error);
+        }
         self.get(tenant, id)?.ok_or(PinError::Unknown)?;
-        let mut pins = self.0.lock().unwrap();
+        let mut pins = self.pins.lock().unwrap();
         let pin = pins.iter_mut().find(|pin| pin.id == id).unwrap();
         let pending = pin.pending.take().filter(|pending| pending.digest == digest).ok_or(PinError::Other)?;
         (pin.state, pin.pinned) = (PinState::Pinned, Some(PinDefinition { by: Some(by.into()), ..pending }));
@@ -303,6 +326,8 @@ pub struct Setup {
     pub heavy: usize,
     pub heavy_wait: Duration,
     pub mounts: Vec<Arc<dyn Mount>>,
+    /// Names of upstreams of its own.
+    pub upstreams: Vec<&'static str>,
     pub tls: Option<TlsFiles>,
     /// Secret of the command line's own listener.
     pub local: Option<&'static str>,
@@ -324,6 +349,7 @@ impl Default for Setup {
             heavy: 4,
             heavy_wait: Duration::from_secs(10),
             mounts: Vec::new(),
+            upstreams: Vec::new(),
             tls: None,
             local: None,
         }
@@ -339,6 +365,7 @@ pub struct Bench {
     pub approvals: Approvals,
     pub judge: Arc<WordJudge>,
     pub reloads: Arc<Reloads>,
+    pub pins: Arc<KeptPins>,
     pub gate: Arc<Gate>,
     folder: Arc<TempDir>,
     stop: Option<oneshot::Sender<()>>,
@@ -365,19 +392,22 @@ impl Bench {
             ("default", Mode::Enforce),
             ("watched", Mode::Observe),
         ]);
-        let judge = Arc::new(WordJudge { judged: AtomicU64::new(0), pause: Mutex::default(), modes });
+        let (judged, pause, changed) = Default::default();
+        let judge = Arc::new(WordJudge { judged, pause, changed, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
+        let pins = Arc::<KeptPins>::default();
         let ports = Ports {
             judge: Arc::clone(&judge) as Arc<dyn Judge>,
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             identity: Arc::new(Credentials::new(directory)) as Arc<dyn Identity>,
             approvals: approvals.clone(),
-            pins: Arc::new(KeptPins::default()),
+            pins: Arc::clone(&pins) as Arc<dyn Pins>,
         };
         let heavy = Heavy { places: setup.heavy, wait: setup.heavy_wait };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
         let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
-        let config = ApiConfig { body_timeout: setup.body_timeout, ..ApiConfig::default() };
+        let upstreams = setup.upstreams.into_iter().map(Arc::from).collect();
+        let config = ApiConfig { body_timeout: setup.body_timeout, upstreams, ..ApiConfig::default() };
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, setup.mounts, &config));
         let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
         let server_config = ServerConfig { tls: tls.clone(), ..setup.server };
@@ -394,7 +424,8 @@ impl Bench {
                 pending::<()>().await;
             }
         }));
-        Self { address, local, tls, journal, approvals, judge, reloads, gate, folder, stop: Some(stop), serving }
+        let stop = Some(stop);
+        Self { address, local, tls, journal, approvals, judge, reloads, pins, gate, folder, stop, serving }
     }
 
     /// Begins to drain.

@@ -66,11 +66,17 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let names = upstreams.iter().map(|upstream| &upstream.name).chain(federations);
     let all = upstreams.all().map(|_| "/mcp".to_owned());
     let paths: Vec<String> = names.map(|name| format!("/mcp/{name}")).chain(all).collect();
+    let own_upstreams = upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
     let mcp = McpDoor::new(Arc::clone(&host.gate), upstreams, mcp_limits);
     // Only set here.
     let _set = reloader.door.set(mcp.clone());
     let read_timeout = Duration::from_secs(own.read_timeout_seconds);
-    let api_config = ApiConfig { hosts: own.hosts.clone(), origins: own.origins.clone(), body_timeout: read_timeout };
+    let api_config = ApiConfig {
+        hosts: own.hosts.clone(),
+        origins: own.origins.clone(),
+        body_timeout: read_timeout,
+        upstreams: own_upstreams,
+    };
     let reload = Arc::<Reloader>::clone(&reloader);
     let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, vec![Arc::new(mcp)], &api_config));
     let handshake = settings.config.tls.as_ref().map_or(10, |tls| tls.handshake_timeout_seconds);

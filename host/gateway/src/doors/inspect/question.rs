@@ -32,7 +32,7 @@ pub(crate) const FIELDS: &[(&str, &str)] = &[
         "for the other phases: tool output, tool definitions (the array of an MCP tools/list), or message text",
     ),
     ("session", "the run of the agent this call belongs to, at most 256 bytes"),
-    ("upstream", "the server that owns the tool, at most 256 bytes"),
+    ("upstream", "the server that owns the tool, at most 256 bytes; in phase listing no upstream of this server's own"),
     ("task", "what the user asked for in this session, at most 16 KiB"),
     ("persona", "what this agent is for, at most 4 KiB; default is the agent's registration"),
     ("id", "UUID chosen by the caller: the same id with the same body gets the kept answer, with another body 409"),
