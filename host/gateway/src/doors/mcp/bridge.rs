@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::answers::TOO_LARGE;
 use super::inspector::{FromServer, Inspector};
 use super::mailbox::Mailbox;
-use super::sessions::Place;
+use super::places::Place;
 use super::shared::member::Member;
 use super::start::NotStarted;
 use super::{Counters, McpLimits};

@@ -532,7 +532,7 @@ impl<'a> Exchange<'a> {
     fn tell(&self, bytes: Bytes) {
         let (client, target, headers) = (self.visit.inner.client.clone(), self.target.clone(), self.upstream.clone());
         let wait = self.visit.inner.limits.connect_wait;
-        let Ok(place) = Arc::clone(&self.visit.inner.places).try_acquire_owned() else { return };
+        let Ok(place) = self.visit.inner.places.take(&self.visit.agent) else { return };
         tokio::spawn(async move {
             let _place = place;
             let told = tokio::time::timeout(wait, client.send(&target, Method::POST, headers, Some(bytes))).await;

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::envelope::{Frame, Shape};
 use super::front::VERSIONS;
-use super::sessions::Children;
+use super::places::{Place, Places};
 use super::start::NotStarted;
 use super::stateless::REVISION;
 use super::{Counters, McpLimits};
@@ -60,7 +60,7 @@ pub(super) enum Era {
 pub(super) struct House {
     pub(super) limits: McpLimits,
     pub(super) counters: Arc<Counters>,
-    pub(super) children: Arc<Children>,
+    pub(super) children: Arc<Places>,
     pub(super) supervisor: Arc<Supervisor>,
     /// The door is closed: nothing is started any more.
     closed: watch::Sender<bool>,
@@ -117,7 +117,7 @@ impl Shared {
     pub(super) fn new(
         limits: &McpLimits,
         counters: &Arc<Counters>,
-        children: &Arc<Children>,
+        children: &Arc<Places>,
         supervisor: &Arc<Supervisor>,
     ) -> Self {
         let house = House {
@@ -222,7 +222,7 @@ impl Slot {
         self.check()?;
         let Target::Stdio(target) = &self.upstream.target else { return Err(NotStarted::Ended) };
         let House { children, supervisor, .. } = &*self.house;
-        let place = children.take_shared(&self.tenant).ok_or(NotStarted::Places)?;
+        let place = children.take_shared(&self.tenant).map_err(|_| NotStarted::Places)?;
         let run = supervisor.begin(&self.tenant, &self.upstream.name)?;
         let live = self.greet(target, (place, run)).await?;
         let again = self.proven.swap(true, Ordering::AcqRel);
@@ -237,7 +237,7 @@ impl Slot {
     async fn greet(
         self: &Arc<Self>,
         target: &StdioTarget,
-        place: (super::sessions::Place, crate::upstream::supervisor::Run),
+        place: (Place, crate::upstream::supervisor::Run),
     ) -> Result<Arc<Live>, NotStarted> {
         let live = Live::start(self, target, place)?;
         // Whatever goes wrong, and whenever: a process that nobody knows of does not go on.

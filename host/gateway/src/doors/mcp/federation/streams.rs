@@ -9,11 +9,12 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use portcullis_model::Value;
 use serde_json::{Map, json};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::super::answers;
 use super::super::envelope::{Frame, INVALID_PARAMS, INVALID_REQUEST, Id, Shape};
 use super::super::front::{Checked, Client, LAST_EVENT, UNDER_WAY, Visit, json_reply, refusal, refuse, stream_reply};
+use super::super::places::Place;
 use super::super::sse::{COMMENT, Event};
 use super::super::stateless;
 use super::gather::Events;
@@ -33,7 +34,7 @@ const KINDS: &[&str] = &["toolsListChanged", "promptsListChanged", "resourcesLis
 
 impl Round {
     /// The stream for what belongs to no request: what all members say there.
-    pub(super) fn listen(&self, in_use: InUse, place: OwnedSemaphorePermit) -> Checked<Reply> {
+    pub(super) fn listen(&self, in_use: InUse, place: Place) -> Checked<Reply> {
         let Some((sender, mut messages)) = in_use.0.open_stream() else {
             let text = "this session has a stream already";
             return refuse(refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, text));
@@ -211,7 +212,7 @@ impl Round {
         let end = answers::result(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION}":{id}}}}}"#));
         let (client, body) = Client::new(&self.inner);
         let inner = Arc::clone(&self.inner);
-        let place = super::take_place(&self.inner)?;
+        let place = super::take_place(&self.inner, &self.agent)?;
         tokio::spawn(async move {
             let _place = place;
             let mut closing = inner.closing.subscribe();

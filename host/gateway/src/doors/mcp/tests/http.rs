@@ -1090,6 +1090,33 @@ async fn an_answer_is_taken_up_again_on_another_stream() {
 }
 
 #[tokio::test]
+async fn one_agent_does_not_take_every_exchange() {
+    let limits = McpLimits { exchanges: 4, exchanges_per_agent: 2, ..quick() };
+    let (_mock, served) = with_limits(limits, |request| match request.method() {
+        "GET" => vec![sse_head(), Step::UntilClosed],
+        _ => json(&answer_to(&request.body, r#"{"content":[]}"#)),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let get = served.request("GET", "/mcp").session(&session);
+    let streams = [get.open("").await, get.open("").await];
+    let refused = post.send(call("1", "t", "{}")).await;
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_i64()), (503, Some(-32012)), "{}", refused.text());
+    assert!(refused.text().contains("this agent has too many"), "{}", refused.text());
+    let other = served.post().with("authorization", "Bearer another");
+    assert_eq!(other.send(INITIALIZE).await.status, 200, "others have theirs");
+    drop(streams);
+    for _ in 0..500 {
+        if post.send(call("2", "t", "{}")).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no place was given back");
+}
+
+#[tokio::test]
 async fn sessions_are_bounded() {
     let limits = McpLimits { sessions: 3, sessions_per_agent: 2, ..quick() };
     let (mock, served) = with_limits(limits, |request| json(&answer_to(&request.body, "{}"))).await;
