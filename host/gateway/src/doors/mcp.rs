@@ -38,6 +38,7 @@ mod inspector;
 mod listing;
 mod mailbox;
 mod places;
+mod queue;
 mod relay;
 mod remap;
 mod sessions;

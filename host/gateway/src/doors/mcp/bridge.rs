@@ -108,7 +108,7 @@ impl OwnChild {
         let (to_child, messages) = mpsc::channel(UNDER_WAY);
         let (stop, stopped) = watch::channel(None);
         let (alive, gone) = watch::channel(());
-        let mailbox = Mailbox::new(counters, limits.idle_wait);
+        let mailbox = Mailbox::new(counters, limits);
         let child = Arc::new(Self { mailbox, to_child, over: AtomicBool::new(false), stop, gone });
         let pump = Pump { child: Arc::clone(&child), inspector, answered: AtomicBool::new(false) };
         let (name, grace) = (Arc::clone(&upstream.name), limits.stop_grace);

@@ -22,6 +22,7 @@ use super::federation;
 use super::inspector::{FromClient, Inspector};
 use super::mailbox::Routed;
 use super::places::{NoPlace, Place};
+use super::queue;
 use super::relay;
 use super::sessions::{InUse, Remote, Session};
 use super::shared::member::Member;
@@ -546,7 +547,7 @@ impl StdioExchange<'_> {
     /// not with an error where the answer opens a session.
     async fn run(
         &self,
-        mut messages: mpsc::Receiver<Routed>,
+        mut messages: queue::Receiver<Routed>,
         mut reply: ReplyTo,
         mark: impl FnOnce(Reply, bool) -> Reply,
         opening: bool,

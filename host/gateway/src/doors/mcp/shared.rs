@@ -6,7 +6,7 @@
 //! answers after it has left here, under the client's own ids.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use super::stateless::REVISION;
 use super::{Counters, McpLimits};
 use crate::upstream::supervisor::{Ending, Supervisor};
 use crate::upstream::{StdioTarget, Target, Upstream};
-use process::{Asked, Greeting, Live};
+use process::{Asked, Greeting, Live, Load};
 
 pub(super) mod member;
 mod process;
@@ -97,9 +97,24 @@ pub(super) struct Slot {
 #[derive(Default)]
 struct Members {
     /// Where each gets what is for everybody.
-    inboxes: HashMap<u64, mpsc::Sender<Bytes>>,
+    inboxes: HashMap<u64, Inbox>,
     /// Who subscribed to which resource.
     subscriptions: HashMap<String, BTreeSet<u64>>,
+}
+
+/// The way to one session.
+struct Inbox {
+    messages: mpsc::Sender<(Bytes, Load)>,
+    /// Bytes that it has not taken yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    /// `false` if the session takes too few.
+    fn offer(&self, message: &Bytes, limit: usize) -> bool {
+        let load = Load::new(&self.waiting, message.len(), limit);
+        load.is_some_and(|load| self.messages.try_send((message.clone(), load)).is_ok())
+    }
 }
 
 /// What becomes of a session's wish to subscribe to a resource, or to end that.
@@ -341,18 +356,18 @@ impl Slot {
             .then(|| members.subscriptions.values().flatten().copied().collect::<BTreeSet<u64>>());
         for (member, inbox) in &members.inboxes {
             let wanted = only.as_ref().is_none_or(|only| only.contains(member));
-            if wanted && inbox.try_send(message.clone()).is_err() {
+            if wanted && !inbox.offer(&message, self.house.limits.message) {
                 self.house.counters.undelivered.inc();
             }
         }
     }
 
     /// Takes in a session: its number, and where it gets what is for everybody.
-    fn enter(&self) -> (u64, mpsc::Receiver<Bytes>) {
-        let (inbox, messages) = mpsc::channel(INBOX);
+    fn enter(&self) -> (u64, mpsc::Receiver<(Bytes, Load)>) {
+        let (sender, receiver) = mpsc::channel(INBOX);
         let number = self.visitor();
-        self.members().inboxes.insert(number, inbox);
-        (number, messages)
+        self.members().inboxes.insert(number, Inbox { messages: sender, waiting: Arc::default() });
+        (number, receiver)
     }
 
     /// A number for a client that only asks something.

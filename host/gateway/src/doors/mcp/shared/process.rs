@@ -74,7 +74,7 @@ pub(super) struct Load {
 
 impl Load {
     /// None if the client has taken too little of what came before.
-    fn new(of: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Option<Self> {
+    pub(super) fn new(of: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Option<Self> {
         let before = of.fetch_add(bytes, Ordering::AcqRel);
         let load = Self { bytes, of: Arc::clone(of) };
         (before.saturating_add(bytes) <= limit).then_some(load)
