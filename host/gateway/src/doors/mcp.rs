@@ -37,6 +37,7 @@ pub mod fuzzing;
 mod inspector;
 mod listing;
 mod mailbox;
+mod pace;
 mod places;
 mod queue;
 mod relay;
@@ -133,7 +134,7 @@ pub struct Counters {
     pub malformed: Counter,
     /// Answers of upstreams that nobody waited for.
     pub unmatched: Counter,
-    /// Messages of upstreams that no client took in time, or that were withheld.
+    /// Messages of upstreams that no client took in time, that were withheld, or that were too many.
     pub undelivered: Counter,
 }
 
@@ -262,7 +263,6 @@ impl McpDoor {
     /// No new exchange begins after it.
     pub async fn close(&self, wait: Duration) {
         let inner = &self.0;
-        let all = u32::try_from(inner.limits.exchanges).unwrap_or(u32::MAX);
         // First: exchanges record how their calls end, which must not wait for an upstream's answer to a farewell.
         inner.closing.send_replace(true);
         for session in inner.federations.take_all() {

@@ -620,6 +620,7 @@ impl StdioExchange<'_> {
     /// The message, after policy has seen the list of tools if that is what has changed.
     async fn looked_at(&self, message: Bytes) -> Bytes {
         if changes::is_list_changed(&message) {
+            tokio::time::sleep_until(self.inspector.next_look()).await;
             for aside in self.visit.look_again(self.bridge, self.inspector, self.meta.as_deref()).await {
                 self.bridge.mailbox().route(aside, None).await;
             }
