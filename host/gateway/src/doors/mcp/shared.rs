@@ -29,7 +29,7 @@ pub(super) mod member;
 mod process;
 pub(super) mod visit;
 
-/// Messages to everybody that one session has not taken yet.
+/// Messages to everybody that one session has not taken yet; their bytes are bounded like those of one message.
 const INBOX: usize = 64;
 /// Subscriptions to resources of all sessions of one process, and the longest address of one in bytes.
 const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -337,11 +337,8 @@ impl Slot {
     }
 
     /// A new process knows nothing of what the old one was told, and may offer something else.
-    fn restarted(&self, live: &Live) {
-        let addresses: Vec<String> = self.members().subscriptions.keys().cloned().collect();
-        for address in addresses {
-            live.tell("resources/subscribe", &json!({ "uri": address }));
-        }
+    fn restarted(self: &Arc<Self>, live: &Arc<Live>) {
+        tokio::spawn(renew(Arc::clone(self), Arc::clone(live)));
         for changed in live.greeting().map(|greeting| greeting.changed.as_slice()).unwrap_or_default() {
             self.broadcast(changed, &json!({ "jsonrpc": "2.0", "method": changed }).to_string());
         }
@@ -425,6 +422,26 @@ impl Slot {
 
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Subscribes a new process to what the sessions follow, at its own speed: there may be more than it takes at once.
+async fn renew(slot: Arc<Slot>, live: Arc<Live>) {
+    let addresses: Vec<String> = slot.members().subscriptions.keys().cloned().collect();
+    let patience = slot.house.limits.idle_wait;
+    let wanted = |address: &String| slot.members().subscriptions.contains_key(address);
+    for address in addresses {
+        if !wanted(&address) {
+            continue;
+        }
+        let params = json!({ "uri": address });
+        if !live.tell_in_turn("resources/subscribe", &params, patience).await {
+            return;
+        }
+        // The last session that wanted it may have gone meanwhile, and said so before this.
+        if !wanted(&address) {
+            live.tell("resources/unsubscribe", &params);
+        }
     }
 }
 
