@@ -9,7 +9,7 @@ use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) mod http;
-mod oauth;
+pub(crate) mod oauth;
 pub(crate) mod stdio;
 pub(crate) mod supervisor;
 

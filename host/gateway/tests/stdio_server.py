@@ -86,8 +86,8 @@ def call(request):
     elif name == "later":
         text(request, "done")
         time.sleep(0.1)
-        for step in (1, 2):
-            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": step}}))
+        for step in range(1, arguments.get("count", 2) + 1):
+            notify("notifications/message", data=step, padding="x" * arguments.get("size", 0))
     elif name == "late":
         time.sleep(0.4)
         text(request, "a SECRET")

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use hyper::Request;
 use portcullis_model::Outcome;
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::gate::Gate;
 use crate::http::{BODY_ROOM, BodyRoom, Mount, PeerInfo, Reply, RequestBody};
@@ -21,7 +21,8 @@ use crate::upstream::http::{HttpClient, Waits};
 use crate::upstream::supervisor::Supervisor;
 use crate::upstream::{Restarts, Upstreams, Withholds};
 use federation::session::Federations;
-use sessions::{Children, Sessions};
+use places::Places;
+use sessions::Sessions;
 use shared::Shared;
 
 mod answers;
@@ -35,6 +36,9 @@ pub mod fuzzing;
 mod inspector;
 mod listing;
 mod mailbox;
+mod pace;
+mod places;
+mod queue;
 mod relay;
 mod remap;
 mod sessions;
@@ -68,6 +72,8 @@ pub struct McpLimits {
     pub in_flight: usize,
     /// HTTP exchanges at once, open streams included.
     pub exchanges: usize,
+    /// Of these for one agent.
+    pub exchanges_per_agent: usize,
     /// Sessions at once, over all tenants.
     pub sessions: usize,
     /// Sessions at once of one agent.
@@ -102,6 +108,7 @@ impl Default for McpLimits {
             message: 4 * 1024 * 1024,
             in_flight: 256,
             exchanges: 4096,
+            exchanges_per_agent: 1024,
             sessions: 4096,
             sessions_per_agent: 256,
             children: 64,
@@ -126,7 +133,7 @@ pub struct Counters {
     pub malformed: Counter,
     /// Answers of upstreams that nobody waited for.
     pub unmatched: Counter,
-    /// Messages of upstreams that no client took in time, or that were withheld.
+    /// Messages of upstreams that no client took in time, that were withheld, or that were too many.
     pub undelivered: Counter,
 }
 
@@ -164,11 +171,11 @@ struct Inner {
     closing: watch::Sender<bool>,
     /// Touched when pipelines or credentials may have changed.
     policy: watch::Sender<()>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Messages of clients that are being answered.
     posts: AtomicUsize,
     body_room: BodyRoom,
-    children: Arc<Children>,
+    children: Arc<Places>,
     shared: Shared,
     supervisor: Arc<Supervisor>,
     /// HTTP upstreams that gave out a session id the last time they were asked: a call without one cannot be meant for them.
@@ -183,7 +190,7 @@ impl McpDoor {
         let counters = Arc::new(Counters::new(gate.metrics()));
         let open = gate.metrics().mcp_sessions();
         let supervisor = Supervisor::new(limits.restarts, gate.metrics().mcp_children());
-        let children = Children::new(&limits);
+        let children = Places::new(limits.children, limits.children_per_agent);
         let inner = Arc::new(Inner {
             gate,
             upstreams,
@@ -193,7 +200,7 @@ impl McpDoor {
             counters: Arc::clone(&counters),
             closing: watch::Sender::new(false),
             policy: watch::Sender::new(()),
-            places: Arc::new(Semaphore::new(limits.exchanges)),
+            places: Places::new(limits.exchanges, limits.exchanges_per_agent),
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
             shared: Shared::new(&limits, &counters, &children, &supervisor),
@@ -255,7 +262,6 @@ impl McpDoor {
     /// No new exchange begins after it.
     pub async fn close(&self, wait: Duration) {
         let inner = &self.0;
-        let all = u32::try_from(inner.limits.exchanges).unwrap_or(u32::MAX);
         // First: exchanges record how their calls end, which must not wait for an upstream's answer to a farewell.
         inner.closing.send_replace(true);
         for session in inner.federations.take_all() {
@@ -267,7 +273,7 @@ impl McpDoor {
         let done = async {
             futures_util::future::join_all(endings).await;
             inner.shared.close().await;
-            let _all = inner.places.acquire_many(all).await;
+            inner.places.all_free().await;
         };
         if tokio::time::timeout(wait, done).await.is_err() {
             tracing::warn!("MCP exchanges were still open when the door closed");

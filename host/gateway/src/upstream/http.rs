@@ -105,7 +105,7 @@ impl HttpClient {
 
     /// Sends one request. `headers` are those of the protocol; the configured ones and the fixed ones are added, and the
     /// access token if the upstream needs one. A request whose token the upstream does not take any more has done nothing:
-    /// it is sent once more, with a new one.
+    /// it is sent once more, with a new one, unless that one is new.
     pub(crate) async fn send(
         &self,
         target: &HttpTarget,
@@ -114,22 +114,13 @@ impl HttpClient {
         body: Option<Bytes>,
     ) -> Result<Response<Incoming>, HttpError> {
         let Some(oauth) = &target.oauth else { return self.send_with(target, method, headers, body, None).await };
-        let (token, fresh) = oauth.token(self).await.map_err(HttpError::Credential)?;
+        let token = oauth.token(self).await.map_err(HttpError::Credential)?;
         let first = self.send_with(target, method.clone(), headers.clone(), body.clone(), Some(&token)).await?;
-        if first.status() != StatusCode::UNAUTHORIZED {
+        if first.status() != StatusCode::UNAUTHORIZED || !oauth.refused(&token) {
             return Ok(first);
         }
-        oauth.forget(&token);
-        // Another new one would fare no better.
-        if fresh {
-            return Ok(first);
-        }
-        let (token, _) = oauth.token(self).await.map_err(HttpError::Credential)?;
-        let second = self.send_with(target, method, headers, body, Some(&token)).await?;
-        if second.status() == StatusCode::UNAUTHORIZED {
-            oauth.forget(&token);
-        }
-        Ok(second)
+        let token = oauth.token(self).await.map_err(HttpError::Credential)?;
+        self.send_with(target, method, headers, body, Some(&token)).await
     }
 
     async fn send_with(

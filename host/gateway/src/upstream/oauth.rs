@@ -25,6 +25,9 @@ const FETCH: Duration = Duration::from_secs(15);
 const TURN: Duration = Duration::from_secs(20);
 /// After a fetch that failed nobody tries again for this long.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same after one that did not: an upstream that takes no token, or an endpoint whose tokens are over at once, does not
+/// make every call send the secret.
+pub(crate) const APART: Duration = Duration::from_secs(5);
 /// Most bytes of the endpoint's answer, of a token, of a secret.
 const MAX_ANSWER: usize = 64 * 1024;
 const MAX_TOKEN: usize = 16 * 1024;
@@ -76,6 +79,7 @@ pub(crate) struct Oauth {
 pub(crate) struct Token {
     /// The whole header value; marked as sensitive.
     pub(crate) header: HeaderValue,
+    since: Instant,
     good_until: Instant,
 }
 
@@ -207,15 +211,15 @@ impl Oauth {
         })
     }
 
-    /// The token in use, or a new one; and whether it was fetched for this call. One fetch at a time.
-    pub(super) async fn token(&self, client: &HttpClient) -> Result<(Arc<Token>, bool), OauthError> {
+    /// The token in use, or a new one. One fetch at a time.
+    pub(super) async fn token(&self, client: &HttpClient) -> Result<Arc<Token>, OauthError> {
         if let Some(token) = self.good() {
-            return Ok((token, false));
+            return Ok(token);
         }
         let turn = tokio::time::timeout(TURN, self.turn.lock()).await;
         let _turn = turn.map_err(|_| OauthError::Busy(self.endpoint_name()))?;
         if let Some(token) = self.good() {
-            return Ok((token, true));
+            return Ok(token);
         }
         if let Some(error) = self.failed_just_now() {
             return Err(error);
@@ -225,7 +229,7 @@ impl Oauth {
             Ok(token) => {
                 let token = Arc::new(token);
                 self.current.store(Some(Arc::clone(&token)));
-                Ok((token, true))
+                Ok(token)
             }
             Err(error) => {
                 let failed = Some((Instant::now(), error.clone()));
@@ -235,13 +239,18 @@ impl Oauth {
         }
     }
 
-    /// The upstream did not take this token: nobody uses it any more.
-    pub(super) fn forget(&self, token: &Arc<Token>) {
+    /// The upstream did not take this token: nobody uses it any more, unless it is so new that another one would fare no
+    /// better. Whether to try again.
+    pub(super) fn refused(&self, token: &Arc<Token>) -> bool {
+        if token.since.elapsed() < APART {
+            return false;
+        }
         // Another one may have taken its place meanwhile.
         let current = self.current.load();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
             self.current.compare_and_swap(&current, None);
         }
+        true
     }
 
     fn good(&self) -> Option<Arc<Token>> {
@@ -302,7 +311,9 @@ impl Oauth {
         let mut header = HeaderValue::from_str(&header).map_err(|_| malformed("its token cannot be sent"))?;
         header.set_sensitive(true);
         let life = Duration::from_secs(life(granted.expires_in.as_ref()));
-        Ok(Token { header, good_until: asked + life.saturating_sub(MARGIN.min(life / 10)) })
+        let since = Instant::now();
+        let good_until = (asked + life.saturating_sub(MARGIN.min(life / 10))).max(since + APART);
+        Ok(Token { header, since, good_until })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::answers::TOO_LARGE;
 use super::inspector::{FromServer, Inspector};
 use super::mailbox::Mailbox;
-use super::sessions::Place;
+use super::places::Place;
 use super::shared::member::Member;
 use super::start::NotStarted;
 use super::{Counters, McpLimits};
@@ -108,7 +108,7 @@ impl OwnChild {
         let (to_child, messages) = mpsc::channel(UNDER_WAY);
         let (stop, stopped) = watch::channel(None);
         let (alive, gone) = watch::channel(());
-        let mailbox = Mailbox::new(counters, limits.idle_wait);
+        let mailbox = Mailbox::new(counters, limits);
         let child = Arc::new(Self { mailbox, to_child, over: AtomicBool::new(false), stop, gone });
         let pump = Pump { child: Arc::clone(&child), inspector, answered: AtomicBool::new(false) };
         let (name, grace) = (Arc::clone(&upstream.name), limits.stop_grace);

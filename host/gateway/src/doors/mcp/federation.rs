@@ -47,7 +47,7 @@ pub(super) async fn answer(
     federation: Arc<Federation>,
     request: Request<RequestBody>,
 ) -> Checked<Reply> {
-    let place = take_place(inner)?;
+    let place = take_place(inner, &agent)?;
     let round = Round { inner: Arc::clone(inner), agent, federation };
     match *request.method() {
         Method::POST => {

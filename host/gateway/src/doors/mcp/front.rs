@@ -11,7 +11,7 @@ use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE
 use hyper::{Method, Request, Response, StatusCode};
 use portcullis_model::Outcome;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::answers;
@@ -21,6 +21,8 @@ use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, U
 use super::federation;
 use super::inspector::{FromClient, Inspector, Ticket};
 use super::mailbox::Routed;
+use super::places::{NoPlace, Place};
+use super::queue;
 use super::relay;
 use super::sessions::{Full, InUse, Remote, Session};
 use super::shared::member::Member;
@@ -89,12 +91,15 @@ pub(super) fn not_allowed() -> Reply {
     reply
 }
 
-/// A place for one exchange.
-pub(super) fn take_place(inner: &Inner) -> Checked<OwnedSemaphorePermit> {
-    match Arc::clone(&inner.places).try_acquire_owned() {
-        Ok(place) => Ok(place),
-        Err(_) => refuse(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, "too many MCP exchanges are open")),
-    }
+/// A place for one exchange of this agent.
+pub(super) fn take_place(inner: &Inner, agent: &AgentIdentity) -> Checked<Place> {
+    inner.places.take(agent).map_err(|error| {
+        let text = match error {
+            NoPlace::Full => "too many MCP exchanges are open",
+            NoPlace::Share => "this agent has too many MCP exchanges open: end some of its calls and streams first",
+        };
+        Box::new(refusal(StatusCode::SERVICE_UNAVAILABLE, None, BUSY, text))
+    })
 }
 
 fn authenticate(inner: &Inner, headers: &HeaderMap, peer: Option<&PeerIdentity>) -> Checked<AgentIdentity> {
@@ -169,7 +174,7 @@ pub(super) struct Visit {
     pub(super) agent: AgentIdentity,
     pub(super) upstream: Arc<Upstream>,
     /// Given back at the end of the exchange, not of the answer's head.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// A message of a client that is being answered, for as long as it lives.
@@ -194,7 +199,7 @@ pub(super) type ReplyTo = oneshot::Sender<Reply>;
 impl Visit {
     /// One exchange of this agent with this upstream takes place, if there is one.
     pub(super) fn new(inner: &Arc<Inner>, agent: &AgentIdentity, upstream: &Arc<Upstream>) -> Checked<Self> {
-        let place = take_place(inner)?;
+        let place = take_place(inner, agent)?;
         Ok(Self { inner: Arc::clone(inner), agent: agent.clone(), upstream: Arc::clone(upstream), _place: place })
     }
 
@@ -315,7 +320,7 @@ impl Visit {
             let slot = shared.slot(&self.agent.tenant, &self.upstream, Era::Sessions);
             Bridge::Shared(Member::session(&slot, &inspector).await?)
         } else {
-            let place = children.take(&self.agent).ok_or(NotStarted::Places)?;
+            let place = children.take(&self.agent).map_err(|_| NotStarted::Places)?;
             let place = (place, supervisor.begin(&self.agent.tenant, &self.upstream.name)?);
             let (own, counters) = (Arc::clone(&inspector), Arc::clone(counters));
             Bridge::Own(OwnChild::start(&self.upstream, target, limits, own, counters, place)?)
@@ -541,7 +546,7 @@ impl StdioExchange<'_> {
     /// not with an error where the answer opens a session.
     async fn run(
         &self,
-        mut messages: mpsc::Receiver<Routed>,
+        mut messages: queue::Receiver<Routed>,
         mut reply: ReplyTo,
         mark: impl FnOnce(Reply, bool) -> Reply,
         opening: bool,
@@ -614,6 +619,7 @@ impl StdioExchange<'_> {
     /// The message, after policy has seen the list of tools if that is what has changed.
     async fn looked_at(&self, message: Bytes) -> Bytes {
         if changes::is_list_changed(&message) {
+            tokio::time::sleep_until(self.inspector.next_look()).await;
             for aside in self.visit.look_again(self.bridge, self.inspector, self.meta.as_deref()).await {
                 self.bridge.mailbox().route(aside, None).await;
             }

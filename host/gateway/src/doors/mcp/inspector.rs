@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value, codes};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::answers::{self, Refusal, ReplyTo, Withheld};
 use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members};
-use super::{Counters, Origin, listing};
+use super::pace::{Pace, TooFast};
+use super::{Counters, Origin, changes, listing};
 use crate::gate::{CallFacts, Effect, Gate, GateError, Ruling, now_ms};
 use crate::ports::DenialForm;
 
@@ -69,6 +71,10 @@ pub(crate) struct Inspector {
     requests: Mutex<Requests>,
     /// Malformed messages of the upstream until now.
     malformed: AtomicU64,
+    /// What the upstream may say of its own accord: all of it is judged and recorded.
+    pace: Pace,
+    /// When the list of tools may be looked at again.
+    next_look: Mutex<Instant>,
     /// Keyed, so that nobody can choose ids that fall together.
     hasher: RandomState,
 }
@@ -141,7 +147,8 @@ pub(crate) enum FromServer {
 impl Inspector {
     pub(crate) fn new(gate: Arc<Gate>, origin: Origin, counters: Arc<Counters>, in_flight: usize) -> Self {
         let (requests, malformed, hasher) = Default::default();
-        Self { gate, origin, counters, in_flight, requests, malformed, hasher }
+        let (pace, next_look) = (Pace::new(), Mutex::new(Instant::now()));
+        Self { gate, origin, counters, in_flight, requests, malformed, pace, next_look, hasher }
     }
 
     /// Decides about a message on its way to the upstream.
@@ -245,9 +252,9 @@ impl Inspector {
                 return FromServer::Malformed;
             }
         };
-        if let Err(refusal) = self.extensions(&frame).await {
-            self.dropped(&format_args!("{refusal:?}"));
-            return FromServer::Malformed;
+        let is_answer = matches!(frame.shape(), Shape::Response { id, .. } if id.is_some() || expected.is_some());
+        if !is_answer && let Err(refused) = self.unasked(&frame, expected).await {
+            return refused;
         }
         let raw = || Bytes::copy_from_slice(frame.raw().as_bytes());
         match frame.shape() {
@@ -290,7 +297,14 @@ impl Inspector {
                     self.counters.unmatched.inc();
                     return FromServer::Unmatched;
                 };
-                if let Some(text) = self.unanswerable(&frame, &stage) {
+                let mut wrong = self.unanswerable(&frame, &stage);
+                if wrong.is_none()
+                    && let Err(refusal) = self.extensions(&frame).await
+                {
+                    tracing::warn!(upstream = %self.origin.upstream, ?refusal, "an answer of the upstream was withheld");
+                    wrong = Some("the upstream's answer has members that policy refuses");
+                }
+                if let Some(text) = wrong {
                     self.counters.undelivered.inc();
                     if let Stage::Call { facts, .. } = &stage {
                         self.record(facts, Outcome::Failed, text).await;
@@ -314,6 +328,43 @@ impl Inspector {
                 FromServer::Answer { id: id.clone(), bytes }
             }
         }
+    }
+
+    /// What the upstream says of its own accord: whether it may, before its words are looked at.
+    async fn unasked(&self, frame: &Frame, expected: Option<&Ticket>) -> Result<(), FromServer> {
+        let quiet = match frame.shape() {
+            Shape::Request { method, .. } | Shape::Notification { method } => is_quiet(method, frame),
+            Shape::Response { .. } => false,
+        };
+        let judged = !quiet || frame.extensions().is_some();
+        // While a client asks for something, it is the client that goes on or gives up, and takes as fast as it can.
+        let unasked = judged && expected.is_none() && !self.is_busy();
+        if unasked && let Err(TooFast { say }) = self.pace.take() {
+            self.counters.undelivered.inc();
+            if let Some(count) = say {
+                let upstream = &self.origin.upstream;
+                tracing::warn!(%upstream, count, "the upstream says too much of its own accord: messages are dropped");
+            }
+            return Err(match frame.shape() {
+                // Somebody there waits for an answer.
+                Shape::Request { id, .. } => {
+                    FromServer::Refused(answers::error(Some(id), BUSY, "too many messages in too short a time", None))
+                }
+                _ => FromServer::Unmatched,
+            });
+        }
+        self.extensions(frame).await.map_err(|refusal| {
+            self.dropped(&format_args!("{refusal:?}"));
+            FromServer::Malformed
+        })
+    }
+
+    /// When the list of tools that has changed may be fetched and judged: an upstream that says so all the time has to wait.
+    pub(crate) fn next_look(&self) -> Instant {
+        let mut next = self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = Instant::now().max(*next);
+        *next = at + changes::LOOK_EVERY;
+        at
     }
 
     /// Counts a message of the upstream that is none. An upstream that prints nothing else does not fill the log.

@@ -1,18 +1,17 @@
 //! What a session's child process says, sorted for the client: by request, and for the stream of everything else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::Counters;
 use super::envelope::Id;
+use super::queue::{Receiver, Sender, Waiting, Weight, channel};
+use super::{Counters, McpLimits};
 
-/// Messages that wait for a stream to be opened.
-const QUEUE: usize = 64;
-/// Messages under way to one stream.
+/// Messages under way to one stream; together they have at most the bytes of one message.
 const UNDER_WAY: usize = 16;
 
 /// A message on its way to an exchange.
@@ -22,6 +21,13 @@ pub(crate) enum Routed {
     Message(Bytes),
     /// The end of the request.
     Answer(Bytes),
+}
+
+impl Weight for Routed {
+    fn weight(&self) -> usize {
+        let (Self::Message(bytes) | Self::Answer(bytes)) = self;
+        bytes.len()
+    }
 }
 
 /// Why a stream for messages cannot be opened.
@@ -34,29 +40,32 @@ pub(crate) struct Mailbox {
     counters: Arc<Counters>,
     /// How long a client may take for one message.
     patience: Duration,
+    /// Bytes under way to one exchange.
+    bytes: usize,
     routes: Mutex<Routes>,
     /// Set when nothing more is delivered.
     closed: watch::Sender<bool>,
 }
 
-#[derive(Default)]
 struct Routes {
     /// Exchanges by the request they wait for.
-    exchanges: HashMap<Id, mpsc::Sender<Routed>>,
+    exchanges: HashMap<Id, Sender<Routed>>,
     /// The stream for everything else.
-    stream: Option<mpsc::Sender<Bytes>>,
+    stream: Option<Sender<Bytes>>,
     /// What came while there was no such stream.
-    queue: VecDeque<Bytes>,
+    queue: Waiting,
 }
 
 impl Mailbox {
-    pub(crate) fn new(counters: Arc<Counters>, patience: Duration) -> Self {
-        Self { counters, patience, routes: Mutex::default(), closed: watch::Sender::new(false) }
+    pub(crate) fn new(counters: Arc<Counters>, limits: &McpLimits) -> Self {
+        let (patience, bytes) = (limits.idle_wait, limits.message);
+        let routes = Routes { exchanges: HashMap::new(), stream: None, queue: Waiting::new(bytes) };
+        Self { counters, patience, bytes, routes: Mutex::new(routes), closed: watch::Sender::new(false) }
     }
 
     /// Where everything about this request will arrive. Ask before the request is sent.
-    pub(crate) fn expect(&self, id: &Id) -> mpsc::Receiver<Routed> {
-        let (sender, receiver) = mpsc::channel(UNDER_WAY);
+    pub(crate) fn expect(&self, id: &Id) -> Receiver<Routed> {
+        let (sender, receiver) = channel(UNDER_WAY, self.bytes);
         self.routes().exchanges.insert(id.clone(), sender);
         receiver
     }
@@ -67,16 +76,12 @@ impl Mailbox {
     }
 
     /// Opens the stream for messages that belong to no request.
-    pub(crate) fn open_stream(&self) -> Result<mpsc::Receiver<Bytes>, StreamTaken> {
+    pub(crate) fn open_stream(&self) -> Result<Receiver<Bytes>, StreamTaken> {
         let mut routes = self.routes();
         if routes.stream.as_ref().is_some_and(|stream| !stream.is_closed()) {
             return Err(StreamTaken);
         }
-        let (sender, receiver) = mpsc::channel(QUEUE + UNDER_WAY);
-        for message in routes.queue.drain(..) {
-            // There is room for the whole queue.
-            let _sent = sender.try_send(message);
-        }
+        let (sender, receiver) = routes.queue.open(UNDER_WAY);
         routes.stream = (!self.is_closed()).then_some(sender);
         Ok(receiver)
     }
@@ -100,11 +105,7 @@ impl Mailbox {
             let mut routes = self.routes();
             let stream = routes.stream.clone().filter(|stream| !stream.is_closed());
             if stream.is_none() {
-                if routes.queue.len() >= QUEUE {
-                    routes.queue.pop_front();
-                    self.counters.undelivered.inc();
-                }
-                routes.queue.push_back(bytes.clone());
+                self.counters.undelivered.inc_by(routes.queue.push(bytes.clone()));
             }
             stream
         };
@@ -130,11 +131,11 @@ impl Mailbox {
         routes.queue.clear();
     }
 
-    async fn deliver<T>(&self, to: &mpsc::Sender<T>, message: T) {
+    async fn deliver<T: Weight>(&self, to: &Sender<T>, message: T) {
         let mut closed = self.closed.subscribe();
         let sent = tokio::select! {
             biased;
-            sent = to.send_timeout(message, self.patience) => sent.is_ok(),
+            sent = tokio::time::timeout(self.patience, to.send(message)) => sent.unwrap_or(false),
             _ = closed.wait_for(|closed| *closed) => false,
         };
         if !sent {

@@ -27,6 +27,8 @@ use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 
 /// Largest body of an HTTP error that is looked at.
 const ERROR_BODY: usize = 64 * 1024;
+/// Longest session id of an upstream in bytes.
+const MAX_SESSION_ID: usize = 1024;
 const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
 pub(super) const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
@@ -159,6 +161,12 @@ pub(super) async fn delete(
     }
 }
 
+/// Whether the protocol allows this id, and its length is worth keeping.
+fn is_session_id(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    (1..=MAX_SESSION_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
 fn upstream_headers(headers: &HeaderMap, session: Option<&Arc<Session>>) -> HeaderMap {
     let mut upstream = HeaderMap::new();
     if let Some(version) = headers.get(VERSION) {
@@ -258,6 +266,10 @@ impl<'a> Exchange<'a> {
             return self.fail(Outcome::Failed, text, reply).await;
         }
         let remote = response.headers().get(SESSION).filter(|_| response.status().is_success()).cloned();
+        if remote.as_ref().is_some_and(|id| !is_session_id(id)) {
+            let text = "the upstream gave out a session id that is too long, or no visible ASCII";
+            return self.fail(Outcome::Failed, text, reply).await;
+        }
         let Visit { inner, agent, upstream, .. } = self.visit;
         if response.status().is_success() {
             // Each time: it may be another program behind the same address by now.
@@ -557,7 +569,7 @@ impl<'a> Exchange<'a> {
     fn tell(&self, bytes: Bytes) {
         let (client, target, headers) = (self.visit.inner.client.clone(), self.target.clone(), self.upstream.clone());
         let wait = self.visit.inner.limits.connect_wait;
-        let Ok(place) = Arc::clone(&self.visit.inner.places).try_acquire_owned() else { return };
+        let Ok(place) = self.visit.inner.places.take(&self.visit.agent) else { return };
         tokio::spawn(async move {
             let _place = place;
             let told = tokio::time::timeout(wait, client.send(&target, Method::POST, headers, Some(bytes))).await;

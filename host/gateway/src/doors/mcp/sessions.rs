@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::McpLimits;
@@ -56,24 +56,6 @@ pub(crate) struct Sessions {
     map: Mutex<HashMap<String, Arc<Session>>>,
 }
 
-/// The places for child processes: so many in all, and so many for one agent.
-pub(crate) struct Children {
-    all: Arc<Semaphore>,
-    per_agent: usize,
-    /// Children of each agent that has any, those that are being ended included.
-    taken: Mutex<HashMap<Owner, usize>>,
-}
-
-/// Tenant and agent.
-type Owner = (Arc<str>, Arc<str>);
-
-/// The place of one child process. It is given back when this goes.
-pub(crate) struct Place {
-    children: Arc<Children>,
-    owner: Owner,
-    _permit: OwnedSemaphorePermit,
-}
-
 impl Session {
     pub(crate) fn new(
         agent: &AgentIdentity,
@@ -115,52 +97,6 @@ impl Drop for InUse {
     fn drop(&mut self) {
         *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.0.busy.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Children {
-    pub(crate) fn new(limits: &McpLimits) -> Arc<Self> {
-        let all = Arc::new(Semaphore::new(limits.children));
-        Arc::new(Self { all, per_agent: limits.children_per_agent, taken: Mutex::default() })
-    }
-
-    /// A place for a child of this agent, before it is started.
-    pub(crate) fn take(self: &Arc<Self>, agent: &AgentIdentity) -> Option<Place> {
-        self.take_for((Arc::clone(&agent.tenant), Arc::clone(&agent.name)), self.per_agent)
-    }
-
-    /// A place for a child that the agents of a tenant share. How many there can be, the configuration says.
-    pub(crate) fn take_shared(self: &Arc<Self>, tenant: &Arc<str>) -> Option<Place> {
-        // No agent is called that.
-        self.take_for((Arc::clone(tenant), "".into()), usize::MAX)
-    }
-
-    fn take_for(self: &Arc<Self>, owner: Owner, most: usize) -> Option<Place> {
-        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let mut taken = self.taken();
-        let own = taken.get(&owner).copied().unwrap_or_default();
-        if own >= most {
-            return None;
-        }
-        taken.insert(owner.clone(), own + 1);
-        drop(taken);
-        Some(Place { children: Arc::clone(self), owner, _permit: permit })
-    }
-
-    fn taken(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.children.taken();
-        match taken.get_mut(&self.owner) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                taken.remove(&self.owner);
-            }
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! answers after it has left here, under the client's own ids.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,19 +17,19 @@ use tokio::sync::{mpsc, watch};
 
 use super::envelope::{Frame, Shape};
 use super::front::VERSIONS;
-use super::sessions::Children;
+use super::places::{Place, Places};
 use super::start::NotStarted;
 use super::stateless::REVISION;
 use super::{Counters, McpLimits};
 use crate::upstream::supervisor::{Ending, Supervisor};
 use crate::upstream::{StdioTarget, Target, Upstream};
-use process::{Asked, Greeting, Live};
+use process::{Asked, Greeting, Live, Load};
 
 pub(super) mod member;
 mod process;
 pub(super) mod visit;
 
-/// Messages to everybody that one session has not taken yet.
+/// Messages to everybody that one session has not taken yet; their bytes are bounded like those of one message.
 const INBOX: usize = 64;
 /// Subscriptions to resources of all sessions of one process, and the longest address of one in bytes.
 const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -60,7 +60,7 @@ pub(super) enum Era {
 pub(super) struct House {
     pub(super) limits: McpLimits,
     pub(super) counters: Arc<Counters>,
-    pub(super) children: Arc<Children>,
+    pub(super) children: Arc<Places>,
     pub(super) supervisor: Arc<Supervisor>,
     /// The door is closed: nothing is started any more.
     closed: watch::Sender<bool>,
@@ -97,9 +97,24 @@ pub(super) struct Slot {
 #[derive(Default)]
 struct Members {
     /// Where each gets what is for everybody.
-    inboxes: HashMap<u64, mpsc::Sender<Bytes>>,
+    inboxes: HashMap<u64, Inbox>,
     /// Who subscribed to which resource.
     subscriptions: HashMap<String, BTreeSet<u64>>,
+}
+
+/// The way to one session.
+struct Inbox {
+    messages: mpsc::Sender<(Bytes, Load)>,
+    /// Bytes that it has not taken yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    /// `false` if the session takes too few.
+    fn offer(&self, message: &Bytes, limit: usize) -> bool {
+        let load = Load::new(&self.waiting, message.len(), limit);
+        load.is_some_and(|load| self.messages.try_send((message.clone(), load)).is_ok())
+    }
 }
 
 /// What becomes of a session's wish to subscribe to a resource, or to end that.
@@ -117,7 +132,7 @@ impl Shared {
     pub(super) fn new(
         limits: &McpLimits,
         counters: &Arc<Counters>,
-        children: &Arc<Children>,
+        children: &Arc<Places>,
         supervisor: &Arc<Supervisor>,
     ) -> Self {
         let house = House {
@@ -222,7 +237,7 @@ impl Slot {
         self.check()?;
         let Target::Stdio(target) = &self.upstream.target else { return Err(NotStarted::Ended) };
         let House { children, supervisor, .. } = &*self.house;
-        let place = children.take_shared(&self.tenant).ok_or(NotStarted::Places)?;
+        let place = children.take_shared(&self.tenant).map_err(|_| NotStarted::Places)?;
         let run = supervisor.begin(&self.tenant, &self.upstream.name)?;
         let live = self.greet(target, (place, run)).await?;
         let again = self.proven.swap(true, Ordering::AcqRel);
@@ -237,7 +252,7 @@ impl Slot {
     async fn greet(
         self: &Arc<Self>,
         target: &StdioTarget,
-        place: (super::sessions::Place, crate::upstream::supervisor::Run),
+        place: (Place, crate::upstream::supervisor::Run),
     ) -> Result<Arc<Live>, NotStarted> {
         let live = Live::start(self, target, place)?;
         // Whatever goes wrong, and whenever: a process that nobody knows of does not go on.
@@ -322,11 +337,8 @@ impl Slot {
     }
 
     /// A new process knows nothing of what the old one was told, and may offer something else.
-    fn restarted(&self, live: &Live) {
-        let addresses: Vec<String> = self.members().subscriptions.keys().cloned().collect();
-        for address in addresses {
-            live.tell("resources/subscribe", &json!({ "uri": address }));
-        }
+    fn restarted(self: &Arc<Self>, live: &Arc<Live>) {
+        tokio::spawn(renew(Arc::clone(self), Arc::clone(live)));
         for changed in live.greeting().map(|greeting| greeting.changed.as_slice()).unwrap_or_default() {
             self.broadcast(changed, &json!({ "jsonrpc": "2.0", "method": changed }).to_string());
         }
@@ -341,18 +353,18 @@ impl Slot {
             .then(|| members.subscriptions.values().flatten().copied().collect::<BTreeSet<u64>>());
         for (member, inbox) in &members.inboxes {
             let wanted = only.as_ref().is_none_or(|only| only.contains(member));
-            if wanted && inbox.try_send(message.clone()).is_err() {
+            if wanted && !inbox.offer(&message, self.house.limits.message) {
                 self.house.counters.undelivered.inc();
             }
         }
     }
 
     /// Takes in a session: its number, and where it gets what is for everybody.
-    fn enter(&self) -> (u64, mpsc::Receiver<Bytes>) {
-        let (inbox, messages) = mpsc::channel(INBOX);
+    fn enter(&self) -> (u64, mpsc::Receiver<(Bytes, Load)>) {
+        let (sender, receiver) = mpsc::channel(INBOX);
         let number = self.visitor();
-        self.members().inboxes.insert(number, inbox);
-        (number, messages)
+        self.members().inboxes.insert(number, Inbox { messages: sender, waiting: Arc::default() });
+        (number, receiver)
     }
 
     /// A number for a client that only asks something.
@@ -410,6 +422,26 @@ impl Slot {
 
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Subscribes a new process to what the sessions follow, at its own speed: there may be more than it takes at once.
+async fn renew(slot: Arc<Slot>, live: Arc<Live>) {
+    let addresses: Vec<String> = slot.members().subscriptions.keys().cloned().collect();
+    let patience = slot.house.limits.idle_wait;
+    let wanted = |address: &String| slot.members().subscriptions.contains_key(address);
+    for address in addresses {
+        if !wanted(&address) {
+            continue;
+        }
+        let params = json!({ "uri": address });
+        if !live.tell_in_turn("resources/subscribe", &params, patience).await {
+            return;
+        }
+        // The last session that wanted it may have gone meanwhile, and said so before this.
+        if !wanted(&address) {
+            live.tell("resources/unsubscribe", &params);
+        }
     }
 }
 

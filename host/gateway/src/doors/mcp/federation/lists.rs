@@ -188,10 +188,8 @@ impl Round {
             |frame| matches!(frame.shape(), Shape::Notification { method } if &**method == "notifications/progress"),
         );
         let translator = self.translator(index, Some((in_use, joined.cloned()))).ok().filter(|_| !progress);
-        if let Some(message) = translator.and_then(|translator| translator.message(message))
-            && !in_use.0.leave(message)
-        {
-            self.inner.counters.undelivered.inc();
+        if let Some(message) = translator.and_then(|translator| translator.message(message)) {
+            self.inner.counters.undelivered.inc_by(in_use.0.leave(message));
         }
     }
 

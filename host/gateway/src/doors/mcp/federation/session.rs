@@ -1,6 +1,6 @@
 //! A session with a federation: an id of our own, and for each member the session behind it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use portcullis_model::{Document, Outcome};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::super::envelope::Id;
+use super::super::queue::{Receiver, Sender, Waiting};
 use super::super::{Inner, McpLimits, front};
 use crate::ports::AgentIdentity;
 use crate::upstream::Federation;
 
-/// Messages of members that wait for the client's stream to be opened.
-const QUEUE: usize = 64;
-/// Messages under way to that stream.
+/// Messages of members under way to the client's stream; together they have at most the bytes of one message.
 const UNDER_WAY: usize = 8;
 /// Resources that a client follows and that are remembered.
 const MAX_FOLLOWED: usize = 256;
@@ -140,10 +139,10 @@ pub(super) struct Question {
     pub(super) token: Option<Id>,
 }
 
-#[derive(Default)]
 struct Outbox {
-    stream: Option<mpsc::Sender<Bytes>>,
-    queue: VecDeque<Bytes>,
+    stream: Option<Sender<Bytes>>,
+    /// What came while there was no stream.
+    queue: Waiting,
 }
 
 /// A session in use: it is not idle while this lives.
@@ -235,7 +234,7 @@ impl Federated {
             in_flight: limits.in_flight,
             requests: Mutex::default(),
             questions: Mutex::default(),
-            outbox: Mutex::default(),
+            outbox: Mutex::new(Outbox { stream: None, queue: Waiting::new(limits.message) }),
             ended: watch::Sender::new(false),
             used: Mutex::new(Instant::now()),
             busy: AtomicUsize::new(0),
@@ -405,41 +404,32 @@ impl Federated {
     }
 
     /// Opens the stream for what belongs to no request; none if there is one already.
-    pub(super) fn open_stream(&self) -> Option<(mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>)> {
+    pub(super) fn open_stream(&self) -> Option<(Sender<Bytes>, Receiver<Bytes>)> {
         let mut outbox = lock(&self.outbox);
         if self.stream_of(&outbox).is_some() || self.over() {
             return None;
         }
-        let (sender, receiver) = mpsc::channel(QUEUE + UNDER_WAY);
-        for message in outbox.queue.drain(..) {
-            // There is room for the whole queue.
-            let _sent = sender.try_send(message);
-        }
+        let (sender, receiver) = outbox.queue.open(UNDER_WAY);
         outbox.stream = Some(sender.clone());
         Some((sender, receiver))
     }
 
     /// The stream that is open now.
-    pub(super) fn stream(&self) -> Option<mpsc::Sender<Bytes>> {
+    pub(super) fn stream(&self) -> Option<Sender<Bytes>> {
         self.stream_of(&lock(&self.outbox))
     }
 
-    fn stream_of(&self, outbox: &Outbox) -> Option<mpsc::Sender<Bytes>> {
+    fn stream_of(&self, outbox: &Outbox) -> Option<Sender<Bytes>> {
         outbox.stream.clone().filter(|stream| !stream.is_closed())
     }
 
-    /// Leaves a message for the client that belongs to none of its requests. `false` if an older one had to go, or this one.
-    pub(super) fn leave(&self, message: Bytes) -> bool {
+    /// Leaves a message for the client that belongs to none of its requests. How many were lost: older ones, or this one.
+    pub(super) fn leave(&self, message: Bytes) -> u64 {
         let mut outbox = lock(&self.outbox);
-        if let Some(stream) = self.stream_of(&outbox) {
-            return stream.try_send(message).is_ok();
+        match self.stream_of(&outbox) {
+            Some(stream) => u64::from(!stream.try_send(message)),
+            None => outbox.queue.push(message),
         }
-        let room = outbox.queue.len() < QUEUE;
-        if !room {
-            outbox.queue.pop_front();
-        }
-        outbox.queue.push_back(message);
-        room
     }
 }
 

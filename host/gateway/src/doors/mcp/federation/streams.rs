@@ -9,11 +9,13 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use portcullis_model::Value;
 use serde_json::{Map, json};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::super::answers;
 use super::super::envelope::{Frame, INVALID_PARAMS, INVALID_REQUEST, Id, Shape};
 use super::super::front::{Checked, Client, LAST_EVENT, UNDER_WAY, Visit, json_reply, refusal, refuse, stream_reply};
+use super::super::places::Place;
+use super::super::queue::Sender;
 use super::super::sse::{COMMENT, Event};
 use super::super::stateless;
 use super::gather::Events;
@@ -33,7 +35,7 @@ const KINDS: &[&str] = &["toolsListChanged", "promptsListChanged", "resourcesLis
 
 impl Round {
     /// The stream for what belongs to no request: what all members say there.
-    pub(super) fn listen(&self, in_use: InUse, place: OwnedSemaphorePermit) -> Checked<Reply> {
+    pub(super) fn listen(&self, in_use: InUse, place: Place) -> Checked<Reply> {
         let Some((sender, mut messages)) = in_use.0.open_stream() else {
             let text = "this session has a stream already";
             return refuse(refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, text));
@@ -70,7 +72,7 @@ impl Round {
     }
 
     /// Brings what a member says on its own stream to the client's, as long as both are there.
-    pub(super) fn follow(&self, in_use: &InUse, index: usize, joined: Arc<Joined>, to: mpsc::Sender<Bytes>) {
+    pub(super) fn follow(&self, in_use: &InUse, index: usize, joined: Arc<Joined>, to: Sender<Bytes>) {
         let (round, in_use) = (self.clone(), in_use.clone());
         tokio::spawn(async move {
             let following = round.follow_on(&in_use, index, &joined, &to);
@@ -85,7 +87,7 @@ impl Round {
         });
     }
 
-    async fn follow_on(&self, in_use: &InUse, index: usize, joined: &Arc<Joined>, to: &mpsc::Sender<Bytes>) {
+    async fn follow_on(&self, in_use: &InUse, index: usize, joined: &Arc<Joined>, to: &Sender<Bytes>) {
         let Ok(upstream) = self.member(index) else { return };
         let Ok(translator) = self.translator(index, Some((in_use, Some(Arc::clone(joined))))) else { return };
         let mut last: Option<HeaderValue> = None;
@@ -118,7 +120,7 @@ impl Round {
                 }
                 let message = event.data.filter(|data| !data.is_empty()).and_then(|data| translator.message(data));
                 if let Some(message) = message
-                    && to.send(message).await.is_err()
+                    && !to.send(message).await
                 {
                     return;
                 }
@@ -211,7 +213,7 @@ impl Round {
         let end = answers::result(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION}":{id}}}}}"#));
         let (client, body) = Client::new(&self.inner);
         let inner = Arc::clone(&self.inner);
-        let place = super::take_place(&self.inner)?;
+        let place = super::take_place(&self.inner, &self.agent)?;
         tokio::spawn(async move {
             let _place = place;
             let mut closing = inner.closing.subscribe();

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::process::{Arrival, Live};
+use super::process::{Arrival, Live, Load};
 use super::{Era, Slot, Subscribing};
 use crate::doors::mcp::answers;
 use crate::doors::mcp::bridge::Undelivered;
@@ -47,7 +47,7 @@ impl Member {
     }
 
     fn new(slot: &Arc<Slot>, number: u64, inspector: &Arc<Inspector>) -> Self {
-        let mailbox = Mailbox::new(Arc::clone(&slot.house.counters), slot.house.limits.idle_wait);
+        let mailbox = Mailbox::new(Arc::clone(&slot.house.counters), &slot.house.limits);
         Self {
             slot: Arc::clone(slot),
             number,
@@ -216,8 +216,8 @@ async fn deliver_answer(inspector: &Inspector, mailbox: &Mailbox, id: &Id, answe
 }
 
 /// Inspects and hands over what is for every session.
-async fn for_everybody(inspector: Arc<Inspector>, mailbox: Arc<Mailbox>, mut messages: mpsc::Receiver<Bytes>) {
-    while let Some(message) = messages.recv().await {
+async fn for_everybody(inspector: Arc<Inspector>, mailbox: Arc<Mailbox>, mut messages: mpsc::Receiver<(Bytes, Load)>) {
+    while let Some((message, _load)) = messages.recv().await {
         if let FromServer::Message { bytes, .. } = inspector.server_sent(message, None).await {
             mailbox.route(bytes, None).await;
         }

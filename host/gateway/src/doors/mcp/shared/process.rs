@@ -15,8 +15,8 @@ use super::{Era, House, Slot};
 use crate::doors::mcp::answers::{self, TOO_LARGE};
 use crate::doors::mcp::bridge::DIED;
 use crate::doors::mcp::envelope::{Frame, Id, METHOD_NOT_FOUND, Shape};
+use crate::doors::mcp::places::Place;
 use crate::doors::mcp::remap::{self, About};
-use crate::doors::mcp::sessions::Place;
 use crate::upstream::StdioTarget;
 use crate::upstream::stdio::{Line, LineReader, LineWriter, Process, SpawnError, Surroundings};
 use crate::upstream::supervisor::{Ending, Run};
@@ -74,7 +74,7 @@ pub(super) struct Load {
 
 impl Load {
     /// None if the client has taken too little of what came before.
-    fn new(of: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Option<Self> {
+    pub(super) fn new(of: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Option<Self> {
         let before = of.fetch_add(bytes, Ordering::AcqRel);
         let load = Self { bytes, of: Arc::clone(of) };
         (before.saturating_add(bytes) <= limit).then_some(load)
@@ -228,8 +228,8 @@ impl Live {
     pub(super) async fn ask(&self, method: &str, params: &serde_json::Value, patience: Duration) -> Asked {
         let (sender, answer) = oneshot::channel();
         let Some(number) = self.table().insert(Route::Own(sender)) else { return Asked::Died };
-        let message = json!({ "jsonrpc": "2.0", "id": number, "method": method, "params": params });
-        let exchange = async { if self.send(message.to_string(), patience).await { answer.await.ok() } else { None } };
+        let message = request(number, method, params);
+        let exchange = async { if self.send(message, patience).await { answer.await.ok() } else { None } };
         match tokio::time::timeout(patience, exchange).await {
             Ok(Some(frame)) => Asked::Answered(Box::new(frame)),
             Ok(None) => Asked::Died,
@@ -237,13 +237,22 @@ impl Live {
         }
     }
 
-    /// Tells the child to do something, whatever it answers.
+    /// Tells the child to do something, whatever it answers, if it takes a message now.
     pub(super) fn tell(&self, method: &str, params: &serde_json::Value) {
         let Some(number) = self.table().insert(Route::Ignored) else { return };
-        let message = json!({ "jsonrpc": "2.0", "id": number, "method": method, "params": params });
-        if !self.try_send(message.to_string()) {
+        if !self.try_send(request(number, method, params)) {
             self.table().remove(number);
         }
+    }
+
+    /// The same as soon as it takes one. `false` if it is gone or does not read.
+    pub(super) async fn tell_in_turn(&self, method: &str, params: &serde_json::Value, patience: Duration) -> bool {
+        let Some(number) = self.table().insert(Route::Ignored) else { return false };
+        let sent = self.send(request(number, method, params), patience).await;
+        if !sent {
+            self.table().remove(number);
+        }
+        sent
     }
 
     /// Ends the child.
@@ -320,6 +329,11 @@ async fn write(
             }
         }
     }
+}
+
+/// A request of our own.
+fn request(number: u64, method: &str, params: &serde_json::Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": number, "method": method, "params": params }).to_string()
 }
 
 fn cancelled(number: u64) -> String {

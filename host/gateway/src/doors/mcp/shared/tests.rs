@@ -32,3 +32,14 @@ fn a_server_that_names_the_revision_speaks_it() {
         assert_eq!(speaks_stateless(&frame(&format!(r#"{{"jsonrpc":"2.0","id":1,{result}}}"#))), speaks, "{result}");
     }
 }
+
+#[test]
+fn what_one_session_has_not_taken_of_what_is_for_everybody_is_bounded_in_bytes() {
+    let (messages, mut taken) = mpsc::channel(INBOX);
+    let inbox = Inbox { messages, waiting: Arc::default() };
+    let message = Bytes::from_static(&[b'x'; 60]);
+    assert!(inbox.offer(&message, 100));
+    assert!(!inbox.offer(&message, 100));
+    drop(taken.try_recv().unwrap());
+    assert!(inbox.offer(&message, 100));
+}

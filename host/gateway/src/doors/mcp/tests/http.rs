@@ -1090,6 +1090,33 @@ async fn an_answer_is_taken_up_again_on_another_stream() {
 }
 
 #[tokio::test]
+async fn one_agent_does_not_take_every_exchange() {
+    let limits = McpLimits { exchanges: 4, exchanges_per_agent: 2, ..quick() };
+    let (_mock, served) = with_limits(limits, |request| match request.method() {
+        "GET" => vec![sse_head(), Step::UntilClosed],
+        _ => json(&answer_to(&request.body, r#"{"content":[]}"#)),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let post = served.post().session(&session);
+    let get = served.request("GET", "/mcp").session(&session);
+    let streams = [get.open("").await, get.open("").await];
+    let refused = post.send(call("1", "t", "{}")).await;
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_i64()), (503, Some(-32012)), "{}", refused.text());
+    assert!(refused.text().contains("this agent has too many"), "{}", refused.text());
+    let other = served.post().with("authorization", "Bearer another");
+    assert_eq!(other.send(INITIALIZE).await.status, 200, "others have theirs");
+    drop(streams);
+    for _ in 0..500 {
+        if post.send(call("2", "t", "{}")).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no place was given back");
+}
+
+#[tokio::test]
 async fn sessions_are_bounded() {
     let limits = McpLimits { sessions: 3, sessions_per_agent: 2, ..quick() };
     let (mock, served) = with_limits(limits, |request| json(&answer_to(&request.body, "{}"))).await;
@@ -1343,6 +1370,68 @@ async fn what_the_upstream_says_by_itself_is_inspected() {
     assert_eq!(got.messages().len(), 3, "{}", got.text());
     assert!(got.text().contains("a [redacted] b") && !got.text().contains("DENY"), "{}", got.text());
     assert_eq!(served.door.counters().undelivered.get(), 4);
+}
+
+#[tokio::test]
+async fn an_upstream_that_talks_without_end_does_not_fill_the_ledger() {
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"x\"}}\n\n";
+    let asked = "data: {\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"elicitation/create\",\"params\":{}}\n\n";
+    let quiet = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/list_changed\"}\n\n";
+    let beside = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/list_changed\",\"note\":1}\n\n";
+    let answer = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]},\"note\":1}\n\n";
+    let flood = format!("{}{}{asked}{quiet}{answer}", said.repeat(5_000), beside.repeat(1_000));
+    let (mock, served) = with_script(move |request| match &*method_of(&request.body) {
+        "tools/call" => sse(&[&flood]),
+        _ => reply(202, &[], ""),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    let began = std::time::Instant::now();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    let most = 500 + 50 * (began.elapsed().as_secs() as usize + 1);
+    let entries = served.journal.all().len();
+    // The call, its answer, and what stands beside that.
+    assert!((503..=most + 3).contains(&entries), "{entries} of at most {most}");
+    let messages = got.messages();
+    assert!(messages.len() < most + 3, "{}", messages.len());
+    let last: Vec<&str> = messages.iter().rev().take(2).map(String::as_str).collect();
+    assert!(last[0].contains("content") && last[1].contains("list_changed"), "what is not judged passes: {last:?}");
+    assert_eq!(served.door.counters().undelivered.get() as usize, 6_003 - messages.len());
+    for _ in 0..500 {
+        if mock.received().iter().any(|request| request.body.contains("too many messages")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody told the upstream that its question was not passed on");
+}
+
+#[tokio::test]
+async fn an_answer_whose_other_members_are_refused_ends_its_request_and_is_judged_once() {
+    let answer = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]},\"note\":\"DENY\"}\n\n";
+    let (_mock, served) = with_script(move |_| sse(&[&answer.repeat(10)])).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!(got.messages().len(), 1, "{}", got.text());
+    assert!(got.text().contains("-32603") && !got.text().contains("DENY"), "{}", got.text());
+    assert_eq!(served.journal.outcome().await, Outcome::Failed);
+    assert_eq!(served.journal.all().len(), 3, "{:?}", served.journal.lines());
+}
+
+#[tokio::test]
+async fn session_ids_of_upstreams_are_short_and_visible() {
+    let fits = "~".repeat(1024);
+    for (id, good) in [(fits.as_str(), true), (&"x".repeat(1025), false), ("a b", false), ("", false)] {
+        let id = id.to_owned();
+        let mock = Mock::new(move |_| {
+            reply(200, &[("content-type", "application/json"), ("mcp-session-id", &id)], INITIALIZED)
+        })
+        .await;
+        let served = Served::new([mock.upstream()], quick()).await;
+        let got = served.post().send(INITIALIZE).await;
+        assert_eq!(got.json()["result"].is_object(), good, "{}", got.text());
+        assert_eq!((got.header("mcp-session-id").is_some(), served.door.sessions()), (good, usize::from(good)));
+    }
 }
 
 #[tokio::test]

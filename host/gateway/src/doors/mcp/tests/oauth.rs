@@ -10,6 +10,7 @@ use portcullis_model::Outcome;
 use zeroize::Zeroizing;
 
 use super::support::*;
+use crate::upstream::oauth::APART;
 use crate::upstream::{ClientSecret, OauthSpec, Upstream};
 
 const SECRET: &str = "s3cret/with+marks";
@@ -89,14 +90,38 @@ async fn a_token_is_asked_for_once_and_sent_instead_of_the_callers() {
     assert_eq!(asked[0].header("authorization"), Some(&*format!("Basic {basic}")));
 }
 
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 #[tokio::test]
 async fn a_token_near_its_end_is_not_used_again() {
+    let endpoint = endpoint("100").await;
+    let upstream = upstream(|_| true).await;
+    let served = door(&upstream, spec(&endpoint)).await;
+    served.initialize().await;
+    for seconds in [80, 11] {
+        pass(Duration::from_secs(seconds)).await;
+        served.post().send(call("1", "t", "{}")).await;
+    }
+    assert_eq!(tokens(&upstream), ["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
+}
+
+#[tokio::test]
+async fn tokens_that_are_over_at_once_do_not_make_every_call_send_the_secret() {
     let endpoint = endpoint("0").await;
     let upstream = upstream(|_| true).await;
     let served = door(&upstream, spec(&endpoint)).await;
     served.initialize().await;
+    for _ in 0..5 {
+        served.post().send(call("1", "t", "{}")).await;
+    }
+    assert_eq!((tokens(&upstream).len(), endpoint.received().len()), (6, 1));
+    pass(APART).await;
     served.post().send(call("1", "t", "{}")).await;
-    assert_eq!(tokens(&upstream), ["Bearer token-1", "Bearer token-2"]);
+    assert_eq!(endpoint.received().len(), 2);
 }
 
 #[tokio::test]
@@ -108,6 +133,7 @@ async fn a_token_that_the_upstream_takes_no_more_is_replaced_and_the_request_rep
     let upstream = upstream(move |token| token != "token-1" || seen.fetch_add(1, Ordering::SeqCst) == 0).await;
     let served = door(&upstream, spec(&endpoint)).await;
     served.initialize().await;
+    pass(APART).await;
     let got = served.post().send(call("1", "t", "{}")).await;
     assert_eq!(got.json()["result"]["content"], serde_json::json!([]), "{}", got.text());
     assert_eq!(tokens(&upstream), ["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
@@ -123,12 +149,19 @@ async fn an_upstream_that_takes_no_token_is_not_asked_for_ever() {
     let upstream = upstream(move |_| seen.fetch_add(1, Ordering::SeqCst) == 0).await;
     let served = door(&upstream, spec(&endpoint)).await;
     served.initialize().await;
-    let got = served.post().send(call("1", "t", "{}")).await;
-    assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
-    assert_eq!(tokens(&upstream), ["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
-    served.post().send(call("1", "t", "{}")).await;
-    assert_eq!(tokens(&upstream).len(), 4, "a token that is new is not tried twice");
-    assert_eq!(endpoint.received().len(), 3);
+    for _ in 0..5 {
+        let got = served.post().send(call("1", "t", "{}")).await;
+        assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
+    }
+    assert_eq!((tokens(&upstream).len(), endpoint.received().len()), (6, 1), "a token that is new is not replaced");
+    pass(APART).await;
+    for _ in 0..5 {
+        let got = served.post().send(call("1", "t", "{}")).await;
+        assert_eq!(got.json()["error"]["code"], -32603, "{}", got.text());
+    }
+    let sent = tokens(&upstream);
+    assert_eq!(sent[6..8], ["Bearer token-1", "Bearer token-2"]);
+    assert_eq!((sent.len(), endpoint.received().len()), (12, 2), "one fetch in so much time");
 }
 
 #[tokio::test]
@@ -208,6 +241,7 @@ async fn the_secret_file_is_read_for_every_fetch() {
     let served = door(&upstream, OauthSpec { client_secret, ..spec(&endpoint) }).await;
     served.initialize().await;
     std::fs::write(&path, "two\n").unwrap();
+    pass(APART).await;
     served.initialize().await;
     let sent: Vec<_> = endpoint.received().iter().map(|one| one.header("authorization").unwrap().to_owned()).collect();
     let basic = |secret| format!("Basic {}", STANDARD.encode(format!("portcullis%3A1:{secret}")));

@@ -369,6 +369,24 @@ async fn a_shared_process_that_dies_mid_call() {
 }
 
 #[tokio::test]
+async fn a_new_process_is_subscribed_to_all_that_the_old_one_was() {
+    let house = house().await;
+    let one = house.enter("one").await;
+    for id in 0..100 {
+        let subscribe = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"resources/subscribe","params":{{"uri":"file:///{id}"}}}}"#
+        );
+        assert_eq!(one.send(subscribe).await.json()["result"], json!({}));
+    }
+    assert_eq!(code(&one.send(call("200", "die", "{}")).await), -32603);
+    pid(&one).await;
+    let all = house.received("resources/subscribe", 200).await;
+    let again: std::collections::BTreeSet<String> =
+        all[100..].iter().map(|asked| asked["params"]["uri"].to_string()).collect();
+    assert_eq!(again.len(), 100, "more than are under way to it at once");
+}
+
+#[tokio::test]
 async fn a_shared_process_that_keeps_dying_is_waited_for() {
     let never = Duration::from_secs(3600);
     let restarts = Restarts { first: never, most: never, well_after: never };

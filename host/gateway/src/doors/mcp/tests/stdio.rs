@@ -138,6 +138,26 @@ async fn what_belongs_to_no_request_comes_on_the_stream_or_waits_for_it() {
 }
 
 #[tokio::test]
+async fn what_waits_for_the_stream_is_bounded_in_bytes() {
+    let (served, session) = serve(McpLimits { message: 4_000, ..quick() }).await;
+    let post = served.post().session(&session);
+    assert_eq!(text(&post.send(call("1", "later", r#"{"count":10,"size":1000}"#)).await), "done");
+    let lost = || served.door.counters().undelivered.get();
+    for _ in 0..500 {
+        if lost() == 7 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(lost(), 7, "three have less than 4,000 bytes");
+    let mut body = served.request("GET", "/mcp").session(&session).open("").await.into_body();
+    let waited = read_messages(&mut body, 3).await;
+    for (message, step) in waited.iter().zip(8..) {
+        assert!(message.contains(&format!("\"data\": {step},")), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_changed_is_looked_at_before_the_client_is_told() {
     let (served, session) = serve(quick()).await;
     let mut stream = served.request("GET", "/mcp").session(&session).open("").await.into_body();
