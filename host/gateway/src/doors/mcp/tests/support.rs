@@ -30,7 +30,7 @@ use crate::doors::mcp::sse::{Event, Item, Parser};
 use crate::doors::mcp::{McpDoor, McpLimits};
 use crate::events::Events;
 use crate::gate::{Gate, Heavy, Ports, now_ms};
-use crate::http::Mount as _;
+use crate::http::{Mount as _, RequestBody};
 use crate::metrics::{Metrics, Snapshot};
 use crate::ports::*;
 use crate::upstream::{Upstream, Upstreams};
@@ -295,7 +295,7 @@ impl Served {
                 let door = serving.clone();
                 tokio::spawn(async move {
                     let service = service_fn(|request: Request<Incoming>| async {
-                        Ok::<_, std::convert::Infallible>(door.handle(request, peer.into()).await)
+                        Ok::<_, std::convert::Infallible>(door.handle(request.map(RequestBody::new), peer.into()).await)
                     });
                     let _closed = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
