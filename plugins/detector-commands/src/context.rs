@@ -177,8 +177,10 @@ pub(crate) fn file(call: &Call, pointer: &str) -> Option<bool> {
     let mut keys = pointer.rsplit('/').filter(|key| !key.bytes().all(|byte| byte.is_ascii_digit()));
     let key = keys.next().unwrap_or_default().to_ascii_lowercase();
     let named = PATH_KEYS.contains(&key.as_str()) || ["path", "file", "filename"].iter().any(|end| key.ends_with(end));
-    let tool = call.tool.to_ascii_lowercase();
-    (call.phase == Phase::Call && named).then(|| WRITES.iter().any(|word| tool.contains(word)))
+    (call.phase == Phase::Call && named).then(|| {
+        let tool = call.tool.to_ascii_lowercase();
+        WRITES.iter().any(|word| tool.contains(word))
+    })
 }
 
 /// What happens to the text at `pointer` of `call`.
@@ -202,16 +204,19 @@ pub(crate) fn of(call: &Call, pointer: &str, further: &[String]) -> Context {
     if name(REQUEST_KEYS) || key.ends_with("url") || key.ends_with("uri") || key.ends_with("host") {
         return Context::Request;
     }
-    let tool = call.tool.to_ascii_lowercase();
-    let runs = tool.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| RUN_TOOLS.contains(&word));
+    // Asked last: few names of arguments leave it to the tool.
+    let runs = || {
+        let tool = call.tool.to_ascii_lowercase();
+        tool.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| RUN_TOOLS.contains(&word))
+    };
     if name(PROSE_KEYS) {
-        return if runs && matches!(key.as_str(), "text" | "content" | "body" | "input") {
+        return if matches!(key.as_str(), "text" | "content" | "body" | "input") && runs() {
             Context::Run
         } else {
             Context::Prose
         };
     }
-    if runs && matches!(key.as_str(), "input" | "" | "value" | "text" | "data" | "stdin" | "line" | "lines") {
+    if matches!(key.as_str(), "input" | "" | "value" | "text" | "data" | "stdin" | "line" | "lines") && runs() {
         return Context::Run;
     }
     Context::Unknown

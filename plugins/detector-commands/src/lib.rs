@@ -262,8 +262,8 @@ impl Commands {
     fn view(&self, context: Context, view: &View<'_>, report: &mut Report) {
         let text: &str = &view.text;
         // Nobody knows what it is for, but it is a document by its shape.
-        let document = text.len() > 1500 || text.bytes().filter(|byte| *byte == b'\n').count() > 4;
-        let context = if context == Context::Unknown && document { Context::Prose } else { context };
+        let document = || text.len() > 1500 || text.bytes().filter(|byte| *byte == b'\n').count() > 4;
+        let context = if context == Context::Unknown && document() { Context::Prose } else { context };
         // What hides behind an encoding is meant for something other than reading.
         let context = if view.kind != Kind::Plain && view.kind != Kind::Unescaped && context == Context::Unknown {
             Context::Run

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use crate::report::{Report, SQL_DESTRUCTIVE, SQL_INJECTION};
 
+mod gate;
+
 /// One token; words are small letters.
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
@@ -39,7 +41,14 @@ const LONGEST: usize = 64 * 1024;
 /// Looks at `text`.
 pub(crate) fn inspect(text: &str, part: Part, report: &mut Report) {
     let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
-    let plain = tokens(text, 0, None);
+    if (part != Part::Statement || gate::may_start(text)) && gate::may_match(text) {
+        read(text, part, report);
+    }
+}
+
+/// Reads `text` word by word; what this looks for, [`gate`] must let through.
+fn read(text: &str, part: Part, report: &mut Report) {
+    let plain = tokens(text, 0, None, usize::MAX);
     let whole = starts_statement(&plain) && part != Part::Value;
     if part == Part::Statement && !whole {
         return;
@@ -47,13 +56,19 @@ pub(crate) fn inspect(text: &str, part: Part, report: &mut Report) {
     statements(&plain, part != Part::Value, report);
     injected(&plain, Break::None, whole, report);
     // The text may be put between quotes: what it looks like after its first one.
-    for quote in ['\'', '"'] {
-        // A value is short; a quote after a sentence is one of the sentence's own.
-        let lead = text.split(quote).next().unwrap_or_default();
-        if text.contains(quote) && !whole && lead.len() <= 48 && lead.split_whitespace().count() <= 4 {
-            injected(&tokens(text, 0, Some(quote)), Break::Quote, false, report);
+    for quote in QUOTES {
+        if !whole && lets_out(text, quote) {
+            injected(&tokens(text, 0, Some(quote), usize::MAX), Break::Quote, false, report);
         }
     }
+}
+
+const QUOTES: [char; 2] = ['\'', '"'];
+
+/// Whether the first such quote may end a value: one is short; a quote after a sentence is one of the sentence's own.
+fn lets_out(text: &str, quote: char) -> bool {
+    let lead = text.get(..text.floor_char_boundary(49)).unwrap_or(text).split_once(quote).map(|pair| pair.0);
+    lead.is_some_and(|lead| lead.split_whitespace().count() <= 4)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +88,8 @@ fn starts_statement(tokens: &[Token<'_>]) -> bool {
     first.is_some_and(|token| token.kind == Kind::Word && STARTS.contains(&&*token.text))
 }
 
-fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
+/// At most `most` tokens; with `open`, the first is all before that quote.
+fn tokens(text: &str, from: usize, open: Option<char>, most: usize) -> Vec<Token<'_>> {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
     let mut at = from;
@@ -86,14 +102,14 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
         });
         at = end;
     }
-    let mut push = |kind: Kind, range: Range<usize>| {
+    let token = |kind: Kind, range: Range<usize>| {
         let text = text.get(range.clone()).unwrap_or_default();
         let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
         let text = if upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
-        out.push(Token { kind, text, range });
+        Token { kind, text, range }
     };
     let get = |at: usize| bytes.get(at).copied().unwrap_or(0);
-    while let Some(&byte) = bytes.get(at) {
+    while let Some(&byte) = bytes.get(at).filter(|_| out.len() < most) {
         let start = at;
         match byte {
             b if b.is_ascii_whitespace() || b == 0xa0 => at += 1,
@@ -112,15 +128,15 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
                     }
                 }
                 at = at.min(bytes.len());
-                push(if byte == b'`' { Kind::Word } else { Kind::Text { open } }, start..at);
+                out.push(token(if byte == b'`' { Kind::Word } else { Kind::Text { open } }, start..at));
             }
             b'-' if get(at + 1) == b'-' => {
                 at = line_end(bytes, at);
-                push(Kind::Comment { line: true, code: false }, start..at);
+                out.push(token(Kind::Comment { line: true, code: false }, start..at));
             }
             b'#' => {
                 at = line_end(bytes, at);
-                push(Kind::Comment { line: true, code: false }, start..at);
+                out.push(token(Kind::Comment { line: true, code: false }, start..at));
             }
             b'/' if get(at + 1) == b'*' && get(at + 2) == b'!' => {
                 // MySQL runs what is inside.
@@ -128,12 +144,12 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
                 while get(at).is_ascii_digit() {
                     at += 1;
                 }
-                push(Kind::Comment { line: false, code: true }, start..at);
+                out.push(token(Kind::Comment { line: false, code: true }, start..at));
             }
             b'/' if get(at + 1) == b'*' => {
                 let rest = bytes.get(at + 2..).unwrap_or_default();
                 at = rest.windows(2).position(|pair| pair == b"*/").map_or(bytes.len(), |end| at + 2 + end + 2);
-                push(Kind::Comment { line: false, code: false }, start..at);
+                out.push(token(Kind::Comment { line: false, code: false }, start..at));
             }
             b'*' if get(at + 1) == b'/' => at += 2,
             b if b.is_ascii_digit() || (b == b'.' && get(at + 1).is_ascii_digit()) => {
@@ -142,14 +158,14 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
                 while get(at).is_ascii_digit() || (hex && get(at).is_ascii_hexdigit()) || (!hex && get(at) == b'.') {
                     at += 1;
                 }
-                push(Kind::Number, start..at);
+                out.push(token(Kind::Number, start..at));
             }
             b if b.is_ascii_alphabetic() || matches!(b, b'_' | b'@' | b'$') || b >= 0x80 => {
                 while get(at).is_ascii_alphanumeric() || matches!(get(at), b'_' | b'@' | b'$' | b'.') || get(at) >= 0x80
                 {
                     at += 1;
                 }
-                push(Kind::Word, start..at);
+                out.push(token(Kind::Word, start..at));
             }
             _ => {
                 at += 1;
@@ -166,7 +182,7 @@ fn tokens(text: &str, from: usize, open: Option<char>) -> Vec<Token<'_>> {
                 ) {
                     at += 1;
                 }
-                push(Kind::Punct, start..at);
+                out.push(token(Kind::Punct, start..at));
             }
         }
     }
@@ -319,13 +335,8 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
                     found(0.85, "Joins another query to the one it is put into");
                 }
             }
-            "or" | "and" | "xor" | "||" | "&&" | "having" | "where" | "not" | "like" | "rlike" | "regexp"
-            | "between" | "=" | "is" | "div" | "mod" | "in"
-                if at > 0 || broken == Break::Quote =>
-            {
-                if matches!(text(at), "or" | "and" | "xor" | "||" | "&&" | "having") {
-                    boolean(&tokens, at, begins_broken, last_comment, &mut found);
-                }
+            word if connects(word) && (at > 0 || broken == Break::Quote) => {
+                boolean(&tokens, at, begins_broken, last_comment, &mut found);
             }
             ";" if begins_broken || comments => {
                 let next = text(at + 1);
@@ -482,37 +493,10 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
     // `x' rlike 'y`: an operator between the value's own quote and one left open.
     if broken == Break::Quote && !whole && matches!(last.kind, Kind::Text { open: true }) && tokens.len() >= 3 {
         let mut at = 1;
-        let word = |at: usize| {
-            matches!(
-                text(at),
-                "rlike"
-                    | "regexp"
-                    | "like"
-                    | "xor"
-                    | "or"
-                    | "and"
-                    | "div"
-                    | "mod"
-                    | "is"
-                    | "in"
-                    | "between"
-                    | "sounds"
-                    | "collate"
-                    | "not"
-                    | "eqv"
-                    | "imp"
-            )
-        };
-        let mark = |at: usize| {
-            matches!(
-                text(at),
-                "<=>" | "||" | "&&" | "<>" | "!=" | "^" | "<<" | ">>" | "|" | "&" | "=" | "<" | ">" | "*" | "%"
-            )
-        };
         // `A' rlike 'B`, but not `small "&" sign`.
         let lead = first.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !first.text.is_empty();
-        let operator = lead && (word(at) || mark(at));
-        while word(at) || mark(at) || matches!(text(at), "(" | "!" | "~" | "-" | "+" | "@" | "binary") {
+        let joined = lead && operator(text(at));
+        while operator(text(at)) || matches!(text(at), "(" | "!" | "~" | "-" | "+" | "@" | "binary") {
             at += 1;
         }
         let letters = tokens.iter().any(|token| token.text.contains(|c: char| c.is_ascii_alphanumeric()));
@@ -523,7 +507,7 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
                     .iter()
                     .skip(at)
                     .any(|token| matches!(&*token.text, "=" | "!=" | "or" | "and" | "||" | "&&" | "<" | ">" | "is")));
-        if operator && letters && shaped {
+        if joined && letters && shaped {
             found(0.84, "Closes a quote and goes on with an operator");
         }
     }
@@ -570,6 +554,49 @@ fn injected(all: &[Token<'_>], broken: Break, whole: bool, report: &mut Report) 
     {
         found(0.88, "Holds the words of a statement apart with comments");
     }
+}
+
+/// Whether a condition begins with this.
+fn connects(word: &str) -> bool {
+    matches!(word, "or" | "and" | "xor" | "||" | "&&" | "having")
+}
+
+/// Whether this may stand between a value's own quote and one left open.
+fn operator(word: &str) -> bool {
+    matches!(
+        word,
+        "rlike"
+            | "regexp"
+            | "like"
+            | "xor"
+            | "or"
+            | "and"
+            | "div"
+            | "mod"
+            | "is"
+            | "in"
+            | "between"
+            | "sounds"
+            | "collate"
+            | "not"
+            | "eqv"
+            | "imp"
+            | "<=>"
+            | "||"
+            | "&&"
+            | "<>"
+            | "!="
+            | "^"
+            | "<<"
+            | ">>"
+            | "|"
+            | "&"
+            | "="
+            | "<"
+            | ">"
+            | "*"
+            | "%"
+    )
 }
 
 /// Whether any word names the catalogue of a database.

@@ -54,20 +54,32 @@ const SPACE: u8 = 1;
 /// Longest beginnings of words that have a full row, and most rows.
 const NEAR: usize = 2;
 const MOST_ROWS: usize = 1024;
+/// No byte's symbol.
+const NO_STEP: u16 = 0x100;
 
 /// The states that have no full row.
 #[derive(Debug, Clone)]
 struct Deep {
     /// Number of the first of them.
     first: usize,
-    /// Where the steps of each begin in the two lists below; one more than there are states.
-    starts: Vec<u32>,
-    symbols: Vec<u8>,
-    targets: Vec<u16>,
+    states: Vec<State>,
+    /// Steps of those that have more than one: symbol and target.
+    further: Vec<(u8, u16)>,
+}
+
+/// A state that has no full row. Nearly all of them have one step or none, which is looked at first.
+#[derive(Debug, Clone)]
+struct State {
+    /// Symbol and target of the first step; [`NO_STEP`] where there is none.
+    symbol: u16,
+    target: u16,
     /// Where to go on from where no step fits.
-    fail: Vec<u16>,
+    fail: u16,
     /// What a space leads to where it leads back to the state itself, 0 elsewhere.
-    again: Vec<u16>,
+    again: u16,
+    /// Where the other steps lie.
+    from: u32,
+    to: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -230,18 +242,20 @@ impl Deep {
     fn step(&self, mut state: usize, symbol: u8, next: &[u16], shift: u32) -> u16 {
         // A state falls back to one nearer to the root, so this ends; the defaults are never taken.
         while let Some(deep) = state.checked_sub(self.first) {
-            let range = self.starts.get(deep).zip(self.starts.get(deep + 1));
-            let range = range.map_or(0..0, |(from, to)| *from as usize..*to as usize);
-            let here = self.symbols.get(range.clone()).unwrap_or_default();
-            if let Some(at) = here.iter().position(|known| *known == symbol) {
-                return self.targets.get(range.start + at).copied().unwrap_or(0);
+            let Some(here) = self.states.get(deep) else { return 0 };
+            if here.symbol == u16::from(symbol) {
+                return here.target;
             }
-            if symbol == SPACE
-                && let Some(again) = self.again.get(deep).filter(|again| **again != 0)
-            {
-                return *again;
+            if here.from < here.to {
+                let further = self.further.get(here.from as usize..here.to as usize).unwrap_or_default();
+                if let Some((_, target)) = further.iter().find(|(known, _)| *known == symbol) {
+                    return *target;
+                }
             }
-            state = self.fail.get(deep).copied().map_or(0, usize::from);
+            if symbol == SPACE && here.again != 0 {
+                return here.again;
+            }
+            state = usize::from(here.fail);
         }
         next.get((state << shift) | usize::from(symbol)).copied().unwrap_or(0)
     }
@@ -317,15 +331,17 @@ fn automaton(words: &[Word], width: usize) -> Result<Automaton, LexiconError> {
         let symbols = (0..width).map(|symbol| u8::try_from(symbol).unwrap_or(0));
         next.extend(symbols.map(|symbol| entry(follow(&nodes, *state, symbol))));
     }
-    let mut deep =
-        Deep { first, starts: vec![0], symbols: Vec::new(), targets: Vec::new(), fail: Vec::new(), again: Vec::new() };
+    let mut deep = Deep { first, states: Vec::with_capacity(order.len() - first), further: Vec::new() };
+    let place = |at: usize| u32::try_from(at).map_err(|_| LexiconError::TooMany);
     for state in &order[first..] {
         let node = &nodes[*state];
-        deep.symbols.extend(node.children.iter().map(|(symbol, _)| *symbol));
-        deep.targets.extend(node.children.iter().map(|(_, child)| entry(usize::from(*child))));
-        deep.starts.push(u32::try_from(deep.symbols.len()).map_err(|_| LexiconError::TooMany)?);
-        deep.fail.push(renamed[node.fail]);
-        deep.again.push(if node.last == SPACE { entry(*state) } else { 0 });
+        let mut steps = node.children.iter().map(|(symbol, child)| (*symbol, entry(usize::from(*child))));
+        let (symbol, target) = steps.next().map_or((NO_STEP, 0), |(symbol, target)| (u16::from(symbol), target));
+        let from = place(deep.further.len())?;
+        deep.further.extend(steps);
+        let to = place(deep.further.len())?;
+        let again = if node.last == SPACE { entry(*state) } else { 0 };
+        deep.states.push(State { symbol, target, fail: renamed[node.fail], again, from, to });
     }
     let ends = order.iter().map(|state| std::mem::take(&mut nodes[*state].ends)).collect();
     Ok(Automaton { next, deep, ends })
