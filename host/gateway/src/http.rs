@@ -21,7 +21,7 @@ mod socket;
 mod streams;
 mod tls;
 
-pub(crate) use body::{BODY_ROOM, BodyRoom, Received, Room};
+pub(crate) use body::{BODY_ROOM, BodyRoom, Plain, Received, Room};
 pub use body::{Body, RequestBody};
 pub use error::ApiError;
 pub use server::{Drained, ServeError, Server, ServerConfig};

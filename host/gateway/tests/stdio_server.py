@@ -98,6 +98,11 @@ def call(request):
         text(request, "done")
         time.sleep(0.1)
         write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+    elif name == "change and talk":
+        write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+        for step in range(60):
+            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": step}}))
+        text(request, "done")
     elif name == "junk":
         write("this is no message")
         write("[1,2]")
@@ -184,6 +189,8 @@ def handle(message):
     elif method == "subscriptions/listen" and STATELESS:
         listening.append(message["id"])
         notify("notifications/subscriptions/acknowledged", notifications={}, _meta={SUBSCRIPTION: message["id"]})
+    elif method == "tools/list" and "BROKEN_LIST" in os.environ:
+        write("{oops")
     elif method == "tools/list":
         tool = {"name": "echo", "description": os.environ.get("DESCRIPTION", "says it again"), "inputSchema": {}}
         answer(message, {"tools": [tool]})

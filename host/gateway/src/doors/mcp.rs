@@ -35,6 +35,7 @@ mod front;
 pub mod fuzzing;
 mod inspector;
 mod listing;
+mod looking;
 mod mailbox;
 mod pace;
 mod places;

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,6 +23,8 @@ const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// How long the rest of a refused body is taken in, and how much of it where nothing was read.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 const DRAINED: usize = 64 * 1024;
+/// Largest piece of an answer that is sent at once.
+const PIECE: usize = 64 * 1024;
 
 /// Body of a request. If the request is answered before all of it has come, the rest is taken in and forgotten, within
 /// bounds: many clients do not listen while they send, and would lose the answer to a stream or connection that is reset.
@@ -75,6 +78,14 @@ pub enum Body {
     Whole(Bytes),
     /// Sent in pieces as they come.
     Stream(StreamBody),
+    /// One of these, and what is given back when it has been sent.
+    Holding(Box<Self>, Box<dyn Any + Send>),
+}
+
+/// A body that keeps nothing.
+pub(crate) enum Plain {
+    Whole(Bytes),
+    Stream(StreamBody),
 }
 
 impl Body {
@@ -84,10 +95,25 @@ impl Body {
         Self::Whole(Bytes::new())
     }
 
+    /// The same body, which keeps `held` until it has been taken or its client is gone.
+    pub(crate) fn holding(self, held: impl Any + Send) -> Self {
+        Self::Holding(Box::new(self), Box::new(held))
+    }
+
+    /// The body without what it keeps.
+    pub(crate) fn plain(self) -> Plain {
+        match self {
+            Self::Whole(bytes) => Plain::Whole(bytes),
+            Self::Stream(stream) => Plain::Stream(stream),
+            Self::Holding(body, _) => body.plain(),
+        }
+    }
+
     /// The same body; a streamed one ends when the client has gone.
     pub(crate) fn until_gone(self, peer: Peer) -> Self {
         match self {
             Self::Whole(bytes) => Self::Whole(bytes),
+            Self::Holding(body, held) => Self::Holding(Box::new(body.until_gone(peer)), held),
             Self::Stream(stream) => {
                 let gone = Box::pin(async move { peer.gone().await });
                 Self::Stream(StreamBody::new(Watched { stream, gone }))
@@ -141,8 +167,10 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            // In pieces: the last one is taken when the client has taken most of what was before it.
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes.split_to(bytes.len().min(PIECE)))))),
             Self::Stream(stream) => Pin::new(stream).poll_frame(context),
+            Self::Holding(body, _) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -150,6 +178,7 @@ impl HttpBody for Body {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Stream(stream) => stream.is_end_stream(),
+            Self::Holding(body, _) => body.is_end_stream(),
         }
     }
 
@@ -157,6 +186,7 @@ impl HttpBody for Body {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(stream) => stream.size_hint(),
+            Self::Holding(body, _) => body.size_hint(),
         }
     }
 }
@@ -205,7 +235,8 @@ impl BodyRoom {
         body.rest = match &read {
             Err(error) if error.status == StatusCode::PAYLOAD_TOO_LARGE => limit.saturating_mul(2),
             // Who was too slow was waited for.
-            _ => 0,
+            Err(error) if error.status == StatusCode::REQUEST_TIMEOUT => 0,
+            _ => DRAINED,
         };
         read
     }
@@ -248,3 +279,6 @@ async fn drain(mut body: Incoming, most: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,15 +53,15 @@ pub(super) async fn answer(
         Method::POST => {
             let _posting = Posting::new(inner);
             let Post { headers, frame, room } = read_post(inner, request).await?;
-            let _place = place;
-            if stateless::applies(&headers, Some(&frame)) {
+            let answer = if stateless::applies(&headers, Some(&frame)) {
                 check_stateless(&headers, &frame)?;
                 round.stateless(&headers, &frame, room).await
             } else {
                 check_version(&headers, Some(&frame))?;
                 run(&headers)?;
                 round.within_session(&headers, &frame, room).await
-            }
+            };
+            Ok(answer?.map(|body| body.holding(place)))
         }
         Method::GET => {
             let headers = request.headers();

@@ -11,7 +11,7 @@ use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE
 use hyper::{Method, Request, Response, StatusCode};
 use portcullis_model::Outcome;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use super::answers;
@@ -20,6 +20,7 @@ use super::changes::{self, Changes};
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::federation;
 use super::inspector::{FromClient, Inspector, Ticket};
+use super::looking::Looking;
 use super::mailbox::Routed;
 use super::places::{NoPlace, Place};
 use super::queue;
@@ -37,7 +38,7 @@ use crate::upstream::{Federation, StdioTarget, Target, Upstream};
 
 /// The revisions with sessions that this door speaks.
 pub(super) const VERSIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-/// Pieces under way to one client: more than that and the upstream has to wait.
+/// Pieces under way to one client, together of the bytes of one message: more than that and the upstream has to wait.
 pub(super) const UNDER_WAY: usize = 8;
 /// Longest name of an agent's run in bytes.
 const MAX_RUN: usize = 256;
@@ -173,8 +174,8 @@ pub(super) struct Visit {
     pub(super) inner: Arc<Inner>,
     pub(super) agent: AgentIdentity,
     pub(super) upstream: Arc<Upstream>,
-    /// Given back at the end of the exchange, not of the answer's head.
-    _place: Place,
+    /// Given back at the end of the exchange, and not before the answer has been taken.
+    place: Arc<Place>,
 }
 
 /// A message of a client that is being answered, for as long as it lives.
@@ -199,8 +200,8 @@ pub(super) type ReplyTo = oneshot::Sender<Reply>;
 impl Visit {
     /// One exchange of this agent with this upstream takes place, if there is one.
     pub(super) fn new(inner: &Arc<Inner>, agent: &AgentIdentity, upstream: &Arc<Upstream>) -> Checked<Self> {
-        let place = take_place(inner, agent)?;
-        Ok(Self { inner: Arc::clone(inner), agent: agent.clone(), upstream: Arc::clone(upstream), _place: place })
+        let place = take_place(inner, agent)?.into();
+        Ok(Self { inner: Arc::clone(inner), agent: agent.clone(), upstream: Arc::clone(upstream), place })
     }
 
     /// Passes one message on and brings the answer. `room` is what the message takes until then.
@@ -215,6 +216,7 @@ impl Visit {
         };
         let run = run(&headers)?;
         // A task of its own: the end of a call is recorded even if the client goes away.
+        let place = Arc::clone(&self.place);
         let (reply, answer) = oneshot::channel();
         // Nobody waits for the end of a subscription: it ends when the door closes.
         let posting = (!frame.asks("subscriptions/listen")).then(|| Posting::new(&self.inner));
@@ -227,7 +229,7 @@ impl Visit {
                 Target::Stdio(target) => self.post_stdio(target, session, run, frame, reply).await,
             }
         });
-        Ok(answer.await.unwrap_or_else(|_| lost()))
+        Ok(answer.await.unwrap_or_else(|_| lost()).map(|body| body.holding(place)))
     }
 
     pub(super) async fn get(self, headers: &HeaderMap) -> Checked<Reply> {
@@ -239,21 +241,21 @@ impl Visit {
         check_version(headers, None)?;
         let run = run(headers)?;
         let session = self.session(headers, None)?;
+        let place = Arc::clone(&self.place);
         let (reply, answer) = oneshot::channel();
         let headers = headers.clone();
         tokio::spawn(async move {
             let in_use = session;
             let session = in_use.as_ref().map(|in_use| &in_use.0);
-            match (&self.upstream.target, session.map(|session| &session.remote)) {
+            match (&self.upstream.target, session.map(|session| (&session.remote, &session.inspector))) {
                 (Target::Http(target), _) => relay::get(&self, target, session, run, &headers, reply).await,
-                (Target::Stdio(_), Some(Remote::Stdio(bridge))) => {
-                    let inspector = session.map(|session| &session.inspector);
+                (Target::Stdio(_), Some((Remote::Stdio(bridge), inspector))) => {
                     self.get_stdio(bridge, inspector, reply).await;
                 }
                 _ => answer_with(reply, no_session()),
             }
         });
-        Ok(answer.await.unwrap_or_else(|_| lost()))
+        Ok(answer.await.unwrap_or_else(|_| lost()).map(|body| body.holding(place)))
     }
 
     async fn delete(self, headers: &HeaderMap) -> Checked<Reply> {
@@ -428,7 +430,7 @@ impl Visit {
     }
 
     /// The stream for what belongs to no request.
-    async fn get_stdio(&self, bridge: &Bridge, inspector: Option<&Arc<Inspector>>, reply: ReplyTo) {
+    async fn get_stdio(&self, bridge: &Bridge, inspector: &Arc<Inspector>, reply: ReplyTo) {
         let mut messages = match bridge.mailbox().open_stream() {
             Ok(messages) => messages,
             Err(error) => {
@@ -441,26 +443,16 @@ impl Visit {
         let mut keep_alive = client.keep_alive();
         let Inner { gate, policy, .. } = &*self.inner;
         let mut changes = Changes::new(gate, &self.agent, policy.subscribe(), None);
-        let mut may_look = tokio::time::Instant::now();
+        let mut looking = Looking::new(self, bridge, inspector, None);
         loop {
             let piece = tokio::select! {
                 message = changes.next() => Event::message(&message).encode(),
+                held = looking.seen() => Event::message(&held).encode(),
                 message = messages.recv() => match message {
-                    Some(message) => {
-                        if let Some(inspector) = inspector
-                            && changes::is_list_changed(&message)
-                        {
-                            // An upstream that says so all the time has to wait.
-                            tokio::time::sleep_until(may_look).await;
-                            for aside in self.look_again(bridge, inspector, None).await {
-                                if !client.send(Event::message(&aside).encode()).await {
-                                    return;
-                                }
-                            }
-                            may_look = tokio::time::Instant::now() + changes::LOOK_EVERY;
-                        }
-                        Event::message(&message).encode()
-                    }
+                    Some(message) => match looking.pass(message) {
+                        Some(message) => Event::message(&message).encode(),
+                        None => continue,
+                    },
                     None => return,
                 },
                 _ = keep_alive.tick() => COMMENT,
@@ -470,62 +462,6 @@ impl Visit {
                 return;
             }
         }
-    }
-}
-
-impl Visit {
-    /// Fetches the list of tools that a child says has changed, so that policy sees what changed before the client is told.
-    /// What arrives meanwhile and only seemed to belong to this.
-    async fn look_again(&self, bridge: &Bridge, inspector: &Arc<Inspector>, meta: Option<&str>) -> Vec<Bytes> {
-        let mut aside = Vec::new();
-        let look = async {
-            let mut cursor = None;
-            for _ in 0..changes::PAGES {
-                cursor = self.page(bridge, inspector, (meta, cursor.as_deref()), &mut aside).await;
-                if cursor.is_none() {
-                    return;
-                }
-            }
-        };
-        if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
-            tracing::warn!(upstream = %self.upstream.name, "a list of tools that has changed could not be fetched in time");
-        }
-        aside
-    }
-
-    /// Has one page of the list of tools judged. The cursor of the next one.
-    async fn page(
-        &self,
-        bridge: &Bridge,
-        inspector: &Arc<Inspector>,
-        (meta, cursor): (Option<&str>, Option<&str>),
-        aside: &mut Vec<Bytes>,
-    ) -> Option<String> {
-        let frame = Frame::parse(changes::list_request(meta, cursor)).ok()?;
-        let id = frame.request_id()?;
-        let FromClient::Forward { bytes, .. } = inspector.client_sent(&frame).await else { return None };
-        let _look = changes::Look { inspector: Arc::clone(inspector), own: inspector.ticket(id) };
-        let asked = Asked { id, bridge };
-        let mut messages = asked.bridge.mailbox().expect(id);
-        bridge.send(bytes, &self.inner.limits).await.ok()?;
-        loop {
-            match messages.recv().await? {
-                Routed::Answer(bytes) => return changes::next_cursor(&bytes),
-                Routed::Message(bytes) => aside.push(bytes),
-            }
-        }
-    }
-}
-
-/// A request of our own to a child, for as long as its answer is waited for.
-struct Asked<'a> {
-    id: &'a Id,
-    bridge: &'a Bridge,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        self.bridge.mailbox().forget(self.id);
     }
 }
 
@@ -565,7 +501,7 @@ impl StdioExchange<'_> {
             }
         };
         let first = match first {
-            Some(Routed::Message(bytes)) => self.looked_at(bytes).await,
+            Some(message @ Routed::Message(_)) => message,
             Some(Routed::Answer(bytes)) => {
                 let well = !opening || is_result(&bytes);
                 answer_with(reply, mark(json_reply(StatusCode::OK, bytes), well));
@@ -581,50 +517,60 @@ impl StdioExchange<'_> {
         answer_with(reply, mark(stream_reply(body), true));
         let idle_wait = self.visit.inner.limits.idle_wait;
         let mut silent_until = tokio::time::Instant::now() + idle_wait;
-        let mut present = client.send(Event::message(&first).encode()).await;
         let mut keep_alive = client.keep_alive();
-        while present {
-            let message = tokio::select! {
-                message = messages.recv() => message,
-                _ = keep_alive.tick() => {
-                    present = client.send(COMMENT).await;
-                    continue;
-                }
-                () = client.gone() => break,
-                () = tokio::time::sleep_until(silent_until), if self.patient => {
-                    let text = "the upstream's answer stalled";
-                    let error = self.give_up(Outcome::Uncertain, text, opening).await;
-                    client.send(Event::message(&error).encode()).await;
-                    return false;
-                }
+        let mut looking = Looking::new(self.visit, self.bridge, self.inspector, self.meta.as_deref());
+        let mut first = Some(first);
+        loop {
+            let message = match first.take() {
+                Some(first) => Some(first),
+                None => tokio::select! {
+                    message = messages.recv() => message,
+                    held = looking.seen() => {
+                        if !client.send(Event::message(&held).encode()).await { break }
+                        continue;
+                    }
+                    _ = keep_alive.tick() => {
+                        if !client.send(COMMENT).await { break }
+                        continue;
+                    }
+                    () = client.gone() => break,
+                    () = tokio::time::sleep_until(silent_until), if self.patient => {
+                        let text = "the upstream's answer stalled";
+                        let error = self.give_up(Outcome::Uncertain, text, opening).await;
+                        client.send(Event::message(&error).encode()).await;
+                        return false;
+                    }
+                },
             };
             silent_until = tokio::time::Instant::now() + idle_wait;
             let (bytes, answered) = match message {
-                Some(Routed::Message(bytes)) => (self.looked_at(bytes).await, None),
+                Some(Routed::Message(bytes)) => match looking.pass(bytes) {
+                    Some(bytes) => (bytes, None),
+                    None => continue,
+                },
                 Some(Routed::Answer(bytes)) => {
+                    // Nothing comes after the answer.
+                    while looking.holds() {
+                        tokio::select! {
+                            held = looking.seen() => drop(client.send(Event::message(&held).encode()).await),
+                            () = client.gone() => break,
+                        }
+                    }
                     let well = !opening || is_result(&bytes);
                     (bytes, Some(well))
                 }
                 None => (self.give_up(Outcome::Uncertain, CANCELLED, true).await, Some(false)),
             };
-            present = client.send(Event::message(&bytes).encode()).await;
+            let present = client.send(Event::message(&bytes).encode()).await;
             if let Some(answered) = answered {
                 return answered;
+            }
+            if !present {
+                break;
             }
         }
         self.give_up(Outcome::Disconnected, GONE, opening).await;
         false
-    }
-
-    /// The message, after policy has seen the list of tools if that is what has changed.
-    async fn looked_at(&self, message: Bytes) -> Bytes {
-        if changes::is_list_changed(&message) {
-            tokio::time::sleep_until(self.inspector.next_look()).await;
-            for aside in self.visit.look_again(self.bridge, self.inspector, self.meta.as_deref()).await {
-                self.bridge.mailbox().route(aside, None).await;
-            }
-        }
-        message
     }
 
     /// Stops waiting and tells the child so. The error for the client.
@@ -689,19 +635,19 @@ pub(super) async fn end_both_sides(inner: &Inner, session: &Session, outcome: Ou
 
 /// The client's end of an event stream.
 pub(super) struct Client {
-    sender: mpsc::Sender<Bytes>,
+    sender: queue::Sender<Bytes>,
     inner: Arc<Inner>,
 }
 
 impl Client {
     pub(super) fn new(inner: &Arc<Inner>) -> (Self, Channel) {
-        let (sender, receiver) = mpsc::channel(UNDER_WAY);
+        let (sender, receiver) = queue::channel(UNDER_WAY, inner.limits.message);
         (Self { sender, inner: Arc::clone(inner) }, Channel(receiver))
     }
 
     /// `false` if the client is gone, or does not read for too long.
     pub(super) async fn send(&self, piece: Bytes) -> bool {
-        self.sender.send_timeout(piece, self.inner.limits.idle_wait).await.is_ok()
+        tokio::time::timeout(self.inner.limits.idle_wait, self.sender.send(piece)).await.unwrap_or(false)
     }
 
     pub(super) async fn gone(&self) {
@@ -718,7 +664,7 @@ impl Client {
 }
 
 /// A body that sends what comes through a channel.
-pub(super) struct Channel(mpsc::Receiver<Bytes>);
+pub(super) struct Channel(queue::Receiver<Bytes>);
 
 impl HttpBody for Channel {
     type Data = Bytes;

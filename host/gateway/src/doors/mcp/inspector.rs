@@ -95,6 +95,8 @@ struct Pending {
     turn: u64,
     /// Where progress about it is reported.
     token: Option<Id>,
+    /// Whether the client waits for its answer: not for that of a subscription, nor for that of a request of ours.
+    awaited: bool,
     stage: Stage,
 }
 
@@ -223,7 +225,7 @@ impl Inspector {
                 {
                     return FromClient::Answer(refusal.rpc_error(Some(id)));
                 }
-                if let Err(refused) = self.reserve(id, frame.offered_token()) {
+                if let Err(refused) = self.reserve(id, frame.offered_token(), !frame.asks("subscriptions/listen")) {
                     return FromClient::Answer(answers::error(Some(id), refused.code(), &refused.to_string(), None));
                 }
                 match &**method {
@@ -253,7 +255,7 @@ impl Inspector {
             }
         };
         let is_answer = matches!(frame.shape(), Shape::Response { id, .. } if id.is_some() || expected.is_some());
-        if !is_answer && let Err(refused) = self.unasked(&frame, expected).await {
+        if !is_answer && let Err(refused) = self.unasked(&frame).await {
             return refused;
         }
         let raw = || Bytes::copy_from_slice(frame.raw().as_bytes());
@@ -331,14 +333,14 @@ impl Inspector {
     }
 
     /// What the upstream says of its own accord: whether it may, before its words are looked at.
-    async fn unasked(&self, frame: &Frame, expected: Option<&Ticket>) -> Result<(), FromServer> {
+    async fn unasked(&self, frame: &Frame) -> Result<(), FromServer> {
         let quiet = match frame.shape() {
             Shape::Request { method, .. } | Shape::Notification { method } => is_quiet(method, frame),
             Shape::Response { .. } => false,
         };
         let judged = !quiet || frame.extensions().is_some();
-        // While a client asks for something, it is the client that goes on or gives up, and takes as fast as it can.
-        let unasked = judged && expected.is_none() && !self.is_busy();
+        // While a client waits for an answer, it is the client that goes on or gives up, and takes as fast as it can.
+        let unasked = judged && !self.is_busy();
         if unasked && let Err(TooFast { say }) = self.pace.take() {
             self.counters.undelivered.inc();
             if let Some(count) = say {
@@ -427,15 +429,24 @@ impl Inspector {
         self.requests().pending.get(&own.id).is_some_and(|pending| pending.turn == own.turn)
     }
 
-    /// Whether any request is in flight.
-    pub(crate) fn is_busy(&self) -> bool {
-        !self.requests().pending.is_empty()
+    /// The ticket of a request of ours, from now on: the client does not wait for its answer.
+    pub(crate) fn ours(&self, id: &Id) -> Ticket {
+        if let Some(pending) = self.requests().pending.get_mut(id) {
+            pending.awaited = false;
+        }
+        self.ticket(id)
     }
 
-    /// The only request in flight, if there is exactly one.
+    /// Whether the client waits for any answer.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.requests().pending.values().any(|pending| pending.awaited)
+    }
+
+    /// The only request whose answer the client waits for, if there is exactly one.
     pub(crate) fn only_one(&self) -> Option<Id> {
-        let pending = &self.requests().pending;
-        if pending.len() == 1 { pending.keys().next().cloned() } else { None }
+        let requests = self.requests();
+        let mut awaited = requests.pending.iter().filter(|(_, pending)| pending.awaited).map(|(id, _)| id);
+        awaited.next().filter(|_| awaited.next().is_none()).cloned()
     }
 
     /// Ends a request. Whether it was in flight.
@@ -474,7 +485,7 @@ impl Inspector {
         self.requests().pending.keys().cloned().collect()
     }
 
-    fn reserve(&self, id: &Id, token: Option<Id>) -> Result<(), Reserve> {
+    fn reserve(&self, id: &Id, token: Option<Id>, awaited: bool) -> Result<(), Reserve> {
         let mut requests = self.requests();
         if requests.pending.len() >= self.in_flight {
             return Err(Reserve::Busy);
@@ -490,7 +501,7 @@ impl Inspector {
         }
         requests.turns += 1;
         let turn = requests.turns;
-        requests.pending.insert(id.clone(), Pending { turn, token, stage: Stage::Judging });
+        requests.pending.insert(id.clone(), Pending { turn, token, awaited, stage: Stage::Judging });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -120,6 +121,10 @@ impl<T> Receiver<T> {
     /// The next message; none at the end. Cancel-safe.
     pub(crate) async fn recv(&mut self) -> Option<T> {
         self.0.recv().await.map(|(message, _room)| message)
+    }
+
+    pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.0.poll_recv(context).map(|taken| taken.map(|(message, _room)| message))
     }
 }
 

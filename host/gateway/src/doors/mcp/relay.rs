@@ -1,14 +1,14 @@
 //! HTTP on both sides: one exchange with an upstream, its answer streamed through the inspector.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use portcullis_model::Outcome;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 
 use super::Inner;
 use super::answers;
@@ -29,6 +29,8 @@ use crate::upstream::http::{BodyError, HttpError, Kind, kind};
 const ERROR_BODY: usize = 64 * 1024;
 /// Longest session id of an upstream in bytes.
 const MAX_SESSION_ID: usize = 1024;
+/// Refusals that an upstream is told at once in one exchange; it goes without more.
+const TELLS: usize = 8;
 const ENDED: &str = "the session was ended";
 /// Headers of the client that go on to the upstream as they are: nothing else does, least of all its credential.
 pub(super) const PASSED_ON: &[&str] = &["traceparent", "tracestate", "baggage"];
@@ -49,8 +51,8 @@ struct Exchange<'a> {
     tells_changes: bool,
     /// The `_meta` of the client's request, in a revision without sessions.
     meta: Option<String>,
-    /// When the list of tools was looked at again.
-    looked: Mutex<Option<Instant>>,
+    /// Refusals that the upstream is being told.
+    tells: Arc<Semaphore>,
     /// Whether the answer opens a session, if it is a result.
     opens: bool,
     /// Set by a result that opens a session.
@@ -192,9 +194,9 @@ impl<'a> Exchange<'a> {
         inspector: Arc<Inspector>,
         own: Option<Ticket>,
     ) -> Self {
-        let (patient, tells_changes, meta, looked) = (true, false, None, Mutex::new(None));
+        let (patient, tells_changes, meta, tells) = (true, false, None, Arc::new(Semaphore::new(TELLS)));
         let (opens, well) = (false, AtomicBool::new(false));
-        Self { visit, target, upstream, session, inspector, own, patient, tells_changes, meta, looked, opens, well }
+        Self { visit, target, upstream, session, inspector, own, patient, tells_changes, meta, tells, opens, well }
     }
 
     fn id(&self) -> Option<&Id> {
@@ -254,6 +256,8 @@ impl<'a> Exchange<'a> {
         if let Some(session) = self.session {
             self.visit.inner.sessions.remove(&session.id);
             self.inspector.fail_all(Outcome::Failed, "the session is over at the upstream").await;
+            // Its other streams end, too.
+            session.ended.send_replace(true);
         }
         answer_with(reply, no_session());
     }
@@ -501,12 +505,7 @@ impl<'a> Exchange<'a> {
     /// Fetches the list of tools that an upstream says has changed: policy sees what changed before the client is told,
     /// and also if the client does not ask.
     async fn look_again(&self) {
-        let now = Instant::now();
-        let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
-        if let Some(last) = last {
-            // An upstream that says so all the time has to wait.
-            tokio::time::sleep_until(last + changes::LOOK_EVERY).await;
-        }
+        tokio::time::sleep_until(self.inspector.next_look()).await;
         let look = async {
             let mut cursor = None;
             for _ in 0..changes::PAGES {
@@ -525,7 +524,7 @@ impl<'a> Exchange<'a> {
     async fn page(&self, cursor: Option<&str>) -> Option<String> {
         let frame = Frame::parse(changes::list_request(self.meta.as_deref(), cursor)).ok()?;
         let FromClient::Forward { bytes, .. } = self.inspector.client_sent(&frame).await else { return None };
-        let own = self.inspector.ticket(frame.request_id()?);
+        let own = self.inspector.ours(frame.request_id()?);
         let look = changes::Look { inspector: Arc::clone(&self.inspector), own };
         self.fetch(bytes, &look.own).await
     }
@@ -569,7 +568,7 @@ impl<'a> Exchange<'a> {
     fn tell(&self, bytes: Bytes) {
         let (client, target, headers) = (self.visit.inner.client.clone(), self.target.clone(), self.upstream.clone());
         let wait = self.visit.inner.limits.connect_wait;
-        let Ok(place) = self.visit.inner.places.take(&self.visit.agent) else { return };
+        let Ok(place) = Arc::clone(&self.tells).try_acquire_owned() else { return };
         tokio::spawn(async move {
             let _place = place;
             let told = tokio::time::timeout(wait, client.send(&target, Method::POST, headers, Some(bytes))).await;

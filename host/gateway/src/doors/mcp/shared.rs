@@ -440,7 +440,7 @@ async fn renew(slot: Arc<Slot>, live: Arc<Live>) {
         }
         // The last session that wanted it may have gone meanwhile, and said so before this.
         if !wanted(&address) {
-            live.tell("resources/unsubscribe", &params);
+            let _told = live.tell_in_turn("resources/unsubscribe", &params, patience).await;
         }
     }
 }

@@ -12,13 +12,14 @@ use portcullis_model::Outcome;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use self::changed::{Changed, Meta};
 use super::answers;
 use super::changes;
 use super::envelope::{Frame, INVALID_REQUEST};
 use super::inspector::{FromClient, FromServer, Inspector};
+use super::queue;
 use super::{Counters, McpLimits, Origin};
 use crate::gate::Gate;
 use crate::ports::AgentIdentity;
@@ -28,7 +29,7 @@ use crate::upstream::{Target, Upstream};
 /// Messages under way to the client.
 const UNDER_WAY: usize = 16;
 /// How often a child that should end by itself is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Why a command could not be wrapped.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +79,7 @@ pub async fn wrap(
     let counters = Arc::new(Counters::new(gate.metrics()));
     let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name), withholds: upstream.withholds };
     let inspector = Arc::new(Inspector::new(gate, origin, counters, limits.in_flight));
-    let (to_client, answers) = mpsc::channel(UNDER_WAY);
+    let (to_client, answers) = queue::channel(UNDER_WAY, limits.message);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
     let (stop, stopped) = oneshot::channel();
     let (to_child, from_here) = mpsc::channel(UNDER_WAY);
@@ -101,6 +102,7 @@ pub async fn wrap(
         limits: limits.clone(),
     };
     let (outcome, text) = server.run(&client, shutdown).await;
+    server.changed.end().await;
     drop(server);
     // A call that is being judged gets to its end, so that it is recorded; then the child's input is closed.
     let _ended = stop.send(());
@@ -108,7 +110,7 @@ pub async fn wrap(
         client.abort();
     }
     for (_, bytes) in inspector.fail_all(outcome, text).await {
-        if to_client.send_timeout(bytes, limits.stop_grace).await.is_err() {
+        if !tokio::time::timeout(limits.stop_grace, to_client.send(bytes)).await.unwrap_or(false) {
             break;
         }
     }
@@ -123,7 +125,7 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-async fn write(mut stdout: LineWriter<impl AsyncWrite + Unpin>, mut messages: mpsc::Receiver<Bytes>) {
+async fn write(mut stdout: LineWriter<impl AsyncWrite + Unpin>, mut messages: queue::Receiver<Bytes>) {
     while let Some(message) = messages.recv().await {
         if stdout.write(&message).await.is_err() {
             return;
@@ -133,7 +135,7 @@ async fn write(mut stdout: LineWriter<impl AsyncWrite + Unpin>, mut messages: mp
 
 struct FromClientPump<R> {
     inspector: Arc<Inspector>,
-    to_client: mpsc::Sender<Bytes>,
+    to_client: queue::Sender<Bytes>,
     lines: LineReader<R>,
     child: LineWriter<ChildStdin>,
     /// What Portcullis itself says to the child, in the client's place.
@@ -166,7 +168,7 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
             let frame = match frame {
                 Ok(frame) => frame,
                 Err(answer) => {
-                    if self.to_client.send(answer).await.is_err() {
+                    if !self.to_client.send(answer).await {
                         return;
                     }
                     continue;
@@ -174,7 +176,7 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
             };
             self.meta.note(&frame);
             let went = match self.inspector.client_sent(&frame).await {
-                FromClient::Answer(bytes) => self.to_client.send(bytes).await.is_ok(),
+                FromClient::Answer(bytes) => self.to_client.send(bytes).await,
                 FromClient::Forward { bytes, .. } => self.child.write(&bytes).await.is_ok(),
             };
             if !went {
@@ -186,7 +188,7 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
 
 struct FromServerPump {
     inspector: Arc<Inspector>,
-    to_client: mpsc::Sender<Bytes>,
+    to_client: queue::Sender<Bytes>,
     to_child: mpsc::Sender<Bytes>,
     changed: Changed,
     lines: LineReader<ChildStdout>,
@@ -201,14 +203,15 @@ impl FromServerPump {
         shutdown: impl Future<Output = ()> + Send,
     ) -> (Outcome, &'static str) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut look = tokio::time::interval(LOOK);
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut patience: Option<(Instant, Instant)> = None;
         loop {
             let line = tokio::select! {
                 biased;
                 () = &mut shutdown => return (Outcome::Uncertain, "Portcullis was stopped"),
-                line = self.lines.next() => line,
-                _ = look.tick() => {
+                // Before the lines: a child that writes without pause does not keep it from its turn.
+                _ = poll.tick() => {
                     if client.is_finished() && self.out_of_patience(&mut patience) {
                         return (Outcome::Disconnected, "the client closed its end");
                     }
@@ -217,6 +220,7 @@ impl FromServerPump {
                     }
                     continue;
                 }
+                line = self.lines.next() => line,
             };
             let delivered = match line {
                 Ok(Some(line)) => self.line(line).await,
@@ -276,10 +280,15 @@ impl FromServerPump {
             FromServer::Unmatched => return true,
             // Never answered to the server: two sides that complain about each other's complaints do not stop.
             FromServer::Malformed => match self.inspector.fail_probable(&beginning, text).await {
+                // Ours: the client knows nothing of it.
+                Some((id, _)) if self.changed.asked(&id) => match self.changed.answered(b"").await {
+                    Some(bytes) => bytes,
+                    None => return true,
+                },
                 Some((_, bytes)) => bytes,
                 None => return true,
             },
         };
-        self.to_client.send(bytes).await.is_ok()
+        self.to_client.send(bytes).await
     }
 }

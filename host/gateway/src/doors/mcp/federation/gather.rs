@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use super::super::envelope::{Frame, Shape};
 use super::super::sse::{Event, Item, Parser};
 use super::Absent;
-use crate::http::{Body, Reply, StreamBody};
+use crate::http::{Plain, Reply, StreamBody};
 
 /// The events of one member's stream.
 pub(super) struct Events {
@@ -42,9 +42,9 @@ impl Events {
 
 /// The answer to a request of ours. What comes before it on its stream goes to `beside`.
 pub(super) async fn answer(reply: Reply, limit: usize, mut beside: impl FnMut(Vec<u8>)) -> Result<Frame, Absent> {
-    let stream = match reply.into_body() {
-        Body::Whole(bytes) => return response(bytes.into()).map_err(|_| Absent::Failed),
-        Body::Stream(stream) => stream,
+    let stream = match reply.into_body().plain() {
+        Plain::Whole(bytes) => return response(bytes.into()).map_err(|_| Absent::Failed),
+        Plain::Stream(stream) => stream,
     };
     let mut events = Events::new(stream, limit);
     while let Some(event) = events.next().await {

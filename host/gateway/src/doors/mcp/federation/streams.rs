@@ -9,20 +9,19 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};
 use portcullis_model::Value;
 use serde_json::{Map, json};
-use tokio::sync::mpsc;
 
 use super::super::answers;
 use super::super::envelope::{Frame, INVALID_PARAMS, INVALID_REQUEST, Id, Shape};
 use super::super::front::{Checked, Client, LAST_EVENT, UNDER_WAY, Visit, json_reply, refusal, refuse, stream_reply};
 use super::super::places::Place;
-use super::super::queue::Sender;
+use super::super::queue::{self, Sender};
 use super::super::sse::{COMMENT, Event};
 use super::super::stateless;
 use super::gather::Events;
 use super::session::{InUse, Joined};
 use super::translate::Translator;
 use super::{Absent, Era, Round, lists, member_headers, names, session_headers, translated};
-use crate::http::{Body, Reply};
+use crate::http::{Plain, Reply};
 
 /// How long after its end a member's stream is opened again, unless the member says when.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -102,7 +101,7 @@ impl Round {
             };
             let reply = reply.unwrap_or_else(|refused| *refused);
             let status = reply.status();
-            let Body::Stream(stream) = reply.into_body() else {
+            let Plain::Stream(stream) = reply.into_body().plain() else {
                 // The stream before may not be closed yet, or the member is down for a while. Otherwise it has no such
                 // stream, or does not know the session: it begins anew with the next request to it.
                 if status == StatusCode::CONFLICT || status.is_server_error() {
@@ -171,7 +170,7 @@ impl Round {
         let opened = futures_util::future::join_all(opening).await;
         let mut granted = Granted::default();
         let mut missing = Vec::new();
-        let (sender, mut messages) = mpsc::channel::<Bytes>(UNDER_WAY);
+        let (sender, mut messages) = queue::channel::<Bytes>(UNDER_WAY, self.inner.limits.message);
         let mut open = 0;
         for (index, opened) in opened {
             let Ok(upstream) = self.member(index) else { continue };
@@ -189,7 +188,7 @@ impl Round {
             tokio::spawn(async move {
                 let following = async {
                     while let Some(message) = subscription_message(&translator, &mut events).await {
-                        if sender.send(message).await.is_err() {
+                        if !sender.send(message).await {
                             return;
                         }
                     }
@@ -262,7 +261,7 @@ impl Round {
     /// Opens a subscription with one member: its acknowledgement, and what comes after it.
     async fn subscribed(&self, headers: &HeaderMap, index: usize, body: &str) -> Result<(Frame, Events), Absent> {
         let (reply, _) = self.ask(Era::Stateless, index, headers, body, None, None).await?;
-        let Body::Stream(stream) = reply.into_body() else { return Err(Absent::Failed) };
+        let Plain::Stream(stream) = reply.into_body().plain() else { return Err(Absent::Failed) };
         let mut events = Events::new(stream, self.inner.limits.message);
         while let Some(event) = events.next().await {
             let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };

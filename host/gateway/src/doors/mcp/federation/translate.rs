@@ -15,7 +15,7 @@ use super::super::sse::{COMMENT, Event, Item, Parser};
 use super::super::{Inner, front};
 use super::names;
 use super::session::{Flight, InUse, Joined, Question};
-use crate::http::{Body, Reply, StreamBody};
+use crate::http::{Body, Plain, Reply, StreamBody};
 use crate::upstream::Upstream;
 
 /// Translates the messages of one member.
@@ -151,10 +151,10 @@ pub(super) fn translated(reply: Reply, translator: Translator, flight: Option<Fl
     let (mut head, body) = reply.into_parts();
     // Ids of sessions with members stay here.
     head.headers.remove(front::SESSION);
-    let body = match body {
-        Body::Whole(bytes) if bytes.is_empty() => Body::empty(),
-        Body::Whole(bytes) => translator.message(bytes.into()).map_or_else(Body::empty, Body::Whole),
-        Body::Stream(stream) => {
+    let body = match body.plain() {
+        Plain::Whole(bytes) if bytes.is_empty() => Body::empty(),
+        Plain::Whole(bytes) => translator.message(bytes.into()).map_or_else(Body::empty, Body::Whole),
+        Plain::Stream(stream) => {
             let parser = Parser::new(translator.inner.limits.message.saturating_mul(2));
             let (ready, items) = (VecDeque::new(), Vec::new());
             Body::Stream(StreamBody::new(Passing { stream, parser, items, ready, translator, flight, marked: false }))

@@ -1410,6 +1410,19 @@ async fn an_upstream_that_talks_without_end_does_not_fill_the_ledger() {
 }
 
 #[tokio::test]
+async fn what_comes_after_an_answer_is_said_unasked() {
+    let answer = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}\n\n";
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"x\"}}\n\n";
+    let stream = format!("{answer}{}", said.repeat(5_000));
+    let (_mock, served) = with_script(move |_| sse(&[&stream])).await;
+    let session = served.initialize().await.unwrap();
+    let began = std::time::Instant::now();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    let most = 501 + 50 * (began.elapsed().as_secs() as usize + 1);
+    assert!((501..=most).contains(&got.messages().len()), "{} of at most {most}", got.messages().len());
+}
+
+#[tokio::test]
 async fn an_answer_whose_other_members_are_refused_ends_its_request_and_is_judged_once() {
     let answer = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]},\"note\":\"DENY\"}\n\n";
     let (_mock, served) = with_script(move |_| sse(&[&answer.repeat(10)])).await;

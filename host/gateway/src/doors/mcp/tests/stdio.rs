@@ -157,6 +157,18 @@ async fn what_waits_for_the_stream_is_bounded_in_bytes() {
     }
 }
 
+/// The look's own answer comes behind what the client has not been sent yet.
+#[tokio::test]
+async fn a_look_at_a_changed_list_does_not_wait_for_itself() {
+    let (served, session) = serve(quick()).await;
+    let begun = std::time::Instant::now();
+    let messages = served.post().session(&session).send(call("1", "change and talk", "{}")).await.messages();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(messages.len(), 62);
+    assert!(messages[60].contains("list_changed") && messages[61].contains("done"), "{messages:?}");
+    assert!(served.journal.lines().iter().any(|line| line.starts_with("decision listing")));
+}
+
 #[tokio::test]
 async fn a_list_that_changed_is_looked_at_before_the_client_is_told() {
     let (served, session) = serve(quick()).await;

@@ -99,6 +99,17 @@ async fn a_wrapped_servers_list_that_changed_is_looked_at_before_the_client_is_t
 }
 
 #[tokio::test]
+async fn a_list_that_cannot_be_read_is_no_answer_to_the_client() {
+    let broken = [("BROKEN_LIST".to_owned(), "1".to_owned())];
+    let server = [python_server().display().to_string()];
+    let mut wrapped = Wrapped::with(quick(), Upstream::stdio("wrapped", "python3", server, broken).unwrap());
+    wrapped.ask(INITIALIZE).await;
+    wrapped.ask(&call("1", "later change", "{}")).await;
+    assert_eq!(wrapped.line().await, r#"{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}"#);
+    assert_eq!(wrapped.ask(&call("2", "echo", r#"{"text":"x"}"#)).await["id"], 2);
+}
+
+#[tokio::test]
 async fn an_ordinary_conversation() {
     let mut wrapped = Wrapped::new(quick());
     assert_eq!(wrapped.ask(INITIALIZE).await["result"]["serverInfo"]["name"], "stdio-test");

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use portcullis_model::Outcome;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -89,11 +90,18 @@ impl Changed {
         }
     }
 
+    /// Nobody is told of anything any more.
+    pub(super) async fn end(&mut self) {
+        if let Some((look, _)) = &self.asked {
+            look.inspector.end_own(&look.own, Outcome::Failed, "no list of tools").await;
+        }
+    }
+
     async fn ask(&mut self, cursor: Option<&str>) -> Option<Bytes> {
         let until = self.asked.take().map_or_else(|| Instant::now() + changes::LOOK_WAIT, |(_, until)| until);
         let frame = Frame::parse(changes::list_request(self.meta.get().as_deref(), cursor)).ok()?;
         let FromClient::Forward { bytes, .. } = self.inspector.client_sent(&frame).await else { return self.done() };
-        let own = self.inspector.ticket(frame.request_id()?);
+        let own = self.inspector.ours(frame.request_id()?);
         self.asked = Some((Look { inspector: Arc::clone(&self.inspector), own }, until));
         self.pages += 1;
         // Not waited for: a child that writes before it reads would never be read again.
