@@ -112,7 +112,8 @@ impl Reader<'_> {
             self.take(":")?;
             self.space();
             let value = self.value(depth)?;
-            if members.iter().any(|(known, _)| *known == name) {
+            // A name that serde_json keeps for itself is refused like one that comes twice.
+            if members.iter().any(|(known, _)| *known == name) || name.starts_with("$serde_json::private::") {
                 return None;
             }
             members.push((name, value));
