@@ -101,6 +101,9 @@ pub enum GateError {
     /// An operator stopped the agent.
     #[error("this agent is halted")]
     Halted,
+    /// The agent was removed after its credential had been checked.
+    #[error("this agent is not configured any more")]
+    Removed,
     /// The tenant has no pipeline.
     #[error("the tenant has no pipeline")]
     NoPipeline,
@@ -145,6 +148,7 @@ impl GateError {
             Self::LedgerUnavailable(_) => codes::LEDGER_UNAVAILABLE,
             Self::RateLimited { .. } => codes::RATE_LIMITED,
             Self::Halted => codes::AGENT_HALTED,
+            Self::Removed => codes::AGENT_REMOVED,
             Self::NoPipeline => codes::NO_PIPELINE,
             Self::Busy(_) => "busy",
             Self::NoPlan => "no_plan",
@@ -328,12 +332,12 @@ impl Gate {
         Ok(ruling)
     }
 
-    /// Refuses whatever a halted agent says; no entry is written, since this costs nothing.
+    /// Refuses whatever a halted or removed agent says; no entry is written, since this costs nothing.
     ///
     /// # Errors
-    /// The agent is halted.
+    /// The agent is halted or removed.
     pub fn awake(&self, agent: &AgentIdentity) -> Result<(), GateError> {
-        if self.ports.identity.halted(&agent.tenant, &agent.name) { Err(GateError::Halted) } else { Ok(()) }
+        admitted(self.ports.identity.standing(&agent.tenant, &agent.name))
     }
 
     /// Whether any rule says which tools the agent may know of.
@@ -569,11 +573,7 @@ impl Gate {
 
     /// The cheap gates.
     fn admit(&self, call: &Call) -> Result<(), GateError> {
-        match self.ports.identity.admit(&call.tenant, &call.agent) {
-            Admission::Admitted => Ok(()),
-            Admission::Halted => Err(GateError::Halted),
-            Admission::Limited { retry_after_s } => Err(GateError::RateLimited { retry_after_s }),
-        }
+        admitted(self.ports.identity.admit(&call.tenant, &call.agent))
     }
 
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
@@ -599,6 +599,15 @@ impl Gate {
         tracing::Span::current().record("verdict", ruling.judgement.decision.as_str());
         self.metrics.ruled(call, door, &ruling.judgement);
         self.events.publish(&call.tenant, || Event::verdict(call, door, ruling));
+    }
+}
+
+fn admitted(admission: Admission) -> Result<(), GateError> {
+    match admission {
+        Admission::Admitted => Ok(()),
+        Admission::Halted => Err(GateError::Halted),
+        Admission::Removed => Err(GateError::Removed),
+        Admission::Limited { retry_after_s } => Err(GateError::RateLimited { retry_after_s }),
     }
 }
 

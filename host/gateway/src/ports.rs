@@ -139,8 +139,8 @@ pub trait Identity: Send + Sync + 'static {
     /// Whether the agent may make a call now; counts it if so.
     fn admit(&self, tenant: &str, agent: &str) -> Admission;
 
-    /// Whether the agent was stopped by its operator, or is not known any more.
-    fn halted(&self, tenant: &str, agent: &str) -> bool;
+    /// Whether the agent may say anything at all: what [`Self::admit`] answers before it looks at limits.
+    fn standing(&self, tenant: &str, agent: &str) -> Admission;
 
     /// Whether any rule says which tools the agent may know of.
     fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool;
@@ -208,6 +208,8 @@ pub enum Admission {
     Admitted,
     /// Its operator stopped this agent.
     Halted,
+    /// No longer configured; it was when its credential was checked.
+    Removed,
     /// Over a rate limit or quota.
     Limited {
         /// Seconds until another try makes sense; at least 1.

@@ -134,6 +134,8 @@ pub mod codes {
     pub const LEDGER_UNAVAILABLE: &str = "ledger_unavailable";
     /// The agent is halted.
     pub const AGENT_HALTED: &str = "agent_halted";
+    /// The agent was removed after its credential had been checked.
+    pub const AGENT_REMOVED: &str = "agent_removed";
     /// A quota or rate limit of the tenant or agent is used up.
     pub const RATE_LIMITED: &str = "rate_limited";
     /// The agent must not know of the tool.

@@ -166,6 +166,8 @@ impl From<GateError> for ApiError {
                 retry_after_s: Some(retry_after_s.max(1)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message, "slow down, or ask for a higher limit")
             },
+            // Like anybody who is not known: the next request would not get this far.
+            GateError::Removed => Self::unauthorized(),
             GateError::Halted => Self::new(StatusCode::FORBIDDEN, code, message, "ask an operator to resume the agent"),
             GateError::NoPipeline | GateError::LedgerUnavailable(_) | GateError::NoPlan | GateError::Failed => {
                 Self::unavailable(code, message)

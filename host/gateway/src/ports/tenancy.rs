@@ -59,14 +59,18 @@ impl Identity for Credentials {
     fn admit(&self, tenant: &str, agent: &str) -> Admission {
         match self.0.load().admit(tenant, agent) {
             Ok(()) => Admission::Admitted,
-            // Whoever was removed since it was authenticated is stopped as well.
-            Err(Refused::Halted | Refused::Unknown) => Admission::Halted,
+            Err(Refused::Halted) => Admission::Halted,
+            Err(Refused::Unknown) => Admission::Removed,
             Err(Refused::RateLimited(limited)) => Admission::Limited { retry_after_s: limited.retry_after_s },
         }
     }
 
-    fn halted(&self, tenant: &str, agent: &str) -> bool {
-        self.0.load().agent(tenant, agent).is_none_or(|agent| agent.halted)
+    fn standing(&self, tenant: &str, agent: &str) -> Admission {
+        match self.0.load().agent(tenant, agent) {
+            Some(agent) if agent.halted => Admission::Halted,
+            Some(_) => Admission::Admitted,
+            None => Admission::Removed,
+        }
     }
 
     fn has_tool_rules(&self, tenant: &str, agent: &str) -> bool {

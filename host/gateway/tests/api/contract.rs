@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use portcullis_model::{Digest, EntryKind, Phase};
+use portcullis_tenancy::Directory;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::*;
@@ -225,6 +228,30 @@ async fn a_halted_or_limited_agent_is_refused_and_recorded() {
     assert_eq!(bench.count("acme", EntryKind::Refusal), 2);
     assert_eq!(bench.count("bare", EntryKind::Refusal), 1);
     assert_eq!(bench.judge.judged.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_removed_during_its_request_is_unauthorized_and_recorded() {
+    let bench = Bench::new().await;
+    let mut stream = TcpStream::connect(bench.address).await.unwrap();
+    let head = format!(
+        "POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {AGENT}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: 12\r\nexpect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The body is asked for when the credential has been checked.
+    let mut start = [0; 25];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 100 Continue\r\n\r\n");
+    bench.credentials.replace(Directory::new(&[], None).unwrap());
+    stream.write_all(br#"{"tool":"t"}"#).await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 401 ") && rest.contains(r#""code":"unauthorized""#), "{rest}");
+    let entries = bench.entries("acme");
+    let [row] = entries.as_slice() else { panic!("one entry: {entries:?}") };
+    assert_eq!((row.entry.kind, row.entry.reasons[0].code.as_str()), (EntryKind::Refusal, "agent_removed"));
+    assert_eq!(bench.judge.judged.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

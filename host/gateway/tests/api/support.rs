@@ -367,6 +367,7 @@ pub struct Bench {
     pub reloads: Arc<Reloads>,
     pub pins: Arc<KeptPins>,
     pub gate: Arc<Gate>,
+    pub credentials: Arc<Credentials>,
     folder: Arc<TempDir>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
@@ -395,11 +396,12 @@ impl Bench {
         let (judged, pause, changed) = Default::default();
         let judge = Arc::new(WordJudge { judged, pause, changed, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
+        let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();
         let ports = Ports {
             judge: Arc::clone(&judge) as Arc<dyn Judge>,
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
-            identity: Arc::new(Credentials::new(directory)) as Arc<dyn Identity>,
+            identity: Arc::clone(&credentials) as Arc<dyn Identity>,
             approvals: approvals.clone(),
             pins: Arc::clone(&pins) as Arc<dyn Pins>,
         };
@@ -425,7 +427,7 @@ impl Bench {
             }
         }));
         let stop = Some(stop);
-        Self { address, local, tls, journal, approvals, judge, reloads, pins, gate, folder, stop, serving }
+        Self { address, local, tls, journal, approvals, judge, reloads, pins, gate, credentials, folder, stop, serving }
     }
 
     /// Begins to drain.

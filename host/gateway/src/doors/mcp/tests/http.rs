@@ -405,19 +405,22 @@ async fn without_a_ledger_nothing_goes_out() {
 #[tokio::test]
 async fn halted_and_limited_agents_are_told_so() {
     let (mock, served) = with_sessions(r#"{"content":[]}"#).await;
-    let halted = served.post().with("authorization", "Bearer halted");
-    let got = halted.send(call("1", "t", "{}")).await.json();
-    assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], "agent_halted");
-    // Nothing else that it says goes out either, and it leaves no session behind.
-    for message in [
-        INITIALIZE,
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
-        r#"{"jsonrpc":"2.0","id":1,"method":"vendor/new","params":{"a":"b"}}"#,
-        r#"{"jsonrpc":"2.0","method":"notifications/vendor","params":{"a":"b"}}"#,
-        r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept"}}"#,
-    ] {
-        let got = halted.send(message).await;
-        assert_eq!(got.json()["error"]["data"]["portcullis/codes"][0], "agent_halted", "{message}");
+    // Removed while it was talking reads differently from halted, and has the same effect.
+    for (agent, code) in [("halted", "agent_halted"), ("removed", "agent_removed")] {
+        let stopped = served.post().with("authorization", &format!("Bearer {agent}"));
+        let got = stopped.send(call("1", "t", "{}")).await.json();
+        assert_eq!(got["result"]["_meta"]["portcullis/codes"][0], code);
+        // Nothing else that it says goes out either, and it leaves no session behind.
+        for message in [
+            INITIALIZE,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"vendor/new","params":{"a":"b"}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/vendor","params":{"a":"b"}}"#,
+            r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept"}}"#,
+        ] {
+            let got = stopped.send(message).await;
+            assert_eq!(got.json()["error"]["data"]["portcullis/codes"][0], code, "{message}");
+        }
     }
     assert_eq!((mock.received().len(), served.door.sessions()), (0, 0));
     let fast = served.post().with("authorization", "Bearer fast");

@@ -182,16 +182,19 @@ impl Identity for Tokens {
         Some(Caller { agent: Some(identity(tenant, name)), operator: None, open: false })
     }
 
-    fn admit(&self, _tenant: &str, agent: &str) -> Admission {
+    fn admit(&self, tenant: &str, agent: &str) -> Admission {
         match agent {
-            "halted" => Admission::Halted,
             "fast" => Admission::Limited { retry_after_s: 7 },
-            _ => Admission::Admitted,
+            _ => self.standing(tenant, agent),
         }
     }
 
-    fn halted(&self, _tenant: &str, agent: &str) -> bool {
-        agent == "halted"
+    fn standing(&self, _tenant: &str, agent: &str) -> Admission {
+        match agent {
+            "halted" => Admission::Halted,
+            "removed" => Admission::Removed,
+            _ => Admission::Admitted,
+        }
     }
 
     fn has_tool_rules(&self, _tenant: &str, agent: &str) -> bool {
