@@ -46,10 +46,12 @@ fn acknowledged_entries_survive_a_power_cut() {
     let entries = if long() { 1000 } else { 120 };
     // The second run opens what the first left when it was killed, so that recovery is traced too.
     let traces: Vec<PathBuf> = (0..2).map(|run| scratch.path().join(format!("trace-{run}"))).collect();
+    let mut events = Vec::new();
     for trace in &traces {
         record(trace, &folder, entries);
+        events.extend(read_trace(trace));
     }
-    let events: Vec<Event> = traces.iter().flat_map(|trace| read_trace(trace)).enumerate().map(renumber).collect();
+    let events: Vec<Event> = events.into_iter().enumerate().map(renumber).collect();
     let seed = u64::from(std::process::id());
     let mut dice = Dice(seed);
     let images = if long() { 150 } else { 9 };
@@ -83,6 +85,26 @@ fn acknowledged_entries_survive_a_power_cut() {
         lost_without_sync, 2,
         "without fdatasync acknowledged entries must be lost, or the simulator sees nothing"
     );
+}
+
+#[test]
+fn a_write_during_which_the_process_was_killed_is_what_its_file_shows() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (file, trace) = (scratch.path().join("db"), scratch.path().join("trace"));
+    fs::write(&file, "abcde").unwrap();
+    let name = file.to_str().unwrap();
+    for line in [
+        format!("7 pwrite64(5<{name}>, \"\\x78\\x78\\x78\", 3, 1 <unfinished ...>) = ?"),
+        format!("7 pwrite64(5<{name}>, \"\\x78\\x78\\x78\", 3, 1 <unfinished ...>\n8 <... pwrite64 resumed>) = 3"),
+        format!("7 pwrite64(5<{name}>, \"\\x78\\x78\\x78\", 3, 1 <unfinished ...>\n7 <... pwrite64 resumed>)  = ?"),
+    ] {
+        fs::write(&trace, line + "\n7 +++ killed by SIGKILL +++\n").unwrap();
+        let events = read_trace(&trace);
+        let [Event { what: What::Write { path, offset, data, .. }, .. }] = events.as_slice() else {
+            panic!("{events:?}")
+        };
+        assert_eq!((path, *offset, data.as_slice()), (&file, Some(1), b"bcd".as_slice()));
+    }
 }
 
 /// Runs the writer under strace until it has acknowledged so many entries, and kills it.
@@ -138,9 +160,10 @@ fn renumber((place, mut event): (usize, Event)) -> Event {
     event
 }
 
-/// Reads a trace. `began` of an event is how many events ended while it ran.
+/// Reads a trace, before anything else happens to the files. `began` of an event is how many events ended while it ran.
 fn read_trace(path: &Path) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
+    let mut killed = Vec::new();
     let mut unfinished: HashMap<String, (String, usize)> = HashMap::new();
     for line in BufReader::new(fs::File::open(path).unwrap()).split(b'\n') {
         let line = String::from_utf8(line.unwrap()).unwrap();
@@ -158,12 +181,26 @@ fn read_trace(path: &Path) -> Vec<Event> {
             }
             None => (rest.to_owned(), events.len()),
         };
-        if let Some(what) = parse(&text) {
+        if text.trim_end().ends_with("= ?") {
+            killed.push(text);
+        } else if let Some(what) = parse(&text) {
             let during = events.len() - began;
             events.push(Event { began: during, what });
         }
     }
+    killed.extend(unfinished.into_values().map(|(begin, _)| begin + ") = ?"));
+    events.extend(killed.iter().filter_map(|text| Some(Event { began: 0, what: found(text)? })));
     events
+}
+
+/// A write during which the process was killed: its file shows how much of it happened, and the next run finds that.
+fn found(text: &str) -> Option<What> {
+    let text = text.replace(" <unfinished ...>", "").replace("= ?", "= 2147483647");
+    let What::Write { path, fd, offset: Some(offset), data } = parse(&text)? else { return None };
+    let bytes = fs::read(&path).ok()?;
+    let start = bytes.len().min(offset as usize);
+    let end = bytes.len().min(start + data.len());
+    Some(What::Write { path, fd, offset: Some(offset), data: bytes[start..end].to_vec() })
 }
 
 fn parse(text: &str) -> Option<What> {
