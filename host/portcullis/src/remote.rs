@@ -129,6 +129,15 @@ impl Server {
         let part = |name: &str| {
             value.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        bail!("{} answered {status}: {}; {}", self.base, part("message"), part("hint"))
+        let hint = if status == ureq::http::StatusCode::UNAUTHORIZED { self.flag().to_owned() } else { part("hint") };
+        bail!("{} answered {status}: {}; {hint}", self.base, part("message"))
+    }
+
+    /// The option that says who asks.
+    fn flag(&self) -> &'static str {
+        match (&self.control, &self.token) {
+            (Some(control), Some(token)) if token.starts_with(control) => "name one of its tenants with --tenant",
+            _ => "give the token of one of its agents with --token or PORTCULLIS_TOKEN",
+        }
     }
 }

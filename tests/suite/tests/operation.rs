@@ -195,6 +195,27 @@ fn settings_that_cannot_work_are_named_with_their_line() {
 }
 
 #[test]
+fn whoever_is_not_known_is_told_which_option_says_who_asks() {
+    let tenants = "[[tenant]]\nname = \"acme\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = []\n";
+    let server = Server::start(&Setup { config: Some(tenants.to_owned()), ..Setup::default() }).unwrap();
+    let data = server.data().to_str().unwrap().to_owned();
+    for (command, option) in [(["inspect", "--tool=t"].as_slice(), "--token"), (&["ledger", "show"], "--tenant")] {
+        let (code, out, said) = server.portcullis(&[command, &["--data", &data]].concat()).unwrap();
+        assert_eq!((code, out.as_str()), (1, ""), "{said}");
+        assert!(said.contains("answered 401") && said.contains(option), "{said}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_said_once() {
+    let server = Server::start(&Setup::default()).unwrap();
+    let address = server.url.strip_prefix("http://").unwrap();
+    let (code, _, said) = server.portcullis(&["serve", "--listen", address, "--data", "other"]).unwrap();
+    assert_eq!((code, said.matches("in use").count()), (1, 1), "{said}");
+    assert!(said.contains(address), "{said}");
+}
+
+#[test]
 fn a_reload_never_opens_a_server_that_has_tenants() {
     let tenants = "[[tenant]]\nname = \"acme\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = []\n";
     let server = Server::start(&Setup { config: Some(tenants.to_owned()), ..Setup::default() }).unwrap();
