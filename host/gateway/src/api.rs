@@ -17,7 +17,7 @@ use crate::gate::Gate;
 use crate::http::guard::Guard;
 use crate::http::{self, ApiError, BODY_ROOM, Body, BodyRoom, Mount, Peer, Received, Reply, RequestBody, bearer};
 use crate::metrics::Metrics;
-use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Reload};
+use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Owner, Reload};
 use routes::{Access, Found, Operation};
 
 mod approvals;
@@ -196,7 +196,7 @@ impl Api {
         match found.operation {
             Operation::Inspect => self.inspect(request, context, &peer).await,
             Operation::InspectBatch => {
-                let body = self.json_body(request, MAX_BODY).await?;
+                let body = self.json_body(request, context, MAX_BODY).await?;
                 Ok(json_bytes(self.inspect.batch(context.agent()?, body, &peer).await?))
             }
             Operation::LedgerHead => self.ledger_head(context, query),
@@ -206,7 +206,7 @@ impl Api {
             Operation::Plugins => self.plugins(context, query),
             Operation::Generations => self.generations(context, query),
             Operation::Activate => {
-                let body = self.body(request, MAX_SMALL_BODY).await?;
+                let body = self.body(request, context, MAX_SMALL_BODY).await?;
                 self.activate(context, &body.bytes).await
             }
             Operation::Approvals => self.approvals(context, query),
@@ -214,14 +214,14 @@ impl Api {
             Operation::Decide => {
                 // Who may not decide learns it before anything is read.
                 let operator = context.operator()?.clone();
-                let body = self.json_body(request, MAX_SMALL_BODY).await?;
+                let body = self.json_body(request, context, MAX_SMALL_BODY).await?;
                 self.decide(&operator, parameter, body.bytes).await
             }
             Operation::Pins => self.pins(context, query).await,
             Operation::Pin => self.pin(context, query, parameter).await,
             Operation::AcceptPin => {
                 let operator = pins::accepter(context)?.clone();
-                let body = self.json_body(request, MAX_SMALL_BODY).await?;
+                let body = self.json_body(request, context, MAX_SMALL_BODY).await?;
                 self.accept_pin(&operator, parameter, body.bytes).await
             }
             Operation::Events => self.events(context, query, peer),
@@ -238,7 +238,7 @@ impl Api {
         context: &mut Context,
         peer: &Peer,
     ) -> Result<Reply, ApiError> {
-        let body = self.json_body(request, MAX_BODY).await?;
+        let body = self.json_body(request, context, MAX_BODY).await?;
         match self.inspect.one(context.agent()?, body, peer).await {
             Ok(answered) => {
                 context.id = answered.id;
@@ -280,14 +280,19 @@ impl Api {
     }
 
     /// A body that says it is JSON.
-    async fn json_body(&self, request: Request<RequestBody>, limit: usize) -> Result<Received, ApiError> {
+    async fn json_body(
+        &self,
+        request: Request<RequestBody>,
+        context: &Context,
+        limit: usize,
+    ) -> Result<Received, ApiError> {
         check_json(request.headers())?;
-        self.body(request, limit).await
+        self.body(request, context, limit).await
     }
 
-    async fn body(&self, request: Request<RequestBody>, limit: usize) -> Result<Received, ApiError> {
+    async fn body(&self, request: Request<RequestBody>, context: &Context, limit: usize) -> Result<Received, ApiError> {
         check_encoding(request.headers())?;
-        self.body_room.read(request.into_body(), limit, self.body_timeout).await
+        self.body_room.read(request.into_body(), &context.owner()?, limit, self.body_timeout).await
     }
 }
 
@@ -296,6 +301,15 @@ impl Context {
     fn tenant(&self) -> Option<&Arc<str>> {
         let Caller { agent, operator, .. } = &self.caller;
         agent.as_ref().map(|agent| &agent.tenant).or(operator.as_ref().map(|operator| &operator.tenant))
+    }
+
+    /// The caller by tenant and name.
+    fn owner(&self) -> Result<Owner, ApiError> {
+        let Caller { agent, operator, .. } = &self.caller;
+        let agent = agent.as_ref().map(|agent| (&agent.tenant, &agent.name));
+        let caller = agent.or(operator.as_ref().map(|operator| (&operator.tenant, &operator.name)));
+        let (tenant, name) = caller.ok_or_else(ApiError::unauthorized)?;
+        Ok((Arc::clone(tenant), Arc::clone(name)))
     }
 
     fn own_tenant(&self) -> Result<&Arc<str>, ApiError> {

@@ -188,6 +188,9 @@ pub struct AgentIdentity {
     pub may_explain: bool,
 }
 
+/// Tenant and name of a caller.
+pub(crate) type Owner = (Arc<str>, Arc<str>);
+
 /// An operator, as its credential names it.
 #[derive(Clone, Debug)]
 pub struct OperatorIdentity {

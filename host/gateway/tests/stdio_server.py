@@ -103,6 +103,8 @@ def call(request):
         for step in range(60):
             write(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": step}}))
         text(request, "done")
+    elif name == "change and silence":
+        write(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
     elif name == "junk":
         write("this is no message")
         write("[1,2]")
@@ -191,6 +193,8 @@ def handle(message):
         notify("notifications/subscriptions/acknowledged", notifications={}, _meta={SUBSCRIPTION: message["id"]})
     elif method == "tools/list" and "BROKEN_LIST" in os.environ:
         write("{oops")
+    elif method == "tools/list" and "NO_LIST" in os.environ:
+        pass
     elif method == "tools/list":
         tool = {"name": "echo", "description": os.environ.get("DESCRIPTION", "says it again"), "inputSchema": {}}
         answer(message, {"tools": [tool]})

@@ -1,6 +1,7 @@
 use std::any::Any;
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ApiError, Peer, StreamBody};
+use crate::ports::Owner;
 
 /// Room for larger bodies, all connections to one part of the server together.
 pub(crate) const BODY_ROOM: usize = 256 * 1024 * 1024;
+/// What part of it the bodies of one caller may take.
+const SHARE: usize = 4;
 /// Bytes of each body that need no room.
 const FREE: usize = 64 * 1024;
 /// Room is counted in pieces of this many bytes.
@@ -74,7 +78,7 @@ impl Drop for RequestBody {
 
 /// Body of an answer: whole, or produced while it is sent.
 pub enum Body {
-    /// Sent in one piece with its length.
+    /// Sent with its length.
     Whole(Bytes),
     /// Sent in pieces as they come.
     Stream(StreamBody),
@@ -109,23 +113,28 @@ impl Body {
         }
     }
 
-    /// The same body; a streamed one ends when the client has gone.
+    /// The same body; a streamed one breaks off when the client has gone.
     pub(crate) fn until_gone(self, peer: Peer) -> Self {
+        self.until(async move {
+            peer.gone().await;
+            "the client went away"
+        })
+    }
+
+    /// The same body; a streamed one breaks off when `over` says why.
+    pub(crate) fn until(self, over: impl Future<Output = &'static str> + Send + 'static) -> Self {
         match self {
             Self::Whole(bytes) => Self::Whole(bytes),
-            Self::Holding(body, held) => Self::Holding(Box::new(body.until_gone(peer)), held),
-            Self::Stream(stream) => {
-                let gone = Box::pin(async move { peer.gone().await });
-                Self::Stream(StreamBody::new(Watched { stream, gone }))
-            }
+            Self::Holding(body, held) => Self::Holding(Box::new(body.until(over)), held),
+            Self::Stream(stream) => Self::Stream(StreamBody::new(Watched { stream, over: Box::pin(over) })),
         }
     }
 }
 
-/// A streamed body and a look at the client that reads it.
+/// A streamed body and what ends it early.
 struct Watched {
     stream: StreamBody,
-    gone: Pin<Box<dyn Future<Output = ()> + Send>>,
+    over: Pin<Box<dyn Future<Output = &'static str> + Send>>,
 }
 
 impl HttpBody for Watched {
@@ -136,8 +145,8 @@ impl HttpBody for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        if self.gone.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err("the client went away".into())));
+        if let Poll::Ready(why) = self.over.as_mut().poll(context) {
+            return Poll::Ready(Some(Err(why.into())));
         }
         Pin::new(&mut self.stream).poll_frame(context)
     }
@@ -193,8 +202,13 @@ impl HttpBody for Body {
 
 /// Room for large bodies, shared by all requests, so that many of them at once cannot use up the memory. A body takes its
 /// whole room at once, when its first bytes have arrived: piece by piece, bodies that are half there would wait for each
-/// other until none gets through.
-pub(crate) struct BodyRoom(Arc<Semaphore>);
+/// other until none gets through. One caller has a share of it, so that others find room whatever it does.
+pub(crate) struct BodyRoom {
+    all: Arc<Semaphore>,
+    share: usize,
+    /// What is left of their shares to callers that have or want room.
+    callers: Mutex<HashMap<Owner, Weak<Semaphore>>>,
+}
 
 /// A whole body.
 pub(crate) struct Received {
@@ -205,16 +219,17 @@ pub(crate) struct Received {
 
 /// What one body takes of a [`BodyRoom`].
 pub(crate) struct Room {
-    _steps: Option<OwnedSemaphorePermit>,
+    _steps: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 impl BodyRoom {
     /// Room for `bytes` in all, beside the first bytes of each body, which are free.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes / STEP)))
+        let steps = bytes / STEP;
+        Self { all: Arc::new(Semaphore::new(steps)), share: steps / SHARE, callers: Mutex::default() }
     }
 
-    /// Reads a whole body of at most `limit` bytes within `deadline`.
+    /// Reads a whole body of at most `limit` bytes within `deadline`; its room counts as the caller's.
     ///
     /// # Errors
     /// 413 if it is, or says it is, longer; 408 if it does not come in time; 503 if there is no room for it; 400 if the
@@ -222,6 +237,7 @@ impl BodyRoom {
     pub(crate) async fn read(
         &self,
         mut body: RequestBody,
+        caller: &Owner,
         limit: usize,
         deadline: Duration,
     ) -> Result<Received, ApiError> {
@@ -229,19 +245,20 @@ impl BodyRoom {
             if body.size_hint().lower() > limit as u64 {
                 return Err(ApiError::too_large(limit));
             }
-            self.collect(&mut body, limit).await
+            self.collect(&mut body, caller, limit).await
         };
         let read = tokio::time::timeout(deadline, read).await.unwrap_or_else(|_| Err(ApiError::too_slow()));
         body.rest = match &read {
             Err(error) if error.status == StatusCode::PAYLOAD_TOO_LARGE => limit.saturating_mul(2),
             // Who was too slow was waited for.
             Err(error) if error.status == StatusCode::REQUEST_TIMEOUT => 0,
-            _ => DRAINED,
+            Err(_) => DRAINED,
+            Ok(_) => 0,
         };
         read
     }
 
-    async fn collect(&self, body: &mut RequestBody, limit: usize) -> Result<Received, ApiError> {
+    async fn collect(&self, body: &mut RequestBody, caller: &Owner, limit: usize) -> Result<Received, ApiError> {
         // What is announced is not believed beyond this: memory is given for bytes that are there.
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
         let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(limit).min(limit);
@@ -254,14 +271,32 @@ impl BodyRoom {
                 return Err(ApiError::too_large(limit));
             }
             if steps.is_none() && bytes.len() + data.len() > FREE {
-                let wanted = u32::try_from(most.saturating_sub(FREE).div_ceil(STEP)).unwrap_or(u32::MAX);
-                let taken = Arc::clone(&self.0).acquire_many_owned(wanted);
-                let Ok(Ok(taken)) = tokio::time::timeout(ROOM_WAIT, taken).await else { return Err(no_room()) };
-                steps = Some(taken);
+                let wanted = most.saturating_sub(FREE).div_ceil(STEP);
+                let taken = tokio::time::timeout(ROOM_WAIT, self.take(caller, wanted)).await;
+                steps = Some(taken.ok().flatten().ok_or_else(no_room)?);
             }
             bytes.extend_from_slice(&data);
         }
         Ok(Received { bytes, room: Room { _steps: steps } })
+    }
+
+    /// Of the caller's own share first: nobody waits in the way of others for what is its own.
+    async fn take(&self, caller: &Owner, wanted: usize) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let steps = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let own = self.share_of(caller).acquire_many_owned(steps(wanted.min(self.share))).await.ok()?;
+        let all = Arc::clone(&self.all).acquire_many_owned(steps(wanted)).await.ok()?;
+        Some((own, all))
+    }
+
+    fn share_of(&self, caller: &Owner) -> Arc<Semaphore> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = callers.get(caller).and_then(Weak::upgrade) {
+            return share;
+        }
+        callers.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.share));
+        callers.insert(caller.clone(), Arc::downgrade(&share));
+        share
     }
 }
 

@@ -117,21 +117,20 @@ async fn bodies_have_a_limit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_large_bodies_than_there_is_room_for_do_not_wait_for_each_other() {
     let bench = Bench::with(Setup { body_timeout: Duration::from_secs(30), ..Setup::default() }).await;
-    let body = request(
-        "POST",
-        "/v1/inspect",
-        AGENT,
-        format!(r#"{{"tool":"t","arguments":"{}"}}"#, "x".repeat(3_600_000)).as_bytes(),
-    );
-    let half = body.len() / 2;
+    let text = format!(r#"{{"tool":"t","arguments":"{}"}}"#, "x".repeat(3_600_000));
+    let body = |token: &str| request("POST", "/v1/inspect", token, text.as_bytes());
+    let half = text.len() / 2;
     let mut clients = Vec::new();
     for _ in 0..85 {
         clients.push(bench.client().await);
     }
+    // Nobody takes more than a share of the room; together they want more than there is.
+    let bodies: Vec<_> = [AGENT, OTHER, WATCHED].into_iter().map(body).collect();
     // All of them are half there before any is whole; a server that reads none of a body for want of room blocks its sender.
     let sent: Vec<_> = clients
         .into_iter()
-        .map(|mut client| {
+        .zip(bodies.iter().cycle())
+        .map(|(mut client, body)| {
             let body = body.clone();
             tokio::spawn(async move {
                 client.0.write_all(&body[..half]).await.unwrap();
@@ -147,6 +146,25 @@ async fn more_large_bodies_than_there_is_room_for_do_not_wait_for_each_other() {
     }
     assert!(answers.iter().all(|status| matches!(status, 200 | 503)), "{answers:?}");
     assert!(answers.iter().filter(|status| **status == 200).count() >= 70, "{answers:?}");
+}
+
+#[tokio::test]
+async fn one_agent_does_not_take_the_room_for_large_bodies_from_others() {
+    let mut setup = Setup { body_timeout: Duration::from_secs(30), ..Setup::default() };
+    setup.server.connections = 128;
+    let bench = Bench::with(setup).await;
+    let announced = request("POST", "/v1/inspect", AGENT, &vec![b' '; 4 << 20]);
+    let mut held = Vec::new();
+    // What these want is more than all the room there is.
+    for _ in 0..70 {
+        let mut client = bench.client().await;
+        client.0.write_all(&announced[..80 * 1024]).await.unwrap();
+        held.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let large = format!(r#"{{"tool":"t","arguments":"{}"}}"#, "x".repeat(100_000));
+    assert_eq!(bench.inspect(OTHER, &large).await.status, 200);
+    assert_eq!(bench.inspect(AGENT, r#"{"tool":"t"}"#).await.status, 200, "small ones need no room");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use portcullis_model::Outcome;
 use tokio::sync::{mpsc, watch};
 
 use super::answers::TOO_LARGE;
+use super::envelope::Id;
 use super::inspector::{FromServer, Inspector};
 use super::mailbox::Mailbox;
 use super::places::Place;
@@ -65,6 +66,14 @@ impl Bridge {
         match self {
             Self::Own(child) => child.send(message, limits).await.then_some(()).ok_or(Undelivered::Gone),
             Self::Shared(member) => member.send(message).await,
+        }
+    }
+
+    /// Nobody waits for the answer to this request of ours any more.
+    pub(crate) fn forget(&self, id: &Id) {
+        self.mailbox().forget(id);
+        if let Self::Shared(member) = self {
+            member.abandon(id);
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn answer(
     match *request.method() {
         Method::POST => {
             let _posting = Posting::new(inner);
-            let Post { headers, frame, room } = read_post(inner, request).await?;
+            let Post { headers, frame, room } = read_post(inner, &round.agent, request).await?;
             let answer = if stateless::applies(&headers, Some(&frame)) {
                 check_stateless(&headers, &frame)?;
                 round.stateless(&headers, &frame, room).await
@@ -72,10 +72,11 @@ pub(super) async fn answer(
             only_post(headers)?;
             check_version(headers, None)?;
             let in_use = round.session(headers, None)?;
-            match headers.get(LAST_EVENT) {
+            let answer = match headers.get(LAST_EVENT) {
                 Some(last) => round.resume(&in_use, headers, last).await,
-                None => round.listen(in_use, place),
-            }
+                None => round.listen(in_use),
+            };
+            Ok(answer?.map(|body| body.holding(place)))
         }
         Method::DELETE => {
             only_post(request.headers())?;

@@ -70,14 +70,35 @@ pub(super) async fn answer(
 
 async fn route(inner: &Arc<Inner>, request: Request<RequestBody>, peer: Option<&PeerIdentity>) -> Checked<Reply> {
     let agent = authenticate(inner, request.headers(), peer)?;
-    let upstream = match goal(inner, request.uri().path())? {
-        Goal::Upstream(upstream) => upstream,
-        Goal::Federation(federation) => return federation::answer(inner, agent, federation, request).await,
+    let answer = match goal(inner, request.uri().path())? {
+        Goal::Upstream(upstream) => visit(inner, &agent, &upstream, request).await,
+        Goal::Federation(federation) => federation::answer(inner, agent.clone(), federation, request).await,
     };
-    let visit = Visit::new(inner, &agent, &upstream)?;
+    let stopped = stopped(Arc::clone(inner), agent);
+    Ok(answer?.map(|body| body.until(stopped)))
+}
+
+/// Why the open streams of an agent end: it was halted or removed.
+async fn stopped(inner: Arc<Inner>, agent: AgentIdentity) -> &'static str {
+    let mut policy = inner.policy.subscribe();
+    while inner.gate.awake(&agent).is_ok() {
+        if policy.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+    "the agent was halted or removed"
+}
+
+async fn visit(
+    inner: &Arc<Inner>,
+    agent: &AgentIdentity,
+    upstream: &Arc<Upstream>,
+    request: Request<RequestBody>,
+) -> Checked<Reply> {
+    let visit = Visit::new(inner, agent, upstream)?;
     match *request.method() {
         Method::POST => {
-            let Post { headers, frame, room } = read_post(inner, request).await?;
+            let Post { headers, frame, room } = read_post(inner, agent, request).await?;
             visit.exchange(headers, frame, Some(room)).await
         }
         Method::GET => visit.get(request.headers()).await,
@@ -143,7 +164,7 @@ pub(super) struct Post {
 }
 
 /// Reads the message of a POST.
-pub(super) async fn read_post(inner: &Inner, request: Request<RequestBody>) -> Checked<Post> {
+pub(super) async fn read_post(inner: &Inner, agent: &AgentIdentity, request: Request<RequestBody>) -> Checked<Post> {
     let (head, body) = request.into_parts();
     let headers = head.headers;
     if !is_json(&headers) {
@@ -159,7 +180,8 @@ pub(super) async fn read_post(inner: &Inner, request: Request<RequestBody>) -> C
         return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
     }
     let limits = &inner.limits;
-    let received = inner.body_room.read(body, limits.message, limits.body_wait).await;
+    let caller = (Arc::clone(&agent.tenant), Arc::clone(&agent.name));
+    let received = inner.body_room.read(body, &caller, limits.message, limits.body_wait).await;
     let Received { bytes, room } =
         received.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
     let frame = Frame::parse(bytes).map_err(|rejected| {
@@ -175,7 +197,7 @@ pub(super) struct Visit {
     pub(super) agent: AgentIdentity,
     pub(super) upstream: Arc<Upstream>,
     /// Given back at the end of the exchange, and not before the answer has been taken.
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
 }
 
 /// A message of a client that is being answered, for as long as it lives.
@@ -543,19 +565,19 @@ impl StdioExchange<'_> {
                 },
             };
             silent_until = tokio::time::Instant::now() + idle_wait;
+            // Nothing comes after the end of the request, whichever it is.
+            while looking.holds() && !matches!(message, Some(Routed::Message(_))) {
+                tokio::select! {
+                    held = looking.seen() => drop(client.send(Event::message(&held).encode()).await),
+                    () = client.gone() => break,
+                }
+            }
             let (bytes, answered) = match message {
                 Some(Routed::Message(bytes)) => match looking.pass(bytes) {
                     Some(bytes) => (bytes, None),
                     None => continue,
                 },
                 Some(Routed::Answer(bytes)) => {
-                    // Nothing comes after the answer.
-                    while looking.holds() {
-                        tokio::select! {
-                            held = looking.seen() => drop(client.send(Event::message(&held).encode()).await),
-                            () = client.gone() => break,
-                        }
-                    }
                     let well = !opening || is_result(&bytes);
                     (bytes, Some(well))
                 }

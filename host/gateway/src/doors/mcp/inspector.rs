@@ -73,8 +73,7 @@ pub(crate) struct Inspector {
     malformed: AtomicU64,
     /// What the upstream may say of its own accord: all of it is judged and recorded.
     pace: Pace,
-    /// When the list of tools may be looked at again.
-    next_look: Mutex<Instant>,
+    looks: tokio::sync::Mutex<Looks>,
     /// Keyed, so that nobody can choose ids that fall together.
     hasher: RandomState,
 }
@@ -146,11 +145,17 @@ pub(crate) enum FromServer {
     Malformed,
 }
 
+/// When looks at the list of tools began: the latest, and the latest that came to its end.
+#[derive(Debug, Default)]
+struct Looks {
+    began: Option<Instant>,
+    seen: Option<Instant>,
+}
+
 impl Inspector {
     pub(crate) fn new(gate: Arc<Gate>, origin: Origin, counters: Arc<Counters>, in_flight: usize) -> Self {
-        let (requests, malformed, hasher) = Default::default();
-        let (pace, next_look) = (Pace::new(), Mutex::new(Instant::now()));
-        Self { gate, origin, counters, in_flight, requests, malformed, pace, next_look, hasher }
+        let (requests, malformed, looks, hasher) = Default::default();
+        Self { gate, origin, counters, in_flight, requests, malformed, pace: Pace::new(), looks, hasher }
     }
 
     /// Decides about a message on its way to the upstream.
@@ -361,12 +366,20 @@ impl Inspector {
         })
     }
 
-    /// When the list of tools that has changed may be fetched and judged: an upstream that says so all the time has to wait.
-    pub(crate) fn next_look(&self) -> Instant {
-        let mut next = self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = Instant::now().max(*next);
-        *next = at + changes::LOOK_EVERY;
-        at
+    /// Has the list of tools fetched and judged, for a message at `said` that it has changed: one look at a time, a second
+    /// between two, and one for all that was said before it began.
+    pub(crate) async fn look(&self, said: Instant, look: impl Future<Output = ()>) {
+        let mut looks = self.looks.lock().await;
+        if looks.seen.is_some_and(|began| began >= said) {
+            return;
+        }
+        if let Some(began) = looks.began {
+            tokio::time::sleep_until(began + changes::LOOK_EVERY).await;
+        }
+        let began = Instant::now();
+        looks.began = Some(began);
+        look.await;
+        looks.seen = Some(began);
     }
 
     /// Counts a message of the upstream that is none. An upstream that prints nothing else does not fill the log.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::bridge::Bridge;
 use super::changes::{self, Look};
@@ -71,10 +72,7 @@ impl<'a> Looking<'a> {
 
     fn begin(&mut self) {
         let (visit, bridge, inspector, meta) = (self.visit, self.bridge, self.inspector, self.meta);
-        self.look = Some(Box::pin(async move {
-            tokio::time::sleep_until(inspector.next_look()).await;
-            look(visit, bridge, inspector, meta).await;
-        }));
+        self.look = Some(Box::pin(inspector.look(Instant::now(), look(visit, bridge, inspector, meta))));
     }
 }
 
@@ -127,6 +125,6 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.bridge.mailbox().forget(self.id);
+        self.bridge.forget(self.id);
     }
 }

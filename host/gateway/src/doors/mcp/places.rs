@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::ports::AgentIdentity;
+use crate::ports::{AgentIdentity, Owner};
 
 /// Agents of different shards never meet at a lock.
 const SHARDS: usize = 64;
@@ -24,9 +24,6 @@ pub(crate) struct Places {
 /// Places of each agent that has any: as many agents as places, at most.
 #[derive(Default)]
 struct Shard(Mutex<HashMap<Owner, usize>>);
-
-/// Tenant and agent.
-type Owner = (Arc<str>, Arc<str>);
 
 /// One place. It is given back when this goes.
 pub(crate) struct Place {

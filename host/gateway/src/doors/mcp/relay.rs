@@ -415,8 +415,9 @@ impl<'a> Exchange<'a> {
                 let piece = match item {
                     Item::Comment => Ok(Some(COMMENT)),
                     Item::Event(event) => {
+                        let event = event.trimmed();
                         resumable |= event.id.is_some();
-                        self.event(event).await
+                        self.event(event, &client).await
                     }
                 };
                 let (piece, last) = match piece {
@@ -442,9 +443,13 @@ impl<'a> Exchange<'a> {
             }
         };
         match end {
-            End::ClientGone if resumable && self.session.is_some() => {}
+            // It may be taken up again; until then nobody waits for it.
+            End::ClientGone | End::Clean if resumable && self.session.is_some() => {
+                if let Some(own) = self.own.as_ref().filter(|own| self.inspector.waits(own)) {
+                    self.inspector.ours(&own.id);
+                }
+            }
             End::ClientGone => self.end(Outcome::Disconnected, GONE).await,
-            End::Clean if resumable && self.session.is_some() => {}
             End::Clean => self.last_words(&client, "the upstream ended its answer too early").await,
             End::Broken(text) => self.last_words(&client, text).await,
             End::Stopped => {
@@ -462,8 +467,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// What goes to the client for an event; `Err` for the last thing that goes.
-    async fn event(&self, event: Event) -> Result<Option<Bytes>, Bytes> {
-        let Some(data) = event.data.as_deref().filter(|data| !data.is_empty()) else { return Ok(Some(event.encode())) };
+    async fn event(&self, event: Event, client: &Client) -> Result<Option<Bytes>, Bytes> {
+        let Some(data) = event.data.as_deref().filter(|data| !data.is_empty()) else {
+            return Ok(Some(Event { kind: None, ..event }.encode()));
+        };
         if !event.is_message() {
             return Ok(None);
         }
@@ -477,6 +484,7 @@ impl<'a> Exchange<'a> {
                     tokio::select! {
                         () = self.look_again() => {}
                         () = self.stopped() => {}
+                        () = client.gone() => {}
                     }
                 }
                 Ok(Some(Event { data: Some(bytes.into()), ..event }.encode()))
@@ -505,8 +513,7 @@ impl<'a> Exchange<'a> {
     /// Fetches the list of tools that an upstream says has changed: policy sees what changed before the client is told,
     /// and also if the client does not ask.
     async fn look_again(&self) {
-        tokio::time::sleep_until(self.inspector.next_look()).await;
-        let look = async {
+        let pages = async {
             let mut cursor = None;
             for _ in 0..changes::PAGES {
                 cursor = self.page(cursor.as_deref()).await;
@@ -515,9 +522,12 @@ impl<'a> Exchange<'a> {
                 }
             }
         };
-        if tokio::time::timeout(changes::LOOK_WAIT, look).await.is_err() {
-            tracing::warn!(upstream = %self.visit.upstream.name, "a list of tools that has changed could not be fetched in time");
-        }
+        let look = async {
+            if tokio::time::timeout(changes::LOOK_WAIT, pages).await.is_err() {
+                tracing::warn!(upstream = %self.visit.upstream.name, "a list of tools that has changed could not be fetched in time");
+            }
+        };
+        self.inspector.look(tokio::time::Instant::now(), look).await;
     }
 
     /// Has one page of the list of tools judged. The cursor of the next one.
@@ -568,9 +578,11 @@ impl<'a> Exchange<'a> {
     fn tell(&self, bytes: Bytes) {
         let (client, target, headers) = (self.visit.inner.client.clone(), self.target.clone(), self.upstream.clone());
         let wait = self.visit.inner.limits.connect_wait;
-        let Ok(place) = Arc::clone(&self.tells).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.tells).try_acquire_owned() else { return };
+        // The exchange's own place, which it may outlive.
+        let place = Arc::clone(&self.visit.place);
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (permit, place);
             let told = tokio::time::timeout(wait, client.send(&target, Method::POST, headers, Some(bytes))).await;
             if !told.is_ok_and(|told| told.is_ok()) {
                 tracing::debug!("an upstream did not take the refusal of its request");

@@ -11,6 +11,10 @@ pub(crate) enum Item {
     Comment,
 }
 
+/// Bytes of an event's id, and digits of its wait in milliseconds.
+const MAX_ID: usize = 1024;
+const MAX_RETRY: usize = 9;
+
 /// The fields of one event, as far as they were there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -137,6 +141,15 @@ impl Event {
     /// An event that carries one message.
     pub(crate) fn message(data: &[u8]) -> Self {
         Self { kind: Some("message".to_owned()), data: Some(data.to_vec()), ..Self::default() }
+    }
+
+    /// Without what no client could use: an id that no `Last-Event-ID` can carry back, or a wait of more than some days.
+    /// Nobody looks at these fields, so little fits in.
+    pub(crate) fn trimmed(mut self) -> Self {
+        let fits = |id: &String| id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        self.id = self.id.filter(fits);
+        self.retry = self.retry.filter(|retry| retry.len() <= MAX_RETRY);
+        self
     }
 
     /// Whether the data is a message to the client: the default type, or `message` by name.

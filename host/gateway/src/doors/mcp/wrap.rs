@@ -215,16 +215,28 @@ impl FromServerPump {
                     if client.is_finished() && self.out_of_patience(&mut patience) {
                         return (Outcome::Disconnected, "the client closed its end");
                     }
-                    if let Some(message) = self.changed.tick().await {
-                        let _told = self.to_client.send(message).await;
-                    }
-                    continue;
+                    None
                 }
-                line = self.lines.next() => line,
+                line = self.lines.next() => Some(line),
             };
-            let delivered = match line {
-                Ok(Some(line)) => self.line(line).await,
-                Ok(None) | Err(_) => return (Outcome::Uncertain, "the upstream ended before it answered"),
+            let delivered = async {
+                Some(match line {
+                    None => match self.changed.tick().await {
+                        Some(message) => self.tell(message).await,
+                        None => true,
+                    },
+                    Some(Ok(Some(line))) => self.line(line).await,
+                    Some(Ok(None) | Err(_)) => return None,
+                })
+            };
+            let delivered = tokio::select! {
+                biased;
+                // Also while the client does not read.
+                () = &mut shutdown => return (Outcome::Uncertain, "Portcullis was stopped"),
+                delivered = delivered => delivered,
+            };
+            let Some(delivered) = delivered else {
+                return (Outcome::Uncertain, "the upstream ended before it answered");
             };
             if !delivered {
                 return (Outcome::Disconnected, "the client closed its end");
@@ -289,6 +301,11 @@ impl FromServerPump {
                 None => return true,
             },
         };
-        self.to_client.send(bytes).await
+        self.tell(bytes).await
+    }
+
+    /// `false` if the client is gone, or does not read for too long.
+    async fn tell(&self, bytes: Bytes) -> bool {
+        tokio::time::timeout(self.limits.idle_wait, self.to_client.send(bytes)).await.unwrap_or(false)
     }
 }

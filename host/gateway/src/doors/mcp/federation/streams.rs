@@ -13,7 +13,6 @@ use serde_json::{Map, json};
 use super::super::answers;
 use super::super::envelope::{Frame, INVALID_PARAMS, INVALID_REQUEST, Id, Shape};
 use super::super::front::{Checked, Client, LAST_EVENT, UNDER_WAY, Visit, json_reply, refusal, refuse, stream_reply};
-use super::super::places::Place;
 use super::super::queue::{self, Sender};
 use super::super::sse::{COMMENT, Event};
 use super::super::stateless;
@@ -34,7 +33,7 @@ const KINDS: &[&str] = &["toolsListChanged", "promptsListChanged", "resourcesLis
 
 impl Round {
     /// The stream for what belongs to no request: what all members say there.
-    pub(super) fn listen(&self, in_use: InUse, place: Place) -> Checked<Reply> {
+    pub(super) fn listen(&self, in_use: InUse) -> Checked<Reply> {
         let Some((sender, mut messages)) = in_use.0.open_stream() else {
             let text = "this session has a stream already";
             return refuse(refusal(StatusCode::CONFLICT, None, INVALID_REQUEST, text));
@@ -47,7 +46,6 @@ impl Round {
         let (client, body) = Client::new(&self.inner);
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
-            let _place = place;
             let mut closing = inner.closing.subscribe();
             let mut ended = in_use.0.ended.subscribe();
             let mut keep_alive = client.keep_alive();
@@ -212,9 +210,7 @@ impl Round {
         let end = answers::result(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION}":{id}}}}}"#));
         let (client, body) = Client::new(&self.inner);
         let inner = Arc::clone(&self.inner);
-        let place = super::take_place(&self.inner, &self.agent)?;
         tokio::spawn(async move {
-            let _place = place;
             let mut closing = inner.closing.subscribe();
             let mut keep_alive = client.keep_alive();
             let mut present = client.send(Event::message(acknowledgement.as_bytes()).encode()).await;

@@ -24,8 +24,6 @@ pub(crate) struct Member {
     mailbox: Arc<Mailbox>,
     /// The revision that a session began with.
     revision: OnceLock<String>,
-    /// What a visitor asked.
-    asked: OnceLock<Id>,
 }
 
 /// Methods of the revisions with sessions, which would change the process for everybody.
@@ -54,7 +52,6 @@ impl Member {
             inspector: Arc::clone(inspector),
             mailbox: Arc::new(mailbox),
             revision: OnceLock::new(),
-            asked: OnceLock::new(),
         }
     }
 
@@ -83,8 +80,6 @@ impl Member {
             return Ok(());
         }
         if self.slot.era == Era::Stateless {
-            // A visitor asks once.
-            let _set = self.asked.set(id.clone());
             return self.forward(id, frame).await;
         }
         let address = || frame.params().and_then(|params| params.get("uri")?.as_str()).unwrap_or_default();
@@ -156,6 +151,13 @@ impl Member {
         }
     }
 
+    /// Tells the process that nobody waits for this request any more, if it still has it.
+    pub(crate) fn abandon(&self, id: &Id) {
+        if let Some(live) = self.slot.running() {
+            live.abandon(self.number, id);
+        }
+    }
+
     /// Gives an answer in the process' place. It is looked at like any other.
     async fn arrive(&self, id: &Id, answer: Bytes) {
         deliver_answer(&self.inspector, &self.mailbox, id, answer.into()).await;
@@ -171,14 +173,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        match self.slot.era {
-            Era::Sessions => self.slot.leave(self.number),
-            Era::Stateless => {
-                if let (Some(id), Some(live)) = (self.asked.get(), self.slot.running()) {
-                    live.abandon(self.number, id);
-                }
-            }
-        }
+        self.slot.leave(self.number);
     }
 }
 

@@ -365,6 +365,22 @@ impl Table {
         Some(route)
     }
 
+    /// The request of the only client there is: its first, since what a visitor asks besides are looks of ours.
+    fn alone(&self) -> Option<u64> {
+        let mut clients = self.routes.iter().filter_map(|(number, route)| match route {
+            Route::Client { member, .. } => Some((*number, *member)),
+            _ => None,
+        });
+        let (mut number, member) = clients.next()?;
+        for (other, whose) in clients {
+            if whose != member {
+                return None;
+            }
+            number = number.min(other);
+        }
+        Some(number)
+    }
+
     /// The only request of a client, if there is exactly one.
     fn only(&self) -> Option<u64> {
         let mut clients = self.routes.iter().filter(|(_, route)| matches!(route, Route::Client { .. }));
@@ -469,8 +485,8 @@ impl Pump {
                 true
             }
             About::Everybody => {
-                let only = self.live.table().only();
-                only.is_some_and(|number| self.arrive(number, |_, _| Some(frame.raw().to_owned())))
+                let alone = self.live.table().alone();
+                alone.is_some_and(|number| self.arrive(number, |_, _| Some(frame.raw().to_owned())))
             }
             About::Cancelled(_) | About::Nothing => false,
         };

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use portcullis_model::{Decision, Door, EntryKind, Outcome, Phase};
 
 use super::support::*;
@@ -1093,6 +1094,36 @@ async fn an_answer_is_taken_up_again_on_another_stream() {
 }
 
 #[tokio::test]
+async fn the_streams_of_a_removed_agent_end() {
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"x\"}}\n\n";
+    let (mock, served) = with_script(move |_| vec![sse_head(), chunk(said), Step::UntilClosed]).await;
+    let enter = async |agent: &str| {
+        let bearer = format!("Bearer {agent}");
+        let post = served.post().with("authorization", &bearer);
+        let session = post.send(INITIALIZE).await.header("mcp-session-id").unwrap().to_owned();
+        let get = served.request("GET", "/mcp").with("authorization", &bearer).session(&session);
+        let streams = [get.open("").await, post.session(&session).open(call("1", "t", "{}")).await];
+        streams.map(|response| response.into_body())
+    };
+    let (leaving, mut staying) = (enter("leaving").await, enter("staying").await);
+    LEFT.store(true, std::sync::atomic::Ordering::SeqCst);
+    served.door.policy_changed();
+    for mut stream in leaving {
+        let end = async { while stream.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+        tokio::time::timeout(Duration::from_secs(10), end).await.expect("it ends");
+    }
+    assert_eq!(served.journal.outcome().await, Outcome::Disconnected);
+    for _ in 0..500 {
+        if *mock.left.lock().unwrap() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(*mock.left.lock().unwrap(), 2, "the upstream's sides of them are closed");
+    assert_eq!(read_messages(&mut staying[0], 1).await.len(), 1, "nobody else's end");
+}
+
+#[tokio::test]
 async fn one_agent_does_not_take_every_exchange() {
     let limits = McpLimits { exchanges: 4, exchanges_per_agent: 2, ..quick() };
     let (_mock, served) = with_limits(limits, |request| match request.method() {
@@ -1410,6 +1441,35 @@ async fn an_upstream_that_talks_without_end_does_not_fill_the_ledger() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("nobody told the upstream that its question was not passed on");
+}
+
+#[tokio::test]
+async fn what_comes_while_a_call_can_be_taken_up_again_is_said_unasked() {
+    let said = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"x\"}}\n\n";
+    let flood = said.repeat(5_000);
+    let (_mock, served) = with_script(move |request| match request.method() {
+        "POST" => sse(&["id: 1\ndata:\n\n"]),
+        _ => sse(&[&flood]),
+    })
+    .await;
+    let session = served.initialize().await.unwrap();
+    served.post().session(&session).send(call("1", "t", "{}")).await;
+    let began = std::time::Instant::now();
+    let got = served.request("GET", "/mcp").session(&session).send("").await;
+    let most = 501 + 50 * (began.elapsed().as_secs() as usize + 1);
+    assert!((500..=most).contains(&got.messages().len()), "{} of at most {most}", got.messages().len());
+}
+
+#[tokio::test]
+async fn fields_that_nobody_looks_at_hold_little() {
+    let hidden = "words that nobody judged ".repeat(100);
+    let answer = answer_to(&call("1", "t", "{}"), r#"{"content":[]}"#);
+    let events = format!("event: {hidden}\nid: {hidden}\nretry: 20\ndata:\n\nid: {hidden}\ndata: {answer}\n\n");
+    let (_mock, served) = with_script(move |_| sse(&[&events])).await;
+    let session = served.initialize().await.unwrap();
+    let got = served.post().session(&session).send(call("1", "t", "{}")).await;
+    assert_eq!((got.messages().len(), got.text().contains("words")), (1, false), "{}", got.text());
+    assert!(got.text().contains("retry: 20\n"), "{}", got.text());
 }
 
 #[tokio::test]

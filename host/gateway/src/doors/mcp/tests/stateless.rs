@@ -91,6 +91,28 @@ async fn two_requests_with_the_same_id_and_token_never_meet_without_sessions() {
 }
 
 #[tokio::test]
+async fn a_look_of_ours_takes_nothing_from_the_only_client() {
+    let house = house_with(quick(), STATELESS).await;
+    let messages = ask(&house, "one", "1", "change and talk", json!({})).await.messages();
+    assert_eq!(messages.len(), 62, "{messages:?}");
+    assert_eq!(house.received("tools/list", 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_look_that_is_given_up_is_taken_back_from_the_process() {
+    let house = house_with(quick(), &[STATELESS, &[("NO_LIST", "1")]].concat()).await;
+    let calling = {
+        let (ask, body) =
+            request(&house, "one", "1", "tools/call", json!({ "name": "change and talk", "arguments": {} }));
+        tokio::spawn(async move { ask.send(body).await })
+    };
+    let look = house.received("tools/list", 1).await[0]["id"].clone();
+    calling.abort();
+    let taken_back = house.received("notifications/cancelled", 1).await;
+    assert!(taken_back.iter().any(|message| message["params"]["requestId"] == look), "{taken_back:?}");
+}
+
+#[tokio::test]
 async fn verdicts_take_effect_without_sessions() {
     let house = house_with(quick(), STATELESS).await;
     let denied = ask(&house, "one", "1", "echo", json!({ "text": "DENY" })).await;

@@ -321,6 +321,22 @@ async fn cancelling_ends_the_exchange() {
     assert_eq!(served.journal.outcome().await, Outcome::Cancelled);
 }
 
+#[tokio::test]
+async fn a_client_that_cancels_is_still_told_of_a_changed_list() {
+    let (served, session) = serve(quick()).await;
+    let post = served.post().session(&session);
+    // The next look has to wait.
+    assert_eq!(post.send(call("1", "change", "{}")).await.messages().len(), 2);
+    let ask = post.clone();
+    let calling = tokio::spawn(async move { ask.send(call("2", "change and silence", "{}")).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#;
+    assert_eq!(post.send(cancel).await.status, 202);
+    let messages = calling.await.unwrap().messages();
+    let [told, end] = messages.as_slice() else { panic!("{messages:?}") };
+    assert!(told.contains("list_changed") && end.contains("the request was cancelled"), "{messages:?}");
+}
+
 async fn gone(pid: &str) {
     for _ in 0..200 {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -172,6 +172,9 @@ impl Journal for MemoryJournal {
 /// Version of the rules about the tools of agent `ruled`.
 pub(crate) static RULES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
+/// Whether agent `leaving` has been removed.
+pub(crate) static LEFT: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
 /// Every token is an agent of its name; `other-…` belongs to another tenant.
 struct Tokens;
 
@@ -193,6 +196,7 @@ impl Identity for Tokens {
         match agent {
             "halted" => Admission::Halted,
             "removed" => Admission::Removed,
+            "leaving" if LEFT.load(std::sync::atomic::Ordering::SeqCst) => Admission::Removed,
             _ => Admission::Admitted,
         }
     }

@@ -110,6 +110,19 @@ async fn a_list_that_cannot_be_read_is_no_answer_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_keeps_nothing_from_being_stopped() {
+    let mut wrapped = Wrapped::new(quick());
+    wrapped.ask(INITIALIZE).await;
+    let params = r#"{"name":"burst","arguments":{"count":100000},"_meta":{"progressToken":"p"}}"#;
+    wrapped.send(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#)).await;
+    // Everything between the child and the client is full by then.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    wrapped.stop.take().unwrap().send(()).unwrap();
+    wrapped.status().await;
+    assert_eq!(wrapped.bench.journal.outcome().await, Outcome::Uncertain);
+}
+
+#[tokio::test]
 async fn an_ordinary_conversation() {
     let mut wrapped = Wrapped::new(quick());
     assert_eq!(wrapped.ask(INITIALIZE).await["result"]["serverInfo"]["name"], "stdio-test");
