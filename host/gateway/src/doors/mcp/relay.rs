@@ -482,7 +482,8 @@ impl<'a> Exchange<'a> {
             FromServer::Message { bytes, .. } => {
                 if changes::is_list_changed(&bytes) {
                     tokio::select! {
-                        () = self.look_again() => {}
+                        // Boxed: rare, and larger than all else that an idle stream keeps.
+                        () = Box::pin(self.look_again()) => {}
                         () = self.stopped() => {}
                         () = client.gone() => {}
                     }
