@@ -306,10 +306,8 @@ impl Context {
     /// The caller by tenant and name.
     fn owner(&self) -> Result<Owner, ApiError> {
         let Caller { agent, operator, .. } = &self.caller;
-        let agent = agent.as_ref().map(|agent| (&agent.tenant, &agent.name));
-        let caller = agent.or(operator.as_ref().map(|operator| (&operator.tenant, &operator.name)));
-        let (tenant, name) = caller.ok_or_else(ApiError::unauthorized)?;
-        Ok((Arc::clone(tenant), Arc::clone(name)))
+        let operator = || operator.as_ref().map(|operator| (Arc::clone(&operator.tenant), Arc::clone(&operator.name)));
+        agent.as_ref().map(AgentIdentity::owner).or_else(operator).ok_or_else(ApiError::unauthorized)
     }
 
     fn own_tenant(&self) -> Result<&Arc<str>, ApiError> {

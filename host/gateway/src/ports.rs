@@ -191,6 +191,12 @@ pub struct AgentIdentity {
 /// Tenant and name of a caller.
 pub(crate) type Owner = (Arc<str>, Arc<str>);
 
+impl AgentIdentity {
+    pub(crate) fn owner(&self) -> Owner {
+        (Arc::clone(&self.tenant), Arc::clone(&self.name))
+    }
+}
+
 /// An operator, as its credential names it.
 #[derive(Clone, Debug)]
 pub struct OperatorIdentity {

@@ -180,8 +180,7 @@ pub(super) async fn read_post(inner: &Inner, agent: &AgentIdentity, request: Req
         return refuse(refusal(StatusCode::NOT_ACCEPTABLE, None, INVALID_REQUEST, text));
     }
     let limits = &inner.limits;
-    let caller = (Arc::clone(&agent.tenant), Arc::clone(&agent.name));
-    let received = inner.body_room.read(body, &caller, limits.message, limits.body_wait).await;
+    let received = inner.body_room.read(body, &agent.owner(), limits.message, limits.body_wait).await;
     let Received { bytes, room } =
         received.map_err(|error| refusal(error.status, None, INVALID_REQUEST, &error.message))?;
     let frame = Frame::parse(bytes).map_err(|rejected| {

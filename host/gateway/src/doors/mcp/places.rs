@@ -51,7 +51,7 @@ impl Places {
 
     /// A place for this agent.
     pub(crate) fn take(&self, agent: &AgentIdentity) -> Result<Place, NoPlace> {
-        self.take_for((Arc::clone(&agent.tenant), Arc::clone(&agent.name)), self.per_agent)
+        self.take_for(agent.owner(), self.per_agent)
     }
 
     /// A place for what the agents of a tenant share. How many there can be, the configuration says.

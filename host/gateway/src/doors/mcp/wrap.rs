@@ -217,26 +217,25 @@ impl FromServerPump {
                     }
                     None
                 }
-                line = self.lines.next() => Some(line),
+                line = self.lines.next() => match line {
+                    Ok(Some(line)) => Some(line),
+                    Ok(None) | Err(_) => return (Outcome::Uncertain, "the upstream ended before it answered"),
+                },
             };
             let delivered = async {
-                Some(match line {
+                match line {
+                    Some(line) => self.line(line).await,
                     None => match self.changed.tick().await {
                         Some(message) => self.tell(message).await,
                         None => true,
                     },
-                    Some(Ok(Some(line))) => self.line(line).await,
-                    Some(Ok(None) | Err(_)) => return None,
-                })
+                }
             };
             let delivered = tokio::select! {
                 biased;
                 // Also while the client does not read.
                 () = &mut shutdown => return (Outcome::Uncertain, "Portcullis was stopped"),
                 delivered = delivered => delivered,
-            };
-            let Some(delivered) = delivered else {
-                return (Outcome::Uncertain, "the upstream ended before it answered");
             };
             if !delivered {
                 return (Outcome::Disconnected, "the client closed its end");

@@ -96,16 +96,6 @@ async fn tool_names(post: &Ask) -> Vec<String> {
 }
 
 /// Waits until it holds.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}");
-}
-
 fn bodies(mock: &Mock, method: &str) -> Vec<Received> {
     mock.received().into_iter().filter(|request| method_of(&request.body) == method).collect()
 }

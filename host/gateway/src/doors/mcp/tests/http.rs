@@ -956,13 +956,8 @@ async fn a_client_that_goes_away() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         request.abort();
         assert_eq!(served.journal.outcome().await, Outcome::Disconnected);
-        for _ in 0..200 {
-            if *mock.left.lock().unwrap() == 1 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(*mock.left.lock().unwrap(), 1, "the upstream's connection is closed as well");
+        until("the upstream's connection is closed as well", || *mock.left.lock().unwrap() == 1).await;
+        assert_eq!(*mock.left.lock().unwrap(), 1);
         // Another id is free; this one is not, since its answer may still come.
         let post = served.post().session(&session);
         assert_eq!(post.send(call("1", "t", r#"{"a":"DENY"}"#)).await.json()["error"]["code"], -32600);
@@ -1113,13 +1108,8 @@ async fn the_streams_of_a_removed_agent_end() {
         tokio::time::timeout(Duration::from_secs(10), end).await.expect("it ends");
     }
     assert_eq!(served.journal.outcome().await, Outcome::Disconnected);
-    for _ in 0..500 {
-        if *mock.left.lock().unwrap() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(*mock.left.lock().unwrap(), 2, "the upstream's sides of them are closed");
+    until("the upstream's sides of them are closed", || *mock.left.lock().unwrap() == 2).await;
+    assert_eq!(*mock.left.lock().unwrap(), 2);
     assert_eq!(read_messages(&mut staying[0], 1).await.len(), 1, "nobody else's end");
 }
 

@@ -448,6 +448,17 @@ pub(crate) async fn read_messages(body: &mut Incoming, count: usize) -> Vec<Stri
     out
 }
 
+/// Waits for some seconds until it holds.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}");
+}
+
 /// One request as the upstream received it, byte for byte.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
