@@ -13,7 +13,7 @@ use crate::toolchain::Choice;
 /// Plugins, then the binary that holds them.
 pub(crate) fn build(root: &Path) -> Result<()> {
     guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
-    println!("building target/release/portcullis (about ten minutes on two cores the first time)");
+    println!("building target/release/portcullis (ten to twenty minutes on two cores the first time)");
     call(
         Command::new("cargo")
             .args(["build", "--release", "--package", "portcullis", "--package", "portcullis-ledger-verify"])

@@ -113,7 +113,7 @@ pub(crate) fn build(root: &Path, kind: Kind, names: &[String], choice: Choice) -
         return Err(error).with_context(|| format!("cannot remove {}", stamp.display()));
     }
     let started = Instant::now();
-    println!("building {count} {things} with {} (a minute or two the first time)", toolchain.version()?);
+    println!("building {count} {things} with {} (two minutes or so the first time)", toolchain.version()?);
     let modules = compile(root, kind, &guests, &toolchain)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for guest in &guests {

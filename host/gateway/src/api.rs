@@ -33,7 +33,7 @@ mod routes;
 /// Most bytes of a question: 4 MiB of JSON and room for what is around it.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// Most bytes of an operator's request.
-const MAX_SMALL_BODY: usize = 16 * 1024;
+pub(crate) const MAX_SMALL_BODY: usize = 16 * 1024;
 
 static ID: HeaderName = HeaderName::from_static(http::ID);
 static MODE: HeaderName = HeaderName::from_static(http::MODE);
@@ -348,7 +348,7 @@ fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     ))
 }
 
-fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return Ok(());

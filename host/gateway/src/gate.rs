@@ -4,7 +4,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use portcullis_approvals::{Approval, Approvals, Ballot, Change, DecideError, ParkError, ParkRequest, State};
+use portcullis_approvals::{
+    Approval, Approvals, Ballot, Change, DecideError, ParkError, ParkRequest, ReleaseError, State,
+};
 use portcullis_ledger::{Attachment, Record};
 use portcullis_model::{
     Call, Decision, Digest, Document, Door, Draft, EntryFinding, EntryKind, EntryPlugin, EntryReason, Judgement, Mode,
@@ -24,12 +26,15 @@ pub use heavy::Heavy;
 use heavy::HeavyPlaces;
 
 mod heavy;
+mod together;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
 /// that they hold up nobody else's calls.
 const INLINE_BYTES: usize = 16 * 1024;
 /// How long a call waits for its entry.
 const APPEND_WAIT: Duration = Duration::from_secs(15);
+/// Between two looks at an approval that is just being changed.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// How often passed deadlines are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// Passed deadlines recorded in one go.
@@ -304,6 +309,19 @@ impl Gate {
             Err(error) => return self.refuse(call, door, error).await,
         };
         let may_park = call.phase == Phase::Call || door == Door::Inspect;
+        self.conclude(call, digest, judgement, may_park, door, keep).await
+    }
+
+    /// Records what a call came to, parks it or takes its approval if it is a review that may be parked, and tells of it.
+    async fn conclude(
+        &self,
+        call: &Call,
+        digest: Digest,
+        judgement: Judgement,
+        may_park: bool,
+        door: Door,
+        keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+    ) -> Result<Ruling, GateError> {
         let hold = if judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park {
             match self.hold(call, digest, &judgement) {
                 Ok(hold) => hold,
@@ -489,13 +507,21 @@ impl Gate {
     /// Uses an approved call up for `call`, whose caller runs it itself: `true` the first time only.
     ///
     /// # Errors
-    /// The entry about it could not be written; the call is not released then.
-    pub async fn release(&self, approval: &Approval, call: Uuid) -> Result<bool, GateError> {
-        let Ok(change) = self.ports.approvals.release(&approval.tenant, approval.id, call, now_ms()) else {
-            return Ok(false);
+    /// The agent was halted or removed meanwhile, or the entry about it could not be written; the call is not released then.
+    pub async fn release(&self, approval: &Approval, call: Uuid, door: Door) -> Result<bool, GateError> {
+        admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
+        let until = Instant::now() + APPEND_WAIT;
+        let change = loop {
+            match self.ports.approvals.release(&approval.tenant, approval.id, call, now_ms()) {
+                Ok(change) => break change,
+                // Somebody else's change of it is being recorded: what came of it is known in a moment.
+                Err(ReleaseError::Busy) if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(ReleaseError::Busy) => return Err(no_answer()),
+                Err(_) => return Ok(false),
+            }
         };
         let records = records(&change);
-        self.append_and_commit(release_draft(approval), records, change).await?;
+        self.append_and_commit(release_draft(approval, call, door), records, change).await?;
         Ok(true)
     }
 
@@ -814,15 +840,15 @@ fn not_accepted(acceptance: Draft, entry: EntryRef, error: &AcceptError) -> Draf
     }
 }
 
-fn release_draft(approval: &Approval) -> Draft {
+fn release_draft(approval: &Approval, call: Uuid, door: Door) -> Draft {
     Draft {
         kind: EntryKind::Approval,
         tenant: Arc::clone(&approval.tenant),
-        id: approval.call,
+        id: call,
         time_ms: now_ms(),
         agent: Arc::clone(&approval.agent),
         session: approval.session.clone(),
-        door: Door::Inspect,
+        door,
         upstream: approval.upstream.clone(),
         tool: Some(Arc::clone(&approval.tool)),
         phase: approval.phase,

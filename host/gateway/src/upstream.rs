@@ -156,6 +156,18 @@ pub enum UpstreamError {
     Variable(String, String),
 }
 
+impl UpstreamError {
+    /// The names that two upstreams do not go together with.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<&str> {
+        match self {
+            Self::Duplicate(name) => vec![name],
+            Self::Ambiguous(one, other) => vec![one, other],
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Withholds {
     /// Names of the client capabilities that the upstream does not get to see.
     pub(crate) fn capabilities(self) -> Vec<&'static str> {

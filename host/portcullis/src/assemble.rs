@@ -87,8 +87,15 @@ impl Pipeline {
 /// Name of the operator that the command line is on its own data folder.
 const CONTROL_OPERATOR: &str = "portcullis-cli";
 
-/// The credentials of a configuration. `control` is the secret from which the command line on this data folder makes its
-/// operator tokens, one per tenant.
+/// What the command line may do on a data folder that is in use.
+pub(crate) struct Control {
+    /// The secret from which it makes its operator tokens, one per tenant.
+    pub secret: String,
+    /// Whether it decides and administers; otherwise it reads.
+    pub decides: bool,
+}
+
+/// The credentials of a configuration.
 ///
 /// # Errors
 /// A name that is no label or is taken, a token listed twice, a limit out of range; with file, line and key.
@@ -96,19 +103,23 @@ pub(crate) fn directory(
     config: &Config,
     place: Option<&Place>,
     previous: Option<&Directory>,
-    control: &str,
+    control: Option<&Control>,
 ) -> Result<Directory> {
-    let operator = |tenant: &str| OperatorSpec {
-        name: CONTROL_OPERATOR.to_owned(),
-        token_sha256: vec![token_digest(&control_token(control, tenant))],
-        roles: [roles::VIEWER, roles::APPROVER, roles::ADMIN].map(str::to_owned).to_vec(),
+    let operator = |tenant: &str| {
+        let Control { secret, decides } = control?;
+        let roles = if *decides { &[roles::VIEWER, roles::APPROVER, roles::ADMIN][..] } else { &[roles::VIEWER] };
+        Some(OperatorSpec {
+            name: CONTROL_OPERATOR.to_owned(),
+            token_sha256: vec![token_digest(&control_token(secret, tenant))],
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        })
     };
     if config.tenant.is_empty() {
-        return Ok(Directory::open(vec![operator(OPEN_TENANT)])?);
+        return Ok(Directory::open(operator(OPEN_TENANT).into_iter().collect())?);
     }
     let mut specs: Vec<TenantSpec> = config.tenant.iter().map(tenant).collect();
     for spec in &mut specs {
-        spec.operators.push(operator(&spec.name));
+        spec.operators.extend(operator(&spec.name));
     }
     Directory::new(&specs, previous).map_err(|error| match place {
         Some(place) => place.error(&error.path, error.problem.to_string()).into(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// Stands between agents and their tools: inspects every call with sandboxed plugins, decides, and keeps the proof.
 ///
-/// Exit codes: 0 allow or good, 2 deny or bad, 3 review, 1 could not tell.
+/// Exit codes: 0 allow, redact (to be run with the arguments that it prints), approved or good, 2 deny or bad, 3 review that waits, 1 could not tell.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, max_term_width = 120)]
 pub(crate) struct Cli {
@@ -67,7 +67,7 @@ pub(crate) struct Serve {
     /// Address to listen on; takes the place of the configuration's. Port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
-    /// An MCP server to stand in front of, served at /mcp. Repeatable.
+    /// An MCP server to stand in front of, served at /mcp/NAME, and at /mcp together with the others. Repeatable.
     #[arg(long = "upstream", value_name = "NAME=URL|NAME=stdio:COMMAND")]
     pub upstreams: Vec<String>,
     /// Once, after a restore: take the ledger as it is although its head file is missing or knows of later entries.
@@ -91,6 +91,10 @@ pub(crate) struct Wrap {
     /// Name of the upstream in selectors and entries. Default: the program's file name.
     #[arg(long)]
     pub name: Option<String>,
+    /// Approvals and pins may be decided on the command line while this runs. Then whatever runs as your user can decide them:
+    /// also the wrapped server, and an agent with a shell.
+    #[arg(long)]
+    pub decide: bool,
     /// The MCP server's command and arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -169,7 +173,7 @@ impl From<PhaseArg> for Phase {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
-    /// Print entries, oldest first.
+    /// Print the last entries, oldest first.
     Show {
         #[command(flatten)]
         log: Log,
@@ -213,17 +217,29 @@ pub(crate) enum Approvals {
     List {
         #[command(flatten)]
         log: Log,
-        /// What was decided, too.
+        /// What was decided or used, too.
         #[arg(long)]
         all: bool,
     },
-    /// Let the call go through once.
+    /// Print one: what the call is, why it was held, who may decide and who has. No arguments: they are not kept.
+    Show {
+        #[command(flatten)]
+        log: Log,
+        /// Id of the approval.
+        id: Uuid,
+    },
+    /// Print what waits, then every change as it happens, until interrupted.
+    Watch {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Let the call go through once: the next one exactly like it, of the same agent. `portcullis inspect` uses it up, too.
     Approve {
         #[command(flatten)]
         log: Log,
         /// Id of the approval.
         id: Uuid,
-        /// Why; it goes on record.
+        /// Why; it is kept with the approval, and shown by `approvals show`.
         #[arg(long)]
         comment: Option<String>,
     },
@@ -233,7 +249,7 @@ pub(crate) enum Approvals {
         log: Log,
         /// Id of the approval.
         id: Uuid,
-        /// Why; it goes on record.
+        /// Why; it is kept with the approval, and shown by `approvals show`.
         #[arg(long)]
         comment: Option<String>,
     },

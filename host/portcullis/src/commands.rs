@@ -13,9 +13,29 @@ pub(crate) mod wrap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde_json::Value;
 
-use crate::cli::Where;
+use crate::cli::{Log, Where};
 use crate::config::{Config, Place};
+use crate::remote::{Running, Server};
+
+/// The server that runs on the data folder, asked as the command line's operator in a tenant. `decides` is whether the
+/// question is a decision.
+pub(crate) fn server(log: &Log, decides: bool) -> Result<Server> {
+    let data = Settings::read(&log.place)?.data()?;
+    let running = Running::on(&data)?;
+    anyhow::ensure!(
+        running.decides || !decides,
+        "{}: its `wrap` was started without --decide, so nobody decides there",
+        data.display()
+    );
+    Ok(running.server(Some(running.token(&log.tenant))))
+}
+
+/// A string of an answer; empty where there is none.
+fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
 
 /// The configuration and data folder that a command line names.
 pub(crate) struct Settings {

@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub upstream: Vec<Upstream>,
     /// Several of them under one endpoint. All of them together are served under `/mcp` without an entry here.
     pub federation: Vec<Federation>,
+    /// The Clavenar contract, for its published agent SDKs.
+    pub clavenar: Clavenar,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -166,7 +168,8 @@ pub(crate) struct Upstream {
     pub url: Option<String>,
     /// Program and arguments of a stdio server. No shell is involved.
     pub command: Option<Vec<String>>,
-    /// Environment of the stdio server, besides `PATH` and `HOME`.
+    /// Environment of the stdio server, besides the few variables of Portcullis' own that every program needs (`PATH`, `HOME`,
+    /// `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_ALL`, `TZ`, `TMPDIR`, `TERM`).
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Whether all sessions of a tenant share one process of the stdio server. Otherwise each session starts its own.
@@ -223,13 +226,33 @@ pub(crate) struct Federation {
     pub upstreams: Vec<String>,
 }
 
+/// The door for Clavenar's agent SDKs.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Clavenar {
+    /// Body of a decision that allows: `verdict` (`{"verdict":"allow"}`, which all published SDKs take) or `contract` (the four
+    /// members of the written contract, which the TypeScript and .NET SDKs refuse).
+    pub allow: Allow,
+}
+
+/// Body of a decision that allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Allow {
+    /// `{"verdict":"allow"}`.
+    #[default]
+    Verdict,
+    /// The four members of the written contract.
+    Contract,
+}
+
 /// One tenant.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tenant {
     /// Letters, digits, `.`, `_`, `-`; at most 63.
     pub name: String,
-    /// Policy pack: `baseline`, `observe`, or the folder of your own pack. With `plugins` given, leave it out.
+    /// Policy pack: `baseline`, `observe`, `pinned`, `private`, or the folder of your own pack. With `plugins` given, leave it out.
     pub policy: Option<String>,
     /// `enforce` or `observe`; default is the pack's, else `enforce`.
     #[schemars(with = "Option<String>")]
@@ -468,6 +491,7 @@ impl Default for Config {
             traces: Traces::default(),
             upstream: Vec::new(),
             federation: Vec::new(),
+            clavenar: Clavenar::default(),
             tenant: Vec::new(),
         }
     }

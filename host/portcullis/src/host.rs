@@ -15,17 +15,18 @@ use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::Credentials;
-use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, Upstreams, Withholds};
+use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
 use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Generation, Generations};
 use uuid::Uuid;
 
-use crate::assemble;
+use crate::assemble::{self, Control};
 use crate::commands::Settings;
-use crate::config::{self, Config, Withhold};
+use crate::config::{self, Config, Place, Withhold};
 use crate::judge::{Pipelines, views};
 use crate::pins::StatePins;
+use crate::remote::Running;
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -34,7 +35,7 @@ pub(crate) struct Host {
     pub generations: Arc<Generations>,
     credentials: Arc<Credentials>,
     engine: Engine,
-    control: String,
+    control: Control,
 }
 
 impl Host {
@@ -42,7 +43,7 @@ impl Host {
     ///
     /// # Errors
     /// The data folder cannot be used, or the configuration is wrong; nothing was changed then.
-    pub(crate) async fn start(settings: &Settings, control: String) -> Result<Self> {
+    pub(crate) async fn start(settings: &Settings, control: Control) -> Result<Self> {
         let ledger = Ledger::open(LedgerConfig {
             cache_bytes: settings.config.ledger.cache_mib << 20,
             evidence: match settings.config.ledger.evidence {
@@ -52,6 +53,8 @@ impl Host {
             adopt: settings.adopt,
             ..LedgerConfig::new(settings.data()?)
         })?;
+        // Of a process that was killed: the folder is ours now.
+        Running::remove(&settings.data()?);
         let engine = engine(settings, Some(&ledger))?;
         let (approvals, damaged) = Approvals::load(ApprovalLimits::default(), ledger.records(RECORDS)?);
         for record in damaged {
@@ -62,7 +65,7 @@ impl Host {
             );
         }
         let place = settings.place.as_ref();
-        let directory = assemble::directory(&settings.config, place, None, &control)?;
+        let directory = assemble::directory(&settings.config, place, None, Some(&control))?;
         let generations = Arc::new(Generations::new());
         let credentials = Arc::new(Credentials::new(directory));
         let ports = Ports {
@@ -117,7 +120,7 @@ impl Host {
             anyhow::bail!("the configuration names no tenant any more; to serve openly without credentials, restart");
         }
         let place = settings.place.as_ref();
-        let directory = assemble::directory(&settings.config, place, Some(&previous), &self.control)?;
+        let directory = assemble::directory(&settings.config, place, Some(&previous), Some(&self.control))?;
         let host = Arc::clone(self);
         let fresh = tokio::task::spawn_blocking(move || host.build(&settings)).await??;
         let host = Arc::clone(self);
@@ -269,41 +272,59 @@ fn cache_key(path: &Path) -> Result<[u8; 32]> {
 }
 
 /// The upstreams of a configuration and of the command line, and what is made of several of them.
-pub(crate) fn upstreams(config: &Config, more: &[String]) -> Result<Upstreams> {
+pub(crate) fn upstreams(config: &Config, place: Option<&Place>, more: &[String]) -> Result<Upstreams> {
+    let at = |key: &str, error: anyhow::Error| match place {
+        Some(place) => anyhow::Error::from(place.error(key, format!("{error:#}"))),
+        None => error,
+    };
     let mut all = Vec::new();
-    for upstream in &config.upstream {
-        let made = match (&upstream.url, upstream.command.as_deref()) {
-            (Some(url), None) => {
-                let headers = upstream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                let plain = Upstream::http(&upstream.name, url, headers)?;
-                match &upstream.oauth {
-                    Some(oauth) => plain.with_oauth(access_token(&upstream.name, oauth)?)?,
-                    None => plain,
-                }
-            }
-            (None, Some([program, arguments @ ..])) => {
-                let started = Upstream::stdio(&upstream.name, program, arguments.to_vec(), upstream.env.clone())?;
-                started.sharing(upstream.shared)
-            }
-            _ => anyhow::bail!("upstream {}: give exactly one of `url` and `command`", upstream.name),
-        };
-        let withhold = |what| upstream.withhold.contains(&what);
-        let withholds = Withholds {
-            sampling: withhold(Withhold::Sampling),
-            elicitation: withhold(Withhold::Elicitation),
-            roots: withhold(Withhold::Roots),
-        };
-        all.push(Upstream { withholds, ..made });
+    for (index, one) in config.upstream.iter().enumerate() {
+        all.push(upstream(one).map_err(|error| at(&format!("upstream[{index}]"), error))?);
     }
     for text in more {
         all.push(text.parse().with_context(|| format!("--upstream {text}"))?);
     }
-    let mut upstreams = Upstreams::new(all)?;
+    let mut upstreams = Upstreams::new(all).map_err(|error| {
+        let last =
+            error.upstreams().iter().filter_map(|name| config.upstream.iter().rposition(|one| one.name == *name)).max();
+        match last {
+            Some(index) => at(&format!("upstream[{index}].name"), error.into()),
+            None => error.into(),
+        }
+    })?;
     for (index, federation) in config.federation.iter().enumerate() {
         let members = federation.upstreams.iter().map(String::as_str);
-        upstreams.federate(&federation.name, members).with_context(|| format!("federation[{index}]"))?;
+        upstreams.federate(&federation.name, members).map_err(|error| {
+            let key = if matches!(error, UpstreamError::FederationName(_)) { "name" } else { "upstreams" };
+            at(&format!("federation[{index}].{key}"), error.into())
+        })?;
     }
     Ok(upstreams)
+}
+
+fn upstream(config: &config::Upstream) -> Result<Upstream> {
+    let made = match (&config.url, config.command.as_deref()) {
+        (Some(url), None) => {
+            let headers = config.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let plain = Upstream::http(&config.name, url, headers)?;
+            match &config.oauth {
+                Some(oauth) => plain.with_oauth(access_token(&config.name, oauth)?)?,
+                None => plain,
+            }
+        }
+        (None, Some([program, arguments @ ..])) => {
+            let started = Upstream::stdio(&config.name, program, arguments.to_vec(), config.env.clone())?;
+            started.sharing(config.shared)
+        }
+        _ => anyhow::bail!("upstream {}: give exactly one of `url` and `command`", config.name),
+    };
+    let withhold = |what| config.withhold.contains(&what);
+    let withholds = Withholds {
+        sampling: withhold(Withhold::Sampling),
+        elicitation: withhold(Withhold::Elicitation),
+        roots: withhold(Withhold::Roots),
+    };
+    Ok(Upstream { withholds, ..made })
 }
 
 /// What an upstream's access token is asked for with.

@@ -32,7 +32,11 @@ fn main() -> ExitCode {
         }
     };
     run(&cli.command).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        // Who reads the output has enough.
+        let enough = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !error.downcast_ref().is_some_and(enough) {
+            eprintln!("error: {error:#}");
+        }
         ExitCode::FAILURE
     })
 }

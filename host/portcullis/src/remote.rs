@@ -1,7 +1,7 @@
 //! Finding and asking the server that runs on a data folder.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,21 @@ pub(crate) struct Running {
     pub address: SocketAddr,
     /// Its process.
     pub pid: u32,
+    /// When the system and the process began: another process may have got the same number.
+    began: String,
     /// Secret of the operators that the command line is until the server ends; see [`Running::token`].
     pub control: String,
+    /// Whether approvals and pins are decided with it.
+    pub decides: bool,
+}
+
+/// Removes the file on the way out.
+pub(crate) struct Left(PathBuf);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        Running::remove(&self.0);
+    }
 }
 
 impl Running {
@@ -30,8 +43,14 @@ impl Running {
         data.join("server.json")
     }
 
-    /// Leaves the file; replaced as a whole, so that a reader never sees half of it.
-    pub(crate) fn leave(&self, data: &Path) -> Result<()> {
+    /// This process, which listens for the command line at `address`.
+    pub(crate) fn new(address: SocketAddr, control: &str, decides: bool) -> Self {
+        let pid = std::process::id();
+        Self { address, pid, began: began(pid).unwrap_or_default(), control: control.to_owned(), decides }
+    }
+
+    /// Leaves the file for as long as the answer lives; replaced as a whole, so that a reader never sees half of it.
+    pub(crate) fn leave(&self, data: &Path) -> Result<Left> {
         let path = Self::path(data);
         let fresh = path.with_extension("json.new");
         let written = fs::remove_file(&fresh)
@@ -39,10 +58,11 @@ impl Running {
             .and_then(|()| fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh))
             .and_then(|mut file| file.write_all(serde_json::to_string(self)?.as_bytes()))
             .and_then(|()| fs::rename(&fresh, &path));
-        written.with_context(|| format!("{}: cannot be written", path.display()))
+        written.with_context(|| format!("{}: cannot be written", path.display()))?;
+        Ok(Left(data.to_owned()))
     }
 
-    /// Removes the file on the way out.
+    /// Removes the file of the process whose data folder it is, or was.
     pub(crate) fn remove(data: &Path) {
         // A stale file does no harm: its process is gone and its token with it.
         let _ = fs::remove_file(Self::path(data));
@@ -51,7 +71,15 @@ impl Running {
     /// The server that runs on a data folder, if one left its file and still lives.
     pub(crate) fn find(data: &Path) -> Option<Self> {
         let running: Self = serde_json::from_slice(&fs::read(Self::path(data)).ok()?).ok()?;
-        Path::new(&format!("/proc/{}", running.pid)).exists().then_some(running)
+        (began(running.pid).as_ref() == Some(&running.began)).then_some(running)
+    }
+
+    /// The same, or why there is none.
+    pub(crate) fn on(data: &Path) -> Result<Self> {
+        Self::find(data).with_context(|| {
+            let folder = data.display();
+            format!("nothing runs on {folder}: start `portcullis serve` or the client of its `wrap`, or name another with --data")
+        })
     }
 
     /// The server, asked with a bearer token.
@@ -84,6 +112,17 @@ pub(crate) struct Server {
     agent: ureq::Agent,
 }
 
+/// When the system and a process began; none if there is no such process, or only what is left for its parent.
+/// From `/proc/PID/stat`: behind the name in parentheses, the state is the first word and the start time the 20th.
+fn began(pid: u32) -> Option<String> {
+    let system = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = words.next()?;
+    let start = words.nth(18)?;
+    (!matches!(state, "Z" | "X")).then(|| format!("{} {start}", system.trim()))
+}
+
 impl Server {
     /// A server at a base address, asked with a bearer token.
     pub(crate) fn new(base: &str, token: Option<String>) -> Self {
@@ -98,6 +137,24 @@ impl Server {
     /// Reads a route.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
         self.answer(self.known(self.agent.get(format!("{}{path}", self.base))).call())
+    }
+
+    /// What happens from now on, event by event, until the server ends.
+    pub(crate) fn events(&self) -> Result<impl Iterator<Item = Result<Value>>> {
+        let request = self.agent.get(format!("{}/v1/events", self.base)).config().timeout_global(None).build();
+        let answer = self.known(request).call();
+        let answer = answer.with_context(|| format!("no answer from {}", self.base))?;
+        if !answer.status().is_success() {
+            let told = self.answer(Ok(answer));
+            bail!("no events: {}", told.err().map_or_else(String::new, |error| format!("{error:#}")));
+        }
+        // Its first line says that nothing is missed from here on.
+        let mut lines = BufReader::new(answer.into_body().into_reader()).lines();
+        lines.next().transpose().context("the stream of events broke off")?;
+        Ok(lines.filter_map(|line| match line {
+            Ok(line) => Some(serde_json::from_str(line.strip_prefix("data:")?).context("an event that is not JSON")),
+            Err(error) => Some(Err(error).context("the stream of events broke off")),
+        }))
     }
 
     /// Sends a JSON body to a route.

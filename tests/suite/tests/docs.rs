@@ -25,6 +25,12 @@ fn configurations_in_the_pages_are_good() {
         for block in blocks.filter(|block| block.contains("[[tenant]]")) {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("portcullis.toml"), block).unwrap();
+            // The certificates that the page has its reader make.
+            if let Some(commands) = text.split("```sh\n").nth(1).filter(|_| block.contains("[tls]")) {
+                let commands = commands.split("```").next().unwrap();
+                let made = Command::new("sh").args(["-e", "-c", commands]).current_dir(folder.path()).output().unwrap();
+                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            }
             let mut check = Command::new(binary().unwrap());
             check.args(["check", "--config", "portcullis.toml"]).current_dir(folder.path());
             let output = check.output().unwrap();

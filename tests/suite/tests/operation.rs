@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -188,10 +188,56 @@ fn settings_that_cannot_work_are_named_with_their_line() {
         ("[server]\nread_timeout_seconds = 9223372036854775807\n", "server.read_timeout_seconds"),
         ("[server]\ndrain_seconds = 100000\n", "server.drain_seconds"),
         ("[server]\nconections = 5\n", "conections"),
+        ("[[upstream]]\nname = \"a\"\nurl = \"ftp://h\"\n", "portcullis.toml:1:1: upstream[0]"),
+        (
+            "[[upstream]]\nname = \"a__b\"\ncommand = [\"x\"]\n[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n",
+            "portcullis.toml:5:1: upstream[1].name",
+        ),
+        (
+            "[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n[[federation]]\nname = \"f\"\nupstreams = [\"a\", \"b\"]\n",
+            "portcullis.toml:6:1: federation[0].upstreams",
+        ),
+        (
+            "[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n",
+            "portcullis.toml:5:1: upstream[1].name",
+        ),
     ] {
         let said = refused(config, &[]);
         assert!(said.contains(expected) && said.contains("portcullis.toml:"), "{expected}: {said}");
     }
+}
+
+#[test]
+fn what_would_be_noticed_with_the_first_call_only_is_noted_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.toml");
+    let config = r#"
+[[upstream]]
+name = "files"
+command = ["no-such-program"]
+[[upstream]]
+name = "shell"
+command = ["sh"]
+[[tenant]]
+name = "acme"
+tools = { allow = ["Files/*", "file/*"] }
+[[tenant.agent]]
+name = "a"
+tools = { hide = ["sh/*"] }
+"#;
+    fs::write(&file, config).unwrap();
+    let check = Command::new(binary().unwrap()).args(["check", "--config"]).arg(&file).output().unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success(), "{said}");
+    let notes: Vec<&str> = said.lines().filter(|line| line.starts_with("note: ")).collect();
+    assert_eq!(
+        notes,
+        [
+            "note: upstream[0].command: \"no-such-program\" is not there or not in PATH",
+            "note: tenant[0].tools: \"file/*\" fits no tool of this file's upstreams: none is called \"file\"",
+            "note: tenant[0].agent[0].tools: \"sh/*\" fits no tool of this file's upstreams: none is called \"sh\"",
+        ]
+    );
 }
 
 #[test]
@@ -204,6 +250,82 @@ fn whoever_is_not_known_is_told_which_option_says_who_asks() {
         assert_eq!((code, out.as_str()), (1, ""), "{said}");
         assert!(said.contains("answered 401") && said.contains(option), "{said}");
     }
+}
+
+#[test]
+fn inspect_says_by_its_exit_code_what_became_of_a_review() {
+    let server = Server::start(&Setup::default()).unwrap();
+    let data = server.data().to_str().unwrap().to_owned();
+    let ask = || server.portcullis(&["inspect", "--tool", "wire_transfer", "--data", &data]).unwrap();
+    let (code, waits, _) = ask();
+    assert_eq!((code, waits.contains(" pending until 20")), (3, true), "{waits}");
+    let (_, listed, _) = server.portcullis(&["approvals", "list", "--data", &data]).unwrap();
+    let id = listed.split_whitespace().next().unwrap();
+    assert_eq!(server.portcullis(&["approvals", "approve", id, "--data", &data]).unwrap().0, 0);
+    let (code, approved, _) = ask();
+    assert_eq!((code, approved.contains(&format!("approval {id} approved"))), (0, true), "{approved}");
+    assert_eq!(ask().0, 3, "an approval counts once");
+}
+
+#[test]
+fn who_watches_sees_what_is_parked_and_what_becomes_of_it() {
+    let server = Server::start(&Setup::default()).unwrap();
+    let data = server.data().to_str().unwrap().to_owned();
+    let pay = |amount: u32| {
+        let asked = server.inspect(&json!({ "tool": "wire_transfer", "arguments": { "amount": amount } })).unwrap();
+        asked["approval"]["id"].as_str().unwrap().to_owned()
+    };
+    let first = pay(1);
+    let mut watch = Command::new(binary().unwrap());
+    watch.args(["approvals", "watch", "--data", &data]).stdout(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let (send, lines) = mpsc::channel();
+    let stdout = BufReader::new(watch.stdout.take().unwrap());
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    let next = || lines.recv_timeout(Duration::from_secs(20)).expect("a line");
+    let expect = |line: String, id: &str, state: &str| assert!(line.starts_with(id) && line.contains(state), "{line}");
+    expect(next(), &first, "pending");
+    let second = pay(2);
+    expect(next(), &second, "pending");
+    assert_eq!(pay(1), first, "asked about again: nothing new");
+    let command = |words: &[&str]| server.portcullis(&[&["approvals"], words, &["--data", &data]].concat()).unwrap();
+    assert_eq!(command(&["approve", &first]).0, 0);
+    expect(next(), &first, "approved");
+    assert_eq!(command(&["deny", &second, "--comment", "no \u{1b}[2J"]).0, 0);
+    expect(next(), &second, "denied");
+    let (code, shown, _) = command(&["show", &second]);
+    assert_eq!(code, 0);
+    for part in [
+        "tool      wire_transfer",
+        "held      sensitive_tool:",
+        "wants     1 of: role approver",
+        "vote      deny by portcullis-cli",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    server.terminate().unwrap();
+    assert_eq!(watch.wait().unwrap().code(), Some(1), "the server has ended");
+}
+
+#[test]
+fn a_process_that_was_killed_does_not_stand_in_the_way() {
+    let server = Server::start(&Setup::default()).unwrap();
+    let left = fs::read_to_string(server.data().join("server.json")).unwrap();
+    let running: serde_json::Value = serde_json::from_str(&left).unwrap();
+    assert_eq!(running["pid"], server.pid());
+    let folder = server.kill().unwrap();
+    let data = folder.path().join("data");
+    assert!(data.join("server.json").exists(), "it was killed");
+    // Whoever has the number of the process now: this test.
+    let other = left.replace(&format!("\"pid\":{}", running["pid"]), &format!("\"pid\":{}", std::process::id()));
+    for stale in [left, other] {
+        fs::write(data.join("server.json"), stale).unwrap();
+        let verify = Command::new(binary().unwrap()).args(["ledger", "verify", "--data"]).arg(&data).output().unwrap();
+        assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stderr));
+    }
+    let again = Server::start_in(folder, &Setup::default()).unwrap();
+    assert_eq!(again.inspect(&harmless()).unwrap()["verdict"], "allow");
 }
 
 #[test]

@@ -11,23 +11,22 @@ use portcullis_model::{Call, Decision, Digest, Document, Door, EntryKind, Phase,
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::repeats::Repeats;
 use crate::gate::{Gate, GateError, now_ms};
 use crate::http::{ApiError, Peer, Received};
 use crate::ports::{AgentIdentity, EntryRef};
 use answer::{Kept, Settled};
 use question::Question;
-use repeats::{Repeats, Turn};
 
 pub(crate) mod answer;
 pub(crate) mod question;
-mod repeats;
 
 /// Calls of one batch.
 pub(crate) const MAX_BATCH: usize = 128;
 /// Calls of one batch that are judged before other requests get their turn.
 const BATCH_AT_ONCE: usize = 4;
 /// How long an answer is kept for the same question under the same id.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries read at once, and in all, when the entry of a kept answer is looked for.
 const SEARCH_STEP: usize = 256;
 const SEARCH_STEPS: usize = 64;
@@ -36,7 +35,7 @@ const SEARCH_STEPS: usize = 64;
 #[derive(Clone)]
 pub(crate) struct InspectDoor {
     gate: Arc<Gate>,
-    repeats: Arc<Repeats>,
+    repeats: Arc<Repeats<Settled>>,
     /// Upstreams whose lists come from themselves.
     upstreams: Arc<[Arc<str>]>,
     /// Becomes true when the server drains: answers are not held any longer then.
@@ -117,24 +116,14 @@ impl InspectDoor {
             return Ok(Arc::new(rule(&self.gate, question, None).await?));
         };
         let key = (Arc::clone(&question.call.tenant), question.call.id);
-        match self.repeats.enter(key, request) {
-            Turn::Other => Err(conflict()),
-            Turn::Wait(answer) => answer.wait().await,
-            Turn::Lead(lead) => {
-                // In a task of its own: the callers who wait for it do not lose it if this one goes away.
-                let (gate, question) = (Arc::clone(&self.gate), question.clone());
-                let task = tokio::spawn(async move {
-                    let settled = match kept(&gate, &question, request).await {
-                        Ok(None) => rule(&gate, &question, Some(request)).await.map(Arc::new),
-                        Ok(Some(settled)) => Ok(Arc::new(settled)),
-                        Err(error) => Err(error),
-                    };
-                    lead.finish(settled.clone());
-                    settled
-                });
-                task.await.unwrap_or_else(|_| Err(GateError::Failed.into()))
+        let (gate, question) = (Arc::clone(&self.gate), question.clone());
+        let settle = async move {
+            match kept(&gate, &question, request).await? {
+                None => rule(&gate, &question, Some(request)).await.map(Arc::new),
+                Some(settled) => Ok(Arc::new(settled)),
             }
-        }
+        };
+        self.repeats.once(key, request, conflict, settle).await
     }
 
     /// Waits for the decision of a parked call, if asked to, and writes the answer.
@@ -164,7 +153,7 @@ impl InspectDoor {
     /// An approval is good for one call: the one that was parked, or the first of its like that asks again.
     async fn use_up(&self, question: &Question, approval: Arc<Approval>) -> Result<Arc<Approval>, ApiError> {
         if approval.released_ms.is_none() {
-            self.gate.release(&approval, question.call.id).await?;
+            self.gate.release(&approval, question.call.id, Door::Inspect).await?;
         }
         let approval = self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval);
         if approval.released_to == Some(question.call.id) {

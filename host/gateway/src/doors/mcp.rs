@@ -154,6 +154,19 @@ pub(crate) struct Origin {
     pub(crate) upstream: Arc<str>,
     /// What the upstream may not ask of clients.
     pub(crate) withholds: Withholds,
+    /// Where its parked calls are decided.
+    pub(crate) desk: Desk,
+}
+
+/// Where a parked call is decided, as its client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desk {
+    /// By operators; the client can ask the HTTP API where it stands.
+    Api,
+    /// By the user, on the command line.
+    CommandLine,
+    /// By nobody.
+    Nowhere,
 }
 
 /// The door: `/mcp/NAME` for each upstream and federation, and `/mcp` for all upstreams. Cheap to clone.

@@ -34,13 +34,20 @@ const PIECE: usize = 64 * 1024;
 /// bounds: many clients do not listen while they send, and would lose the answer to a stream or connection that is reset.
 pub struct RequestBody {
     body: Option<Incoming>,
+    /// A body that was read before, instead.
+    whole: Option<Bytes>,
     /// Bytes of the rest that are taken in.
     rest: usize,
 }
 
 impl RequestBody {
     pub(crate) fn new(body: Incoming) -> Self {
-        Self { body: Some(body), rest: DRAINED }
+        Self { body: Some(body), whole: None, rest: DRAINED }
+    }
+
+    /// A body that was read before.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { body: None, whole: Some(bytes.into()), rest: 0 }
     }
 }
 
@@ -52,18 +59,20 @@ impl HttpBody for RequestBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match &mut self.get_mut().body {
+        let this = self.get_mut();
+        match &mut this.body {
             Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
+            None => Poll::Ready(this.whole.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.whole.is_none() && self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        let whole = || SizeHint::with_exact(self.whole.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        self.body.as_ref().map_or_else(whole, HttpBody::size_hint)
     }
 }
 

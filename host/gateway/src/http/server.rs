@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use portcullis_model::Digest;
 use portcullis_tenancy::token_digest;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -31,8 +32,9 @@ const HEAD_BYTES: usize = 32 * 1024;
 const HEAD_FIELDS: usize = 100;
 /// Pause after the system refused a connection, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections at once of the command line's own listener.
-const LOCAL_CONNECTIONS: usize = 16;
+/// Connections at once of the command line's own listener, and how long each may take to send a head.
+const LOCAL_CONNECTIONS: usize = 64;
+const LOCAL_WAIT: Duration = Duration::from_secs(1);
 
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 64;
@@ -121,19 +123,21 @@ pub enum Drained {
     Cut(usize),
 }
 
-/// A bound listener that serves the API and its mounts.
+/// Bound listeners that serve the API and its mounts.
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    local: Option<Local>,
+    listeners: Vec<Listener>,
     config: ServerConfig,
     api: Arc<Api>,
 }
 
-/// The command line's own listener: plain HTTP on a loopback port, for requests that carry its secret.
-struct Local {
-    listener: TcpListener,
-    control: Digest,
+/// One address and who is let in there.
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    /// Digest of the command line's secret, where only requests that carry it are answered.
+    control: Option<Digest>,
+    connections: usize,
+    places: Arc<Semaphore>,
 }
 
 impl Server {
@@ -150,78 +154,102 @@ impl Server {
                 return Err(ServeError::Open(address));
             }
         }
-        let (listener, address) = listen(address)?;
-        Ok(Self { listener, address, local: None, config, api })
+        let listener = Listener::bind(address, None, config.connections)?;
+        Ok(Self { listeners: vec![listener], config, api })
     }
 
-    /// Binds a second, plain listener on a free loopback port, and says where: for the command line, which needs no
+    /// Only the command line's listener, as [`Server::with_local`] adds it, for a program whose agents do not come by HTTP.
+    /// `drain` is how long requests in flight may take once the server drains.
+    ///
+    /// # Errors
+    /// There is no free port, or no loopback interface.
+    pub fn local(control: &str, drain: Duration, api: Arc<Api>) -> Result<Self, ServeError> {
+        let listeners = vec![Listener::local(control)?];
+        Ok(Self { listeners, config: ServerConfig { drain, ..ServerConfig::default() }, api })
+    }
+
+    /// Binds a further, plain listener on a free loopback port, and says where: for the command line, which needs no
     /// certificate then. It answers only requests that carry `control` in the header `x-portcullis-control`.
     ///
     /// # Errors
-    /// There is no free port.
-    pub fn with_local(self, control: &str) -> Result<(Self, SocketAddr), ServeError> {
-        let (listener, address) = listen((Ipv4Addr::LOCALHOST, 0).into())?;
-        let local = Local { listener, control: token_digest(control) };
-        Ok((Self { local: Some(local), ..self }, address))
+    /// There is no free port, or no loopback interface.
+    pub fn with_local(mut self, control: &str) -> Result<(Self, SocketAddr), ServeError> {
+        let local = Listener::local(control)?;
+        let address = local.address;
+        self.listeners.push(local);
+        Ok((self, address))
     }
 
-    /// Where it listens; the port is the real one if 0 was asked for.
+    /// Where it listens first: the port is the real one if 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listeners.first().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |listener| listener.address)
     }
 
     /// Serves until `shutdown` is ready, then takes no more connections and lets requests in flight finish.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { listener, local, config, api, .. } = self;
-        let places = Arc::new(Semaphore::new(config.connections));
-        // Places of their own: the command line gets in however many clients there are.
-        let local_places = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
+        let Self { listeners, config, api } = self;
         let (closing, closed) = watch::channel(false);
         let connections = Connections { config: config.clone(), api: Arc::clone(&api), closed };
-        let control = local.as_ref().map(|local| local.control);
-        let local = local.map(|local| local.listener);
-        let mut shutdown = pin!(shutdown);
-        loop {
-            tokio::select! {
-                () = &mut shutdown => break,
-                (stream, address, place) = accept(Some(&listener), &places) => {
-                    connections.start(Peer::new(address, stream, None), config.tls.clone(), place);
-                }
-                (stream, address, place) = accept(local.as_ref(), &local_places) => {
-                    connections.start(Peer::new(address, stream, control), None, place);
-                }
-            }
+        tokio::select! {
+            () = shutdown => {}
+            _ = join_all(listeners.iter().map(|listener| listener.serve(&connections))) => {}
         }
-        drop((listener, local));
+        let places: Vec<_> = listeners.into_iter().map(|listener| (listener.places, listener.connections)).collect();
         // Connections look at it after they have been polled; the API ends its own streams.
         let _all_gone = closing.send(true);
         api.close();
-        let all = u32::try_from(config.connections).unwrap_or(u32::MAX);
         let until = Instant::now() + config.drain;
         // Not cut off: what a mount ends, it also records, and it keeps to the time by itself.
         api.drain_mounts(config.drain).await;
-        let ended = async {
-            let _all = places.acquire_many(all).await;
-            let _local = local_places.acquire_many(LOCAL_CONNECTIONS as u32).await;
-        };
-        match tokio::time::timeout_at(until + LAST_ANSWERS, ended).await {
-            Ok(()) => Drained::Complete,
+        let free = places.iter().map(|(places, of)| places.acquire_many(u32::try_from(*of).unwrap_or(u32::MAX)));
+        match tokio::time::timeout_at(until + LAST_ANSWERS, join_all(free)).await {
+            Ok(_) => Drained::Complete,
             Err(_) => {
-                let cut = |places: &Semaphore, of: usize| of.saturating_sub(places.available_permits());
-                Drained::Cut(cut(&places, config.connections) + cut(&local_places, LOCAL_CONNECTIONS))
+                Drained::Cut(places.iter().map(|(places, of)| of.saturating_sub(places.available_permits())).sum())
             }
         }
     }
 }
 
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((TcpListener::from_std(listener)?, address))
-    });
-    bound.map_err(|source| ServeError::Bind { address, source })
+impl Listener {
+    fn bind(address: SocketAddr, control: Option<Digest>, connections: usize) -> Result<Self, ServeError> {
+        let bound = std::net::TcpListener::bind(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            let address = socket.local_addr()?;
+            Ok((TcpListener::from_std(socket)?, address))
+        });
+        let (socket, address) = bound.map_err(|source| ServeError::Bind { address, source })?;
+        Ok(Self { socket, address, control, connections, places: Arc::new(Semaphore::new(connections)) })
+    }
+
+    fn local(control: &str) -> Result<Self, ServeError> {
+        let listener = Self::bind((Ipv4Addr::LOCALHOST, 0).into(), Some(token_digest(control)), LOCAL_CONNECTIONS)?;
+        let address = listener.address;
+        // Where the loopback interface is down, an address can be bound all the same.
+        std::net::TcpStream::connect_timeout(&address, LOCAL_WAIT)
+            .map_err(|source| ServeError::Bind { address, source })?;
+        Ok(listener)
+    }
+
+    /// Takes connections for as long as it is polled.
+    async fn serve(&self, connections: &Connections) {
+        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            match self.socket.accept().await {
+                Ok((stream, address)) => {
+                    // Answers are written in one piece: waiting for more would only delay them.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY could not be set");
+                    }
+                    connections.start(Peer::new(address, stream, self.control), place);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
 }
 
 struct Connections {
@@ -231,9 +259,15 @@ struct Connections {
 }
 
 impl Connections {
-    fn start(&self, peer: Peer, tls: Option<Arc<Tls>>, place: OwnedSemaphorePermit) {
-        let closed = self.closed.clone();
-        let connection = Connection { api: Arc::clone(&self.api), config: self.config.clone(), closed };
+    /// The command line is plain, and quick: others who connect there do not keep its places for long.
+    fn start(&self, peer: Peer, place: OwnedSemaphorePermit) {
+        let mut config = self.config.clone();
+        let local = peer.control().is_some();
+        let tls = config.tls.take().filter(|_| !local);
+        if local {
+            config.read_timeout = LOCAL_WAIT;
+        }
+        let connection = Connection { api: Arc::clone(&self.api), config, closed: self.closed.clone() };
         tokio::spawn(async move {
             let _place = place;
             connection.serve(peer, tls).await;
@@ -381,29 +415,5 @@ fn cause(error: &hyper::Error) -> &'static str {
         "aborted"
     } else {
         "other"
-    }
-}
-
-/// The next connection of a listener; never one without a listener.
-async fn accept(
-    listener: Option<&TcpListener>,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let Some(listener) = listener else { return std::future::pending().await };
-    loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { return std::future::pending().await };
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                // Answers are written in one piece: waiting for more would only delay them.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY could not be set");
-                }
-                return (stream, address, place);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }

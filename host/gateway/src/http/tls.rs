@@ -92,7 +92,9 @@ pub enum TlsProblem {
     #[error("is larger than {MOST} bytes; this is no certificate or key")]
     TooLarge,
     /// There is no certificate in it.
-    #[error("holds no certificate; give the chain in PEM (BEGIN CERTIFICATE), the server's own certificate first")]
+    #[error(
+        "holds no certificate in PEM (BEGIN CERTIFICATE); the key has a file of its own, and in a chain the server's own certificate comes first"
+    )]
     NoCertificate,
     /// There is no key in it.
     #[error("holds no private key; give one in PEM without a passphrase (BEGIN PRIVATE KEY)")]

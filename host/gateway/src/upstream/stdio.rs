@@ -47,7 +47,7 @@ pub(crate) enum Surroundings {
 
 /// The child could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start {command:?}: {source}")]
+#[error("cannot start {command:?}")]
 pub struct SpawnError {
     /// The program.
     pub command: String,

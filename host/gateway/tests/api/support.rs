@@ -10,6 +10,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor};
+use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports};
 use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls, TlsFiles};
@@ -18,6 +20,7 @@ use portcullis_gateway::ports::{
     Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
     PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError,
 };
+use portcullis_gateway::upstream::Upstreams;
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
 use portcullis_model::{
     Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Phase, Plan,
@@ -280,6 +283,11 @@ pub const WATCHED: &str = "observed-tenant-agent-token";
 pub const BARE: &str = "agent-of-a-tenant-without-pipeline";
 
 fn directory() -> Directory {
+    halting("")
+}
+
+/// The same with one more agent halted.
+pub fn halting(name: &str) -> Directory {
     let agent = |name: &str, token: &str| AgentSpec {
         name: name.into(),
         token_sha256: vec![token_digest(token)],
@@ -302,7 +310,7 @@ fn directory() -> Directory {
         ..TenantSpec::default()
     };
     let acme = vec![
-        agent("bot", AGENT),
+        AgentSpec { halted: name == "bot", ..agent("bot", AGENT) },
         agent("bot2", SECOND),
         AgentSpec { may_explain: false, ..agent("mute", MUTE) },
         AgentSpec { rate: Some(RateLimit { per_second: 0.01, burst: 1 }), ..agent("slow", SLOW) },
@@ -331,6 +339,8 @@ pub struct Setup {
     pub tls: Option<TlsFiles>,
     /// Secret of the command line's own listener.
     pub local: Option<&'static str>,
+    /// What the Clavenar door answers to what is allowed, if there is one.
+    pub clavenar: Option<AllowBody>,
 }
 
 impl Default for Setup {
@@ -352,6 +362,7 @@ impl Default for Setup {
             upstreams: Vec::new(),
             tls: None,
             local: None,
+            clavenar: None,
         }
     }
 }
@@ -369,6 +380,7 @@ pub struct Bench {
     pub gate: Arc<Gate>,
     pub credentials: Arc<Credentials>,
     folder: Arc<TempDir>,
+    clavenar: Option<AllowBody>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
 }
@@ -410,7 +422,12 @@ impl Bench {
         let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
         let upstreams = setup.upstreams.into_iter().map(Arc::from).collect();
         let config = ApiConfig { body_timeout: setup.body_timeout, upstreams, ..ApiConfig::default() };
-        let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, setup.mounts, &config));
+        let mut mounts = setup.mounts;
+        if let Some(allow) = setup.clavenar {
+            let mcp = McpDoor::new(Arc::clone(&gate), Upstreams::default(), McpLimits::default());
+            mounts.extend(ClavenarDoor::new(Arc::clone(&gate), mcp, allow).mounts());
+        }
+        let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, mounts, &config));
         let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
         let server_config = ServerConfig { tls: tls.clone(), ..setup.server };
         let mut server = Server::bind("127.0.0.1:0".parse().unwrap(), server_config, api).unwrap();
@@ -427,7 +444,23 @@ impl Bench {
             }
         }));
         let stop = Some(stop);
-        Self { address, local, tls, journal, approvals, judge, reloads, pins, gate, credentials, folder, stop, serving }
+        let clavenar = setup.clavenar;
+        Self {
+            address,
+            local,
+            tls,
+            journal,
+            approvals,
+            judge,
+            reloads,
+            pins,
+            gate,
+            credentials,
+            folder,
+            clavenar,
+            stop,
+            serving,
+        }
     }
 
     /// Begins to drain.
@@ -442,12 +475,12 @@ impl Bench {
     /// The same data folder in a new server.
     pub async fn restarted(mut self) -> Self {
         self.stop();
-        let Self { serving, journal, folder, gate, .. } = self;
+        let Self { serving, journal, folder, gate, clavenar, .. } = self;
         serving.await.unwrap();
         drop(gate);
         let journal = Arc::into_inner(journal).expect("nobody uses the ledger any more");
         journal.ledger.close().await;
-        Self::on(folder, Setup::default()).await
+        Self::on(folder, Setup { clavenar, ..Setup::default() }).await
     }
 
     pub async fn client(&self) -> Client {

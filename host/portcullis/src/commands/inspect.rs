@@ -22,10 +22,13 @@ pub(crate) fn run(arguments: &Inspect) -> Result<ExitCode> {
     } else {
         print!("{}", for_people(&verdict));
     }
-    Ok(match verdict.get("verdict").and_then(Value::as_str) {
-        Some("allow" | "redact") => ExitCode::SUCCESS,
-        Some("deny") => ExitCode::from(2),
-        Some("review") => ExitCode::from(3),
+    let said = verdict.get("verdict").and_then(Value::as_str);
+    let approval = verdict.pointer("/approval/state").and_then(Value::as_str);
+    Ok(match (said, approval) {
+        // An approved review was used up by this call.
+        (Some("allow" | "redact"), _) | (Some("review"), Some("approved")) => ExitCode::SUCCESS,
+        (Some("deny"), _) => ExitCode::from(2),
+        (Some("review"), _) => ExitCode::from(3),
         _ => ExitCode::FAILURE,
     })
 }
@@ -36,12 +39,7 @@ fn online(arguments: &Inspect) -> Result<Value> {
         Some(url) => Server::new(url, arguments.token.clone()),
         None => {
             let data = settings.data()?;
-            let running = Running::find(&data).with_context(|| {
-                format!(
-                    "no server runs on {}; start one with `portcullis serve`, name one with --server, or use --offline",
-                    data.display()
-                )
-            })?;
+            let running = Running::on(&data).context("to judge without a server use --offline; --server names one")?;
             running.server(arguments.token.clone())
         }
     };
@@ -151,7 +149,13 @@ fn for_people(verdict: &Value) -> String {
         }
     }
     if let Some(approval) = verdict.get("approval").filter(|approval| !approval.is_null()) {
-        out.push_str(&format!("  approval {} until {}\n", text(approval, "id"), text(approval, "deadline")));
+        let state = text(approval, "state");
+        let stands = match &*state {
+            "approved" => "approved: this call may run, once; the next one like it asks again".to_owned(),
+            "pending" => format!("pending until {}", text(approval, "deadline")),
+            _ => state,
+        };
+        out.push_str(&format!("  approval {} {stands}\n", text(approval, "id")));
     }
     for plugin in list("plugins") {
         let number = |key: &str| plugin.get(key).and_then(Value::as_u64).unwrap_or(0);

@@ -119,6 +119,10 @@ fn show(log: &Log, from: Option<u64>, limit: usize) -> Result<ExitCode> {
     let source = Source::open(log)?;
     let newest = source.head(&log.tenant)?.map_or(0, |head| head.seq + 1);
     let mut next = from.unwrap_or_else(|| newest.saturating_sub(limit as u64));
+    if from.is_none() && next > 0 && !log.json {
+        // Not where the entries go.
+        eprintln!("… {next} entries before these: --from 0 or --limit shows more");
+    }
     let mut left = limit;
     let mut out = BufWriter::new(io::stdout().lock());
     while left > 0 {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::Settings;
+use super::{server, text};
 use crate::cli::{self, Log};
-use crate::remote::{Running, Server};
+use crate::remote::Server;
 
 /// Pins asked for at a time.
 const PAGE: usize = 500;
@@ -21,13 +21,6 @@ pub(crate) fn run(command: &cli::Pins) -> Result<ExitCode> {
         cli::Pins::Diff { log, name } => diff(log, name),
         cli::Pins::Accept { log, name, digest } => accept(log, name, digest.as_deref()),
     }
-}
-
-fn server(log: &Log) -> Result<Server> {
-    let data = Settings::read(&log.place)?.data()?;
-    let running = Running::find(&data)
-        .with_context(|| format!("{}: no server runs on this data folder; start it, or give --data", data.display()))?;
-    Ok(running.server(Some(running.token(&log.tenant))))
 }
 
 fn all(server: &Server) -> Result<Vec<Value>> {
@@ -66,7 +59,7 @@ fn one(server: &Server, name: &str) -> Result<Value> {
 }
 
 fn list(log: &Log, waiting: bool) -> Result<ExitCode> {
-    let mut pins = all(&server(log)?)?;
+    let mut pins = all(&server(log, false)?)?;
     pins.retain(|pin| !waiting || text(pin, "/state") != "pinned");
     if log.json {
         println!("{}", json!({ "pins": pins }));
@@ -83,7 +76,7 @@ fn list(log: &Log, waiting: bool) -> Result<ExitCode> {
 }
 
 fn diff(log: &Log, name: &str) -> Result<ExitCode> {
-    let pin = one(&server(log)?, name)?;
+    let pin = one(&server(log, false)?, name)?;
     if log.json {
         println!("{pin}");
     } else {
@@ -94,7 +87,7 @@ fn diff(log: &Log, name: &str) -> Result<ExitCode> {
 }
 
 fn accept(log: &Log, name: &str, digest: Option<&str>) -> Result<ExitCode> {
-    let server = server(log)?;
+    let server = server(log, true)?;
     let pin = one(&server, name)?;
     let waits = text(&pin, "/pending/digest");
     if waits.is_empty() {
@@ -116,10 +109,6 @@ fn accept(log: &Log, name: &str, digest: Option<&str>) -> Result<ExitCode> {
         println!("{}", line(&accepted));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn text(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn time(value: &Value, pointer: &str) -> String {

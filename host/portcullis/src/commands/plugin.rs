@@ -1,5 +1,6 @@
 //! `portcullis plugin …`
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -13,8 +14,9 @@ use crate::embedded;
 pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
     match command {
         cli::Plugin::List => {
+            let mut out = io::stdout().lock();
             for (name, bytes) in embedded::plugins() {
-                println!("{name:<20} {:>8} bytes  {}", bytes.len(), Digest::of(bytes));
+                writeln!(out, "{name:<20} {:>8} bytes  {}", bytes.len(), Digest::of(bytes))?;
             }
         }
         cli::Plugin::Inspect { file, json } => inspect(file, *json)?,
@@ -34,22 +36,23 @@ fn inspect(file: &str, json: bool) -> Result<()> {
         Snapshotting::Possible => "possible".to_owned(),
         Snapshotting::Impossible(reason) => format!("not possible: {reason}"),
     };
+    let mut out = io::stdout().lock();
     if json {
         let value = json!({
             "digest": about.digest, "bytes": about.size, "role": about.role, "abi": about.abi, "imports": about.imports,
             "asks": about.asks, "tier": about.tier.as_str(), "snapshot": snapshot,
         });
-        println!("{value}");
+        writeln!(out, "{value}")?;
         return Ok(());
     }
     let list = |items: &[String]| if items.is_empty() { "nothing".to_owned() } else { items.join(", ") };
-    println!("digest    {}", about.digest);
-    println!("size      {} bytes", about.size);
-    println!("role      {}", about.role.as_str());
-    println!("abi       {}", about.abi);
-    println!("tier      {}", about.tier.as_str());
-    println!("imports   {}", list(&about.imports));
-    println!("asks      {}", list(&about.asks));
-    println!("snapshot  {snapshot}");
+    writeln!(out, "digest    {}", about.digest)?;
+    writeln!(out, "size      {} bytes", about.size)?;
+    writeln!(out, "role      {}", about.role.as_str())?;
+    writeln!(out, "abi       {}", about.abi)?;
+    writeln!(out, "tier      {}", about.tier.as_str())?;
+    writeln!(out, "imports   {}", list(&about.imports))?;
+    writeln!(out, "asks      {}", list(&about.asks))?;
+    writeln!(out, "snapshot  {snapshot}")?;
     Ok(())
 }

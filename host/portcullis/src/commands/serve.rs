@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::http::{Drained, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{GenerationView, Reload, ReloadError};
@@ -17,8 +18,9 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
-use crate::assemble;
+use crate::assemble::{self, Control};
 use crate::cli::{self, Where};
+use crate::config::{Allow, ClientCertificates};
 use crate::descriptors;
 use crate::host::{Fingerprint, Host, upstreams};
 use crate::judge::views;
@@ -33,7 +35,7 @@ pub(crate) fn run(arguments: &cli::Serve) -> Result<ExitCode> {
 }
 
 async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
-    let upstreams = upstreams(&settings.config, &arguments.upstreams)?;
+    let upstreams = upstreams(&settings.config, settings.place.as_ref(), &arguments.upstreams)?;
     // Before anything is opened: a certificate that cannot be used is no reason to touch the ledger.
     let material = assemble::tls(&settings.config, settings.place.as_ref())?;
     let listen = arguments.listen.unwrap_or(settings.config.listen);
@@ -44,7 +46,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     if !arguments.json {
         eprintln!("loading plugins (the first start on a data folder compiles them: some seconds) …");
     }
-    let host = Arc::new(Host::start(&settings, control.expose().to_owned()).await?);
+    let host = Arc::new(Host::start(&settings, Control { secret: control.expose().to_owned(), decides: true }).await?);
     let tls = material.map(|material| {
         warn(&material.warnings);
         Arc::new(Tls::new(material, Arc::clone(host.gate.metrics())))
@@ -78,7 +80,12 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         upstreams: own_upstreams,
     };
     let reload = Arc::<Reloader>::clone(&reloader);
-    let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, vec![Arc::new(mcp)], &api_config));
+    let allow = match settings.config.clavenar.allow {
+        Allow::Verdict => AllowBody::Verdict,
+        Allow::Contract => AllowBody::Contract,
+    };
+    let clavenar = ClavenarDoor::new(Arc::clone(&host.gate), mcp, allow);
+    let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, clavenar.mounts(), &api_config));
     let handshake = settings.config.tls.as_ref().map_or(10, |tls| tls.handshake_timeout_seconds);
     let server_config = ServerConfig {
         tls: tls.clone(),
@@ -89,7 +96,8 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         drain: Duration::from_secs(own.drain_seconds),
         ..ServerConfig::default()
     };
-    let mut server = Server::bind(listen, server_config, Arc::clone(&api))?;
+    let bound = Server::bind(listen, server_config, Arc::clone(&api));
+    let mut server = bound.context("not started (--listen takes another address)")?;
     let public = server.address();
     let mut address = public;
     // The command line has no certificate and knows no public name: it gets a port of its own.
@@ -97,8 +105,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         (server, address) = server.with_local(control.expose())?;
     }
     let data = settings.data()?;
-    let running = Running { address, pid: std::process::id(), control: control.expose().to_owned() };
-    running.leave(&data)?;
+    let left = Running::new(address, control.expose(), true).leave(&data)?;
     announce(arguments, &settings, &host, &url(public, &settings), &paths)?;
 
     let background = [
@@ -116,7 +123,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         tracing::warn!(connections, "cut at the end of the drain time");
     }
     host.ledger.clone().close().await;
-    Running::remove(&data);
+    drop(left);
     tracing::info!("stopped; every acknowledged entry is on disk");
     Ok(ExitCode::SUCCESS)
 }
@@ -165,9 +172,18 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     }
     println!("make the first call:");
     let body = r#"{"tool":"shell","arguments":{"command":"rm -rf /"},"explain":true}"#;
-    let curl = if settings.config.tls.is_some() { "curl -s --cacert CA.pem" } else { "curl -s" };
-    let token = if settings.config.tenant.is_empty() { "" } else { " -H \"authorization: Bearer $TOKEN\"" };
-    println!("  {curl} {url}/v1/inspect -H 'content-type: application/json'{token} -d '{body}'");
+    // A certificate rarely has a loopback address in it.
+    let url = url.replacen("https://127.0.0.1:", "https://localhost:", 1);
+    let ca = if settings.config.tls.is_some() { " --cacert CA.pem" } else { "" };
+    let agents = || settings.config.tenant.iter().flat_map(|tenant| &tenant.agent);
+    let certificate = match &settings.config.tls {
+        Some(tls) if tls.client_certificates == Some(ClientCertificates::Required) => true,
+        _ => agents().next().is_some() && agents().all(|agent| agent.token_sha256.is_empty()),
+    };
+    let certificate = if certificate { " --cert AGENT.pem --key AGENT.key" } else { "" };
+    let token = agents().any(|agent| !agent.token_sha256.is_empty());
+    let token = if token { " -H \"authorization: Bearer $TOKEN\"" } else { "" };
+    println!("  curl -sS{ca}{certificate} {url}/v1/inspect -H 'content-type: application/json'{token} -d '{body}'");
     Ok(())
 }
 

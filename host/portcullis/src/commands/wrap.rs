@@ -3,19 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use portcullis_gateway::doors::mcp::{McpLimits, Wrapping, wrap};
-use portcullis_gateway::ports::AgentIdentity;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::doors::mcp::{Desk, McpLimits, Wrapping, wrap};
+use portcullis_gateway::http::{Drained, Server};
+use portcullis_gateway::ports::{AgentIdentity, GenerationView, Reload, ReloadError};
 use portcullis_gateway::upstream::Upstream;
 use portcullis_model::Digest;
-use portcullis_tenancy::{OPEN_AGENT, OPEN_TENANT};
+use portcullis_tenancy::{OPEN_AGENT, OPEN_TENANT, generate_token};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::Settings;
+use crate::assemble::Control;
 use crate::cli;
 use crate::host::Host;
 use crate::logs;
+use crate::remote::{Left, Running};
 
 pub(crate) fn run(arguments: &cli::Wrap) -> Result<ExitCode> {
     let mut settings = Settings::read(&arguments.place)?;
@@ -35,20 +43,6 @@ pub(crate) fn run(arguments: &cli::Wrap) -> Result<ExitCode> {
 
 async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -> Result<i32> {
     check_agent(arguments, settings)?;
-    let host = Host::start(settings, String::new()).await?;
-    let agent = AgentIdentity {
-        tenant: arguments.tenant.as_str().into(),
-        name: arguments.agent.as_str().into(),
-        persona: None,
-        may_explain: false,
-    };
-    let wrapping = Wrapping {
-        gate: Arc::clone(&host.gate),
-        agent,
-        session: None,
-        upstream: Arc::new(upstream),
-        limits: McpLimits::default(),
-    };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -57,14 +51,76 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
             _ = interrupt.recv() => {}
         }
     };
+    let secret = generate_token()?.expose().to_owned();
+    let host = Host::start(settings, Control { secret: secret.clone(), decides: arguments.decide }).await?;
+    let agent = AgentIdentity {
+        tenant: arguments.tenant.as_str().into(),
+        name: arguments.agent.as_str().into(),
+        persona: None,
+        may_explain: false,
+    };
+    let port = Port::open(&host, &settings.data()?, Arc::clone(&upstream.name), &secret, arguments.decide);
+    if let Err(error) = &port {
+        tracing::warn!("while this runs, no other command can look at its data folder: {error:#}");
+    }
+    let wrapping = Wrapping {
+        gate: Arc::clone(&host.gate),
+        agent,
+        session: None,
+        upstream: Arc::new(upstream),
+        limits: McpLimits::default(),
+        desk: if port.is_ok() && arguments.decide { Desk::CommandLine } else { Desk::Nowhere },
+    };
     let gate = Arc::clone(&host.gate);
     let expiring = tokio::spawn(async move { gate.keep_expiring().await });
     let status = wrap(wrapping, tokio::io::stdin(), tokio::io::stdout(), shutdown).await;
     expiring.abort();
     // Its end is what counts; being aborted is no failure.
     let _ = expiring.await;
+    if let Ok(port) = port {
+        port.close().await;
+    }
     host.ledger.clone().close().await;
     Ok(status?)
+}
+
+/// Where the other commands look, and decide, while the client runs.
+struct Port {
+    left: Left,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Drained>,
+}
+
+impl Port {
+    /// How long a command may take to get its answer after the client has gone.
+    const DRAIN: Duration = Duration::from_secs(1);
+
+    fn open(host: &Host, data: &Path, upstream: Arc<str>, secret: &str, decides: bool) -> Result<Self> {
+        let config = ApiConfig { upstreams: vec![upstream], ..ApiConfig::default() };
+        let api = Arc::new(Api::new(Arc::clone(&host.gate), Arc::new(Fixed), Vec::new(), &config));
+        let server = Server::local(secret, Self::DRAIN, api)?;
+        let left = Running::new(server.address(), secret, decides).leave(data)?;
+        tracing::info!(data = %data.display(), "other commands find this with --data");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(stopped.map(drop)));
+        Ok(Self { left, stop, serving })
+    }
+
+    async fn close(self) {
+        drop((self.left, self.stop));
+        // Commands that were cut off say so themselves.
+        let _drained = self.serving.await;
+    }
+}
+
+/// A wrapped server's client starts it anew to read another configuration.
+struct Fixed;
+
+impl Reload for Fixed {
+    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
+        let why = "a wrapped server reads its configuration when its client starts it";
+        std::future::ready(Err(ReloadError::Failed(why.to_owned()))).boxed()
+    }
 }
 
 /// The calls of an agent that is not there would all be refused.

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use portcullis_approvals::Approval;
-use portcullis_model::{Document, Reason};
+use portcullis_model::{Call, Decision, Document, Reason};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::Desk;
 use super::envelope::{INTERNAL_ERROR, Id, NEEDS_APPROVAL, REFUSED, members};
 use crate::gate::{GateError, Ruling};
 use crate::ports::DenialForm;
@@ -51,7 +52,7 @@ pub(crate) struct ReplyTo<'a> {
 impl Refusal {
     pub(crate) fn by_ruling(call: Uuid, what: Withheld, ruling: &Ruling) -> Self {
         let reasons = &ruling.judgement.reasons;
-        let codes = codes(ruling);
+        let codes = codes(&ruling.judgement.reasons);
         let first = reasons.first().map(sentence).unwrap_or_else(|| "refused by policy".to_owned());
         let text = format!("{}: {first}", what.opening());
         Self { call, decision: ruling.judgement.decision.as_str(), codes, text }
@@ -108,7 +109,7 @@ impl Withheld {
 /// is left out.
 pub(crate) fn marked(result: &Document, call: Uuid, ruling: &Ruling) -> String {
     let (root, raw) = (result.root(), result.raw());
-    let ours = meta(call, ruling.judgement.decision.as_str(), &codes(ruling)).to_string();
+    let ours = meta(call, ruling.judgement.decision.as_str(), &codes(&ruling.judgement.reasons)).to_string();
     let ours = ours.trim_start_matches('{').trim_end_matches('}');
     let Some(theirs) = root.get("_meta") else {
         let comma = if root.members().next().is_some() { "," } else { "" };
@@ -127,28 +128,34 @@ fn meta(call: Uuid, decision: &str, codes: &[String]) -> Value {
     json!({ "portcullis/id": call, "portcullis/decision": decision, "portcullis/codes": codes })
 }
 
-fn codes(ruling: &Ruling) -> Vec<String> {
-    ruling.judgement.reasons.iter().take(CODES).map(|reason| reason.code.clone()).collect()
+fn codes(reasons: &[Reason]) -> Vec<String> {
+    reasons.iter().take(CODES).map(|reason| reason.code.clone()).collect()
 }
 
 /// The answer to a parked call: a person decides, then the same call is to be made again.
-pub(crate) fn needs_approval(id: &Id, call: Uuid, approval: &Approval) -> Bytes {
-    let reason = approval.reasons.first().map(sentence).unwrap_or_else(|| "policy asks for a person's decision".into());
-    let text = format!(
-        "This call needs approval {}: {reason}. Nothing has run yet. Wait for the decision, then make exactly the same \
-         call again.",
-        approval.id
-    );
-    let data = json!({
-        "portcullis/id": call,
-        "approval": {
-            "id": approval.id,
-            "state": approval.state.as_str(),
-            "deadline_ms": approval.deadline_ms,
-            "poll": format!("/v1/approvals/{}", approval.id),
-            "required": approval.plan.quorum,
-        },
+pub(crate) fn needs_approval(id: &Id, call: &Call, reasons: &[Reason], approval: &Approval, desk: Desk) -> Bytes {
+    let reason = reasons.first().map_or_else(|| "policy asks for a person's decision".into(), sentence);
+    let next = match desk {
+        Desk::Api | Desk::CommandLine => "Wait for the decision, then make exactly the same call again.",
+        Desk::Nowhere => {
+            "Nobody can approve it here: that takes `portcullis wrap --decide`, or `portcullis serve` in front of this server."
+        }
+    };
+    let text = format!("This call needs approval {}: {reason}. Nothing has run yet. {next}", approval.id);
+    let notice = approval.notice(call.time_ms);
+    let mut stands = json!({
+        "id": notice.id,
+        "state": notice.state,
+        "deadline": notice.deadline,
+        "required": notice.required,
     });
+    if let (Desk::Api, Some(stands)) = (desk, stands.as_object_mut()) {
+        stands.insert("poll".to_owned(), notice.poll.into());
+    }
+    let mut data = meta(call.id, Decision::Review.as_str(), &codes(reasons));
+    if let Some(data) = data.as_object_mut() {
+        data.insert("approval".to_owned(), stands);
+    }
     error(Some(id), NEEDS_APPROVAL, &text, Some(data))
 }
 

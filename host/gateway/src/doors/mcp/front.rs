@@ -31,7 +31,7 @@ use super::shared::{Era, visit as shared_visit};
 use super::sse::{COMMENT, Event};
 use super::start::NotStarted;
 use super::stateless::{self, Mismatch};
-use super::{Inner, Origin, PREFIX};
+use super::{Desk, Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, RequestBody, Room, StreamBody, bearer};
 use crate::ports::{AgentIdentity, PeerIdentity};
 use crate::upstream::{Federation, StdioTarget, Target, Upstream};
@@ -329,8 +329,8 @@ impl Visit {
 
     pub(super) fn inspector(&self, run: Option<Arc<str>>) -> Arc<Inspector> {
         let Upstream { name, withholds, .. } = &*self.upstream;
-        let origin =
-            Origin { agent: self.agent.clone(), session: run, upstream: Arc::clone(name), withholds: *withholds };
+        let (agent, upstream) = (self.agent.clone(), Arc::clone(name));
+        let origin = Origin { agent, session: run, upstream, withholds: *withholds, desk: Desk::Api };
         let Inner { gate, counters, limits, .. } = &*self.inner;
         Arc::new(Inspector::new(Arc::clone(gate), origin, Arc::clone(counters), limits.in_flight))
     }

@@ -643,7 +643,9 @@ impl Inspector {
             (Effect::Replace(document), _) if let Some(message) = redacted(document) => {
                 return self.forward(id, stage(), &message).await;
             }
-            (Effect::Park, Some(approval)) => answers::needs_approval(id, call.id, approval),
+            (Effect::Park, Some(approval)) => {
+                answers::needs_approval(id, call, &ruling.judgement.reasons, approval, self.origin.desk)
+            }
             _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).answer(reply),
         };
         self.forget(id);

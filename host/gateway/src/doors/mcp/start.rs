@@ -14,7 +14,9 @@ use crate::upstream::supervisor::{Ending, Wait};
 /// A child process was not started. The texts are for clients: they name no paths.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotStarted {
-    #[error("too many child processes are running; try again later")]
+    #[error(
+        "too many child processes are running: end sessions that are not needed, or wait until idle ones are ended"
+    )]
     Places,
     #[error(transparent)]
     Full(#[from] Full),
@@ -45,7 +47,9 @@ impl NotStarted {
 
     pub(super) fn reply(&self, id: Option<&Id>) -> Reply {
         match self {
-            Self::Spawn(error) => tracing::error!(%error, "an upstream could not be started"),
+            Self::Spawn(error) => {
+                tracing::error!(%error, cause = %error.source, "an upstream could not be started");
+            }
             Self::Legacy => return unsupported(id, &self.to_string(), VERSIONS, REVISION),
             _ => {}
         }

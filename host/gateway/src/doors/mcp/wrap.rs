@@ -20,7 +20,7 @@ use super::changes;
 use super::envelope::{Frame, INVALID_REQUEST};
 use super::inspector::{FromClient, FromServer, Inspector};
 use super::queue;
-use super::{Counters, McpLimits, Origin};
+use super::{Counters, Desk, McpLimits, Origin};
 use crate::gate::Gate;
 use crate::ports::AgentIdentity;
 use crate::upstream::stdio::{Line, LineReader, LineWriter, Process, SpawnError, Surroundings};
@@ -58,6 +58,8 @@ pub struct Wrapping {
     pub upstream: Arc<Upstream>,
     /// Bounds.
     pub limits: McpLimits,
+    /// Where its parked calls are decided.
+    pub desk: Desk,
 }
 
 /// Runs the command with Portcullis between it and the client on `stdin` and `stdout`, until the command ends, the client
@@ -72,12 +74,13 @@ pub async fn wrap(
     stdout: impl AsyncWrite + Unpin + Send + 'static,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<i32, WrapError> {
-    let Wrapping { gate, agent, session, upstream, limits } = wrapping;
+    let Wrapping { gate, agent, session, upstream, limits, desk } = wrapping;
     let Target::Stdio(target) = &upstream.target else { return Err(WrapError::NotACommand) };
     let process = Process::spawn(&upstream.name, target, Surroundings::Open, limits.message)?;
     let Process { stdin: child_in, stdout: child_out, mut handle } = process;
     let counters = Arc::new(Counters::new(gate.metrics()));
-    let origin = Origin { agent, session, upstream: Arc::clone(&upstream.name), withholds: upstream.withholds };
+    let name = Arc::clone(&upstream.name);
+    let origin = Origin { agent, session, upstream: name, withholds: upstream.withholds, desk };
     let inspector = Arc::new(Inspector::new(gate, origin, counters, limits.in_flight));
     let (to_client, answers) = queue::channel(UNDER_WAY, limits.message);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));

@@ -337,7 +337,10 @@ async fn an_approved_call_runs_once() {
     assert!(message.contains("needs approval") && message.contains(id), "{message}");
     assert_eq!(approval["state"], "pending");
     assert_eq!(approval["poll"], format!("/v1/approvals/{id}"));
-    assert!(approval["deadline_ms"].as_u64().unwrap() > 0);
+    assert!(approval["deadline"].as_str().unwrap().ends_with('Z'));
+    let data = &parked["error"]["data"];
+    assert_eq!(data["portcullis/decision"], "review");
+    assert_eq!(data["portcullis/codes"][0], "word");
     // Asking again parks nothing new.
     let again = post.send(call("2", "pay", r#"{"why":"REVIEW"}"#)).await.json();
     assert_eq!(again["error"]["data"]["approval"]["id"], id);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::oneshot;
 
 use super::support::*;
-use crate::doors::mcp::{McpLimits, WrapError, Wrapping, wrap};
+use crate::doors::mcp::{Desk, McpLimits, WrapError, Wrapping, wrap};
 use crate::upstream::Upstream;
 use crate::upstream::stdio::{Line, LineReader};
 
@@ -37,6 +37,7 @@ impl Wrapped {
             session: Some("run".into()),
             upstream: Arc::new(upstream),
             limits,
+            desk: Desk::Nowhere,
         };
         let shutdown = async move {
             if stopped.await.is_err() {
@@ -133,6 +134,8 @@ async fn an_ordinary_conversation() {
     assert_eq!(denied["result"]["isError"], true);
     let parked = wrapped.ask(&call("3", "echo", r#"{"text":"REVIEW"}"#)).await;
     assert_eq!(parked["error"]["code"], -32011);
+    assert_eq!(parked["error"]["data"]["approval"].get("poll"), None, "it has no address to ask");
+    assert!(parked["error"]["message"].as_str().unwrap().contains("Nobody can approve it here"), "{parked}");
     let list = wrapped.ask(r#"{"jsonrpc":"2.0","id":4,"method":"tools/list"}"#).await;
     assert_eq!(list["result"]["tools"][0]["name"], "echo");
     wrapped.stdin = None;
