@@ -32,7 +32,7 @@ fn plugin(name: &str) -> PluginSpec {
         file: file(name),
         config: json!({}),
         grants: Grants::default(),
-        limits: Limits::default(),
+        limits: Limits { deadline_ms: 5_000, ..Limits::default() },
         select: Selector::default(),
         on_failure: FailMode::Closed,
         stop_on: None,
