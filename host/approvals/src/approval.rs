@@ -5,10 +5,16 @@ use portcullis_model::{Approver, Digest, EntryReason, Phase, Plan, Reason};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Modification;
+
 /// Longest time a call stays parked; plans that ask for more get this.
 pub const MAX_DEADLINE_SECONDS: u32 = 30 * 24 * 3600;
 /// Most bytes of an operator's comment.
 pub const MAX_COMMENT: usize = 1024;
+/// Most comments that are kept with an approval, those of votes aside.
+pub const MAX_COMMENTS: usize = 32;
+/// How long a claim holds, in milliseconds: five minutes, and it can be renewed.
+pub const CLAIM_MS: u64 = 5 * 60 * 1000;
 
 /// Reasons shown to the approver; the ledger has them all.
 const MAX_REASONS: usize = 16;
@@ -83,6 +89,40 @@ pub struct Approval {
     /// Id of the call it was released to: the one that was parked or a later one of the same content.
     #[serde(default)]
     pub released_to: Option<Uuid>,
+    /// Who looks at it. It keeps others from claiming it, and nobody from deciding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// What operators said of it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Comment>,
+    /// What an approver put in place of arguments; votes before it do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modification: Option<Modification>,
+    /// Why it was denied without a vote: a code, for instance that the agent is halted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
+}
+
+/// Somebody looks at a parked call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// Who.
+    pub operator: Arc<str>,
+    /// Milliseconds since the Unix epoch until which it holds.
+    pub until_ms: u64,
+}
+
+/// What an operator said of a parked call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comment {
+    /// Who.
+    pub operator: Arc<str>,
+    /// What, in the operator's words.
+    pub text: String,
+    /// Milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// One operator's answer.
@@ -97,6 +137,17 @@ pub struct Vote {
     pub comment: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub time_ms: u64,
+}
+
+/// Who acts on an approval: what its credential says.
+#[derive(Clone, Copy, Debug)]
+pub struct Voter<'a> {
+    /// Name of the operator.
+    pub operator: &'a str,
+    /// The roles it has.
+    pub roles: &'a [String],
+    /// Agents that it runs: it approves none of their calls.
+    pub runs: &'a [String],
 }
 
 /// Why a router's plan cannot be followed.
@@ -125,9 +176,18 @@ pub enum DecideError {
     /// The plan names others.
     #[error("the plan of this approval names other approvers")]
     NotEligible,
-    /// The operator has the name of the agent that made the call.
+    /// The operator has the name of the agent that made the call, or runs that agent.
     #[error("nobody approves their own call")]
     SelfApproval,
+    /// Another operator looks at it.
+    #[error("another operator has claimed this approval")]
+    Claimed,
+    /// It has as many comments as are kept.
+    #[error("an approval keeps at most {MAX_COMMENTS} comments")]
+    Comments,
+    /// The router, or the door that the call came by, lets nobody change it.
+    #[error("the arguments of this call cannot be changed by its approver")]
+    Fixed,
     /// The operator approved before.
     #[error("this operator has approved already; another approver is needed")]
     Voted,
@@ -211,6 +271,12 @@ impl Approval {
         u32::try_from(self.votes.iter().filter(|vote| vote.approve).count()).unwrap_or(u32::MAX)
     }
 
+    /// The claim that holds.
+    #[must_use]
+    pub fn claim_at(&self, now_ms: u64) -> Option<&Claim> {
+        self.claim.as_ref().filter(|claim| self.state_at(now_ms) == State::Pending && now_ms < claim.until_ms)
+    }
+
     /// Whether the plan asks this operator, counting the escalation steps that are due.
     #[must_use]
     pub fn asks(&self, operator: &str, roles: &[String], now_ms: u64) -> bool {
@@ -224,22 +290,12 @@ impl Approval {
     }
 
     /// The approval after a vote. One refusal is final; so are as many approvals as the quorum, by different operators.
-    pub(crate) fn voted(&self, vote: Vote, roles: &[String], use_within_ms: u64) -> Result<Self, DecideError> {
+    pub(crate) fn voted(&self, vote: Vote, by: &Voter<'_>, use_within_ms: u64) -> Result<Self, DecideError> {
         let now_ms = vote.time_ms;
-        match self.state_at(now_ms) {
-            State::Pending => {}
-            ended => return Err(DecideError::Ended(ended)),
-        }
-        if vote.comment.as_ref().is_some_and(|comment| comment.len() > MAX_COMMENT) {
-            return Err(DecideError::Comment);
-        }
-        if !self.asks(&vote.operator, roles, now_ms) {
-            return Err(DecideError::NotEligible);
-        }
+        self.pending_for(by, now_ms)?;
+        check_comment(vote.comment.as_deref())?;
         if vote.approve {
-            if vote.operator.eq_ignore_ascii_case(&self.agent) {
-                return Err(DecideError::SelfApproval);
-            }
+            self.not_own(by)?;
             if self.votes.iter().any(|earlier| earlier.operator == vote.operator) {
                 return Err(DecideError::Voted);
             }
@@ -254,6 +310,77 @@ impl Approval {
             next.use_by_ms = Some(now_ms.saturating_add(use_within_ms));
         }
         Ok(next)
+    }
+
+    /// The approval after somebody took it up, or again.
+    pub(crate) fn claimed(&self, by: &Voter<'_>, now_ms: u64) -> Result<Self, DecideError> {
+        self.pending_for(by, now_ms)?;
+        self.not_own(by)?;
+        if self.claim_at(now_ms).is_some_and(|claim| &*claim.operator != by.operator) {
+            return Err(DecideError::Claimed);
+        }
+        let claim = Claim { operator: Arc::from(by.operator), until_ms: now_ms.saturating_add(CLAIM_MS) };
+        Ok(Self { claim: Some(claim), ..self.clone() })
+    }
+
+    /// The approval after its claim was given back.
+    pub(crate) fn unclaimed(&self, by: &Voter<'_>, now_ms: u64) -> Result<Self, DecideError> {
+        self.still_pending(now_ms)?;
+        match self.claim_at(now_ms) {
+            Some(claim) if &*claim.operator != by.operator => Err(DecideError::Claimed),
+            _ => Ok(Self { claim: None, ..self.clone() }),
+        }
+    }
+
+    /// The approval with a comment, in any state.
+    pub(crate) fn commented(&self, comment: Comment) -> Result<Self, DecideError> {
+        check_comment(Some(&comment.text))?;
+        if self.comments.len() >= MAX_COMMENTS {
+            return Err(DecideError::Comments);
+        }
+        let mut next = self.clone();
+        next.comments.push(comment);
+        Ok(next)
+    }
+
+    /// Whether this operator may change the arguments now.
+    pub(crate) fn may_modify(&self, by: &Voter<'_>, now_ms: u64) -> Result<(), DecideError> {
+        self.pending_for(by, now_ms)?;
+        self.not_own(by)?;
+        if self.plan.may_modify { Ok(()) } else { Err(DecideError::Fixed) }
+    }
+
+    /// The approval of the call with other arguments: who approved before has not seen these.
+    pub(crate) fn modified(&self, modification: Modification, by: &Voter<'_>) -> Result<Self, DecideError> {
+        self.may_modify(by, modification.time_ms)?;
+        check_comment(modification.comment.as_deref())?;
+        Ok(Self { modification: Some(modification), votes: Vec::new(), ..self.clone() })
+    }
+
+    /// The approval after its call may not run any more whoever approves; `None` if it is final.
+    pub(crate) fn withdrawn(&self, code: &str, now_ms: u64) -> Option<Self> {
+        let pending = self.state_at(now_ms) == State::Pending;
+        pending.then(|| Self { withdrawn: Some(code.to_owned()), ..self.ended(State::Denied, now_ms) })
+    }
+
+    fn still_pending(&self, now_ms: u64) -> Result<(), DecideError> {
+        match self.state_at(now_ms) {
+            State::Pending => Ok(()),
+            ended => Err(DecideError::Ended(ended)),
+        }
+    }
+
+    fn pending_for(&self, by: &Voter<'_>, now_ms: u64) -> Result<(), DecideError> {
+        self.still_pending(now_ms)?;
+        if self.asks(by.operator, by.roles, now_ms) { Ok(()) } else { Err(DecideError::NotEligible) }
+    }
+
+    fn not_own(&self, by: &Voter<'_>) -> Result<(), DecideError> {
+        let same = |name: &str| name.eq_ignore_ascii_case(&self.agent);
+        if same(by.operator) || by.runs.iter().any(|agent| same(agent)) {
+            return Err(DecideError::SelfApproval);
+        }
+        Ok(())
     }
 
     /// The approval after its deadline; `None` if that has not passed or it is final.
@@ -333,6 +460,13 @@ pub(crate) fn check_reasons(reasons: &[Reason]) -> (Vec<Reason>, Vec<EntryReason
 /// What a reason says apart from its words, which may hold numbers that differ each time.
 fn what(reason: &Reason) -> (&str, &str) {
     (&reason.plugin, &reason.code)
+}
+
+fn check_comment(comment: Option<&str>) -> Result<(), DecideError> {
+    if comment.is_some_and(|comment| comment.len() > MAX_COMMENT) {
+        return Err(DecideError::Comment);
+    }
+    Ok(())
 }
 
 fn shortened(text: &str, most: usize) -> String {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +9,15 @@ use tokio::sync::watch;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::approval::{check_plan, check_reasons};
-use crate::{Approval, DecideError, PlanError, ReleaseError, State, Vote};
+use crate::{Approval, Comment, DecideError, Modification, PlanError, ReleaseError, State, Vote, Voter};
 
 /// Keys of all records start with this.
 pub const RECORDS: &[u8] = b"approval/";
+
+/// Keys of the arguments of calls that may be changed.
+const ARGUMENTS: &[u8] = b"approval-arguments/";
+/// Most bytes of arguments that are kept to be changed; a call with more cannot be.
+pub const MAX_ARGUMENTS: usize = 1024 * 1024;
 
 /// Version of the record format, the first byte of every record; JSON follows.
 const VERSION: u8 = 1;
@@ -44,11 +50,13 @@ pub struct ParkRequest<'a> {
     pub plan: &'a Plan,
     /// Why it is parked.
     pub reasons: &'a [Reason],
+    /// Whether whoever gets the released call can be given other arguments than it sent.
+    pub may_modify: bool,
     /// Milliseconds since the Unix epoch.
     pub now_ms: u64,
 }
 
-/// An operator's answer. Name and roles come from the operator's credential.
+/// An operator's answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Ballot<'a> {
     /// The tenant whose approval it is.
@@ -56,9 +64,7 @@ pub struct Ballot<'a> {
     /// The approval.
     pub id: Uuid,
     /// Who answers.
-    pub operator: &'a str,
-    /// The roles it has.
-    pub roles: &'a [String],
+    pub by: Voter<'a>,
     /// Whether the call may run.
     pub approve: bool,
     /// Why.
@@ -83,6 +89,16 @@ pub enum Event {
     Parked,
     /// An operator voted; the approval may be final by it or not.
     Voted(Vote),
+    /// An operator looks at it.
+    Claimed(Arc<str>),
+    /// An operator does not look at it any more.
+    Unclaimed(Arc<str>),
+    /// An operator said something.
+    Commented(Comment),
+    /// An approver replaced arguments.
+    Modified(Modification),
+    /// The call may not run any more, whoever approves: a code.
+    Withdrawn(String),
     /// The deadline passed.
     Expired,
     /// The caller gave up.
@@ -152,8 +168,33 @@ struct Index {
     deadlines: BTreeSet<(u64, Uuid)>,
 }
 
-#[derive(Debug, Default)]
+/// Which approvals are listed. Everything that is given must fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Where it stands.
+    pub state: Option<State>,
+    /// Older than this one.
+    pub before: Option<Uuid>,
+    /// Who made the call.
+    pub agent: Option<&'a str>,
+    /// Owner of the tool.
+    pub upstream: Option<&'a str>,
+    /// Tool name.
+    pub tool: Option<&'a str>,
+    /// The run of the agent.
+    pub session: Option<&'a str>,
+    /// Code of a reason that it was parked for.
+    pub reason: Option<&'a str>,
+    /// Whoever has claimed it.
+    pub claimed_by: Option<&'a str>,
+    /// Whom the plan asks by now.
+    pub asks: Option<Voter<'a>>,
+}
+
+#[derive(Debug)]
 struct Tenant {
+    /// Changes with every change of an approval. Starts anywhere, so that a reader notices a restart.
+    version: watch::Sender<u64>,
     /// Ids are ordered by time. Approvals that are being parked are not in it.
     ids: BTreeSet<Uuid>,
     /// Those being parked included.
@@ -206,7 +247,9 @@ impl Approvals {
     /// Too many parked calls, or a plan that cannot be followed.
     pub fn park(&self, request: &ParkRequest<'_>) -> Result<Change, ParkError> {
         let ParkRequest { call, digest, generation, now_ms, .. } = *request;
-        let plan = check_plan(request.plan)?;
+        let mut plan = check_plan(request.plan)?;
+        let arguments = call.payload.raw();
+        plan.may_modify &= request.may_modify && arguments.len() <= MAX_ARGUMENTS;
         let (reasons, more_reasons) = check_reasons(request.reasons);
         let approval = Arc::new(Approval {
             id: id_at(now_ms),
@@ -224,6 +267,10 @@ impl Approvals {
             created_ms: now_ms,
             deadline_ms: now_ms.saturating_add(u64::from(plan.deadline_seconds) * 1000),
             plan,
+            claim: None,
+            comments: Vec::new(),
+            modification: None,
+            withdrawn: None,
             state: State::Pending,
             votes: Vec::new(),
             ended_ms: None,
@@ -234,6 +281,10 @@ impl Approvals {
         let evict = self.index().reserve(&self.0.limits, &approval, now_ms)?;
         let slot = Arc::new(Slot { approval: watch::Sender::new(Arc::clone(&approval)), busy: AtomicBool::new(true) });
         let mut records = vec![record(&approval)];
+        if approval.plan.may_modify {
+            let key = arguments_key(&approval.tenant, approval.id);
+            records.push(Record { key, value: Some(arguments.as_bytes().to_vec()) });
+        }
         records.extend(evict.iter().map(|id| Record { key: key(&approval.tenant, *id), value: None }));
         let approvals = self.clone();
         Ok(Change {
@@ -252,16 +303,82 @@ impl Approvals {
     /// # Errors
     /// Why it does not count. An approval of another tenant looks like none.
     pub fn decide(&self, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
-        let slot = self.slot(ballot.tenant, ballot.id).ok_or(DecideError::Unknown)?;
-        let turn = slot.turn().ok_or(DecideError::Busy)?;
+        let turn = self.turn(ballot.tenant, ballot.id)?;
         let vote = Vote {
-            operator: Arc::from(ballot.operator),
+            operator: Arc::from(ballot.by.operator),
             approve: ballot.approve,
             comment: ballot.comment.map(str::to_owned),
             time_ms: ballot.now_ms,
         };
-        let next = turn.approval().voted(vote.clone(), ballot.roles, self.0.limits.use_within_ms)?;
+        let next = turn.approval().voted(vote.clone(), &ballot.by, self.0.limits.use_within_ms)?;
         Ok(self.change(turn, Event::Voted(vote), next, ballot.now_ms))
+    }
+
+    /// Marks that an operator looks at an approval, or does not any more. A claim lapses by itself.
+    ///
+    /// # Errors
+    /// Not pending, not asked, or claimed by another.
+    pub fn claim(
+        &self,
+        tenant: &str,
+        id: Uuid,
+        by: &Voter<'_>,
+        take: bool,
+        now_ms: u64,
+    ) -> Result<Change, DecideError> {
+        let turn = self.turn(tenant, id)?;
+        let operator = Arc::from(by.operator);
+        let (event, next) = if take {
+            (Event::Claimed(operator), turn.approval().claimed(by, now_ms)?)
+        } else {
+            (Event::Unclaimed(operator), turn.approval().unclaimed(by, now_ms)?)
+        };
+        Ok(self.change(turn, event, next, now_ms))
+    }
+
+    /// Adds what an operator says.
+    ///
+    /// # Errors
+    /// Too long or too many.
+    pub fn comment(&self, tenant: &str, id: Uuid, comment: Comment) -> Result<Change, DecideError> {
+        let turn = self.turn(tenant, id)?;
+        let next = turn.approval().commented(comment.clone())?;
+        let now_ms = comment.time_ms;
+        Ok(self.change(turn, Event::Commented(comment), next, now_ms))
+    }
+
+    /// Whether this operator may change the arguments of a parked call now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_modify(&self, tenant: &str, id: Uuid, by: &Voter<'_>, now_ms: u64) -> Result<(), DecideError> {
+        self.slot(tenant, id).ok_or(DecideError::Unknown)?.approval().may_modify(by, now_ms)
+    }
+
+    /// Puts other arguments in force, which the caller has inspected. Votes begin anew.
+    ///
+    /// # Errors
+    /// As [`may_modify`](Self::may_modify), or the comment is too long.
+    pub fn modify(
+        &self,
+        tenant: &str,
+        id: Uuid,
+        by: &Voter<'_>,
+        modification: Modification,
+    ) -> Result<Change, DecideError> {
+        let turn = self.turn(tenant, id)?;
+        let next = turn.approval().modified(modification.clone(), by)?;
+        let now_ms = modification.time_ms;
+        Ok(self.change(turn, Event::Modified(modification), next, now_ms))
+    }
+
+    /// Denies a call that may not run any more, whoever approves; `None` if there is none, it is final or just being
+    /// changed.
+    #[must_use = "a change that is not committed is not made"]
+    pub fn withdraw(&self, tenant: &str, id: Uuid, code: &str, now_ms: u64) -> Option<Change> {
+        let turn = self.slot(tenant, id)?.turn()?;
+        let next = turn.approval().withdrawn(code, now_ms)?;
+        Some(self.change(turn, Event::Withdrawn(code.to_owned()), next, now_ms))
     }
 
     /// Ends an approval because the caller gave up; `None` if there is none, it is final or it is just being changed.
@@ -328,11 +445,36 @@ impl Approvals {
         limit: usize,
         now_ms: u64,
     ) -> Vec<Arc<Approval>> {
+        self.select(tenant, &Filter { state, before, ..Filter::default() }, limit, now_ms)
+    }
+
+    /// Approvals of a tenant that fit, newest first, at most `limit`.
+    #[must_use]
+    pub fn select(&self, tenant: &str, filter: &Filter<'_>, limit: usize, now_ms: u64) -> Vec<Arc<Approval>> {
         let index = self.index();
         let Some(ids) = index.tenants.get(tenant).map(|tenant| &tenant.ids) else { return Vec::new() };
-        let older = ids.range(..before.unwrap_or(Uuid::max())).rev();
+        let older = ids.range(..filter.before.unwrap_or(Uuid::max())).rev();
         let approvals = older.filter_map(|id| index.slots.get(id)).map(|slot| slot.approval());
-        approvals.filter(|approval| state.is_none_or(|state| approval.state_at(now_ms) == state)).take(limit).collect()
+        approvals.filter(|approval| filter.fits(approval, now_ms)).take(limit).collect()
+    }
+
+    /// Everything undecided, of all tenants.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<Arc<Approval>> {
+        let index = self.index();
+        index.deadlines.iter().filter_map(|(_, id)| index.slots.get(id)).map(|slot| slot.approval()).collect()
+    }
+
+    /// A number that changes whenever an approval of the tenant does, and at a restart.
+    #[must_use]
+    pub fn version(&self, tenant: &Arc<str>) -> watch::Receiver<u64> {
+        self.index().tenants.entry(Arc::clone(tenant)).or_default().version.subscribe()
+    }
+
+    /// What [`MAX_ARGUMENTS`] bounds is stored under this key while the call can be changed.
+    #[must_use]
+    pub fn arguments_key(tenant: &str, id: Uuid) -> Vec<u8> {
+        arguments_key(tenant, id)
     }
 
     /// How many approvals of all tenants are undecided.
@@ -354,8 +496,16 @@ impl Approvals {
 
     fn change(&self, turn: Turn, event: Event, next: Approval, time_ms: u64) -> Change {
         let next = Arc::new(next);
-        let records = vec![record(&next)];
+        let mut records = vec![record(&next)];
+        // What is final is not changed any more.
+        if next.plan.may_modify && next.state.is_final() {
+            records.push(Record { key: arguments_key(&next.tenant, next.id), value: None });
+        }
         Change { approvals: self.clone(), turn, event, next, records, evict: Vec::new(), time_ms }
+    }
+
+    fn turn(&self, tenant: &str, id: Uuid) -> Result<Turn, DecideError> {
+        self.slot(tenant, id).ok_or(DecideError::Unknown)?.turn().ok_or(DecideError::Busy)
     }
 
     fn slot(&self, tenant: &str, id: Uuid) -> Option<Arc<Slot>> {
@@ -392,17 +542,30 @@ impl Change {
     /// The entry about it. A parked or released call has none of its own: its records go with the entry of the verdict.
     #[must_use]
     pub fn draft(&self) -> Option<Draft> {
-        let (by, word): (Arc<str>, &str) = match &self.event {
+        let host = || Arc::from("portcullis");
+        let (by, word): (Arc<str>, Cow<'_, str>) = match &self.event {
             Event::Parked | Event::Released => return None,
-            Event::Voted(vote) => (Arc::clone(&vote.operator), if vote.approve { "approved" } else { "denied" }),
-            Event::Expired => (Arc::from("portcullis"), "nobody decided in time"),
-            Event::Cancelled => (Arc::clone(&self.next.agent), "the caller gave up"),
+            Event::Voted(vote) => (Arc::clone(&vote.operator), if vote.approve { "approved" } else { "denied" }.into()),
+            Event::Claimed(operator) => (Arc::clone(operator), "claimed".into()),
+            Event::Unclaimed(operator) => (Arc::clone(operator), "claim given back".into()),
+            Event::Commented(comment) => (Arc::clone(&comment.operator), "commented".into()),
+            Event::Modified(modification) => {
+                // Entries name calls by keyed digests only: nobody can test a guess of the arguments against the log.
+                let word = format!("arguments changed to those of entry {}", modification.entry);
+                (Arc::clone(&modification.operator), word.into())
+            }
+            Event::Withdrawn(_) => (host(), "the call may not run any more".into()),
+            Event::Expired => (host(), "nobody decided in time".into()),
+            Event::Cancelled => (Arc::clone(&self.next.agent), "the caller gave up".into()),
         };
         let Approval { plan, state, .. } = &*self.next;
         let (decision, code) = match state {
             State::Pending => (None, None),
             State::Approved => (Some(Decision::Allow), None),
-            State::Denied => (Some(Decision::Deny), Some(codes::APPROVAL_DENIED)),
+            State::Denied => {
+                let withdrawn = self.next.withdrawn.as_deref();
+                (Some(Decision::Deny), Some(withdrawn.unwrap_or(codes::APPROVAL_DENIED)))
+            }
             State::Expired => (Some(Decision::Deny), Some(codes::APPROVAL_EXPIRED)),
             State::Cancelled => (Some(Decision::Deny), Some(codes::APPROVAL_CANCELLED)),
         };
@@ -447,6 +610,9 @@ impl Change {
                 }
             } else {
                 index.replace(&self.turn.0, &next);
+            }
+            if let Some(tenant) = index.tenants.get(&next.tenant) {
+                tenant.version.send_modify(|version| *version = version.wrapping_add(1));
             }
         }
         // From here on dropping must not undo anything.
@@ -539,6 +705,41 @@ impl Index {
     }
 }
 
+impl Filter<'_> {
+    fn fits(&self, approval: &Approval, now_ms: u64) -> bool {
+        fn same(wanted: Option<&str>, found: Option<&str>) -> bool {
+            wanted.is_none_or(|wanted| found == Some(wanted))
+        }
+        let parked_for = |code: &str| {
+            approval.reasons.iter().any(|reason| reason.code == code)
+                || approval.more_reasons.iter().any(|reason| reason.code == code)
+        };
+        self.state.is_none_or(|state| approval.state_at(now_ms) == state)
+            && same(self.agent, Some(&approval.agent))
+            && same(self.upstream, approval.upstream.as_deref())
+            && same(self.tool, Some(&approval.tool))
+            && same(self.session, approval.session.as_deref())
+            && same(self.claimed_by, approval.claim_at(now_ms).map(|claim| &*claim.operator))
+            && self.reason.is_none_or(parked_for)
+            && self.asks.is_none_or(|by| {
+                approval.state_at(now_ms) == State::Pending && approval.asks(by.operator, by.roles, now_ms)
+            })
+    }
+}
+
+impl Default for Tenant {
+    fn default() -> Self {
+        // JSON numbers are exact up to 2^53.
+        let anywhere = Uuid::new_v4().as_u128() as u64 >> 16;
+        Self {
+            version: watch::Sender::new(anywhere),
+            ids: BTreeSet::new(),
+            pending: 0,
+            pending_by_agent: HashMap::new(),
+        }
+    }
+}
+
 impl Tenant {
     fn count(&mut self, agent: &Arc<str>) {
         self.pending += 1;
@@ -590,6 +791,10 @@ fn id_at(now_ms: u64) -> Uuid {
 
 fn key(tenant: &str, id: Uuid) -> Vec<u8> {
     [RECORDS, tenant.as_bytes(), b"/", id.to_string().as_bytes()].concat()
+}
+
+fn arguments_key(tenant: &str, id: Uuid) -> Vec<u8> {
+    [ARGUMENTS, tenant.as_bytes(), b"/", id.to_string().as_bytes()].concat()
 }
 
 fn record(approval: &Approval) -> Record {

@@ -6,13 +6,21 @@
 //! everybody see it. A change that is dropped never happened. So nobody acts on an approval that a restart would forget,
 //! and of two changes at the same time exactly one is made.
 //!
-//! The arguments of a call are not kept here, only its digest and what the router wrote for the approver.
+//! The arguments of a call are not kept, only its digest and what the router wrote for the approver; unless the router lets
+//! approvers change them: then they are among the [`records`](Change::records) until the approval is final.
 #![forbid(unsafe_code)]
 
 mod approval;
 mod index;
+mod modification;
 mod view;
 
-pub use approval::{Approval, DecideError, MAX_COMMENT, MAX_DEADLINE_SECONDS, PlanError, ReleaseError, State, Vote};
-pub use index::{Approvals, Ballot, Change, Event, Limits, LoadError, ParkError, ParkRequest, RECORDS, Record};
-pub use view::{Notice, View, VoteView};
+pub use approval::{
+    Approval, CLAIM_MS, Claim, Comment, DecideError, MAX_COMMENT, MAX_COMMENTS, MAX_DEADLINE_SECONDS, PlanError,
+    ReleaseError, State, Vote, Voter,
+};
+pub use index::{
+    Approvals, Ballot, Change, Event, Filter, Limits, LoadError, MAX_ARGUMENTS, ParkError, ParkRequest, RECORDS, Record,
+};
+pub use modification::{ArgumentChange, MAX_CHANGES, Modification, ModificationError, modify};
+pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView};

@@ -5,6 +5,7 @@ use portcullis_model::{Approver, Digest, Phase, Reason, Step};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::modification::ArgumentChange;
 use crate::{Approval, State};
 
 /// What the agent is told about its parked call.
@@ -66,6 +67,57 @@ pub struct View<'a> {
     pub ended: Option<String>,
     /// When the approved call was released, RFC 3339 in UTC.
     pub released: Option<String>,
+    /// Who looks at it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<ClaimView<'a>>,
+    /// What was said of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<CommentView<'a>>,
+    /// Whether an approver may change its arguments.
+    pub may_modify: bool,
+    /// What an approver changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modified: Option<ModificationView<'a>>,
+    /// Why it was denied without a vote: a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<&'a str>,
+}
+
+/// Who looks at a parked call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClaimView<'a> {
+    /// Who.
+    pub operator: &'a str,
+    /// Until when, RFC 3339 in UTC.
+    pub until: String,
+}
+
+/// What was said of a parked call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CommentView<'a> {
+    /// Who.
+    pub operator: &'a str,
+    /// What.
+    pub comment: &'a str,
+    /// When, RFC 3339 in UTC.
+    pub time: String,
+}
+
+/// How a parked call was changed. Those who approve it must see the values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModificationView<'a> {
+    /// Who.
+    pub operator: &'a str,
+    /// Digest of the call with the new arguments.
+    pub digest: Digest,
+    /// Sequence number of the entry about that call.
+    pub entry: u64,
+    /// What was replaced by what: pointers and JSON texts.
+    pub changes: &'a [ArgumentChange],
+    /// Why.
+    pub comment: Option<&'a str>,
+    /// When, RFC 3339 in UTC.
+    pub time: String,
 }
 
 /// One operator's answer.
@@ -104,6 +156,11 @@ impl Approval {
             comment: vote.comment.as_deref(),
             time: time(vote.time_ms),
         });
+        let comments = self.comments.iter().map(|comment| CommentView {
+            operator: &comment.operator,
+            comment: &comment.text,
+            time: time(comment.time_ms),
+        });
         View {
             notice: self.notice(now_ms),
             tenant: &self.tenant,
@@ -124,6 +181,20 @@ impl Approval {
             created: time(self.created_ms),
             ended: self.ended_ms.map(time),
             released: self.released_ms.map(time),
+            claimed: self
+                .claim_at(now_ms)
+                .map(|claim| ClaimView { operator: &claim.operator, until: time(claim.until_ms) }),
+            comments: comments.collect(),
+            may_modify: self.plan.may_modify,
+            modified: self.modification.as_ref().map(|changed| ModificationView {
+                operator: &changed.operator,
+                digest: changed.digest,
+                entry: changed.entry,
+                changes: &changed.changes,
+                comment: changed.comment.as_deref(),
+                time: time(changed.time_ms),
+            }),
+            withdrawn: self.withdrawn.as_deref(),
         }
     }
 }

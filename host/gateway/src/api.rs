@@ -34,6 +34,8 @@ mod routes;
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// Most bytes of an operator's request.
 pub(crate) const MAX_SMALL_BODY: usize = 16 * 1024;
+/// Bytes of a body with several decisions, or with other arguments.
+const MAX_APPROVAL_BODY: usize = 512 * 1024;
 
 static ID: HeaderName = HeaderName::from_static(http::ID);
 static MODE: HeaderName = HeaderName::from_static(http::MODE);
@@ -209,8 +211,23 @@ impl Api {
                 let body = self.body(request, context, MAX_SMALL_BODY).await?;
                 self.activate(context, &body.bytes).await
             }
-            Operation::Approvals => self.approvals(context, query),
-            Operation::Approval => self.approval(context, query, parameter),
+            Operation::Approvals => self.approvals(context, query, &peer).await,
+            Operation::Approval => self.approval(context, query, parameter, &peer).await,
+            Operation::Arguments => self.arguments(&context.operator()?.clone(), parameter).await,
+            Operation::Claim | Operation::Unclaim => {
+                let operator = context.operator()?.clone();
+                self.body(request, context, MAX_SMALL_BODY).await?;
+                self.claim(&operator, parameter, found.operation == Operation::Claim).await
+            }
+            Operation::DecideMany | Operation::Comment | Operation::Modify => {
+                let operator = context.operator()?.clone();
+                let body = self.json_body(request, context, MAX_APPROVAL_BODY).await?;
+                match found.operation {
+                    Operation::DecideMany => self.decide_many(&operator, body.bytes).await,
+                    Operation::Comment => self.comment(&operator, parameter, body.bytes).await,
+                    _ => self.modify(&operator, parameter, body.bytes).await,
+                }
+            }
             Operation::Decide => {
                 // Who may not decide learns it before anything is read.
                 let operator = context.operator()?.clone();

@@ -24,8 +24,10 @@ use crate::ports::{
 
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
+pub use people::{ModifyError, Release};
 
 mod heavy;
+mod people;
 mod together;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
@@ -118,6 +120,9 @@ pub enum GateError {
     /// A review without a plan for its approval that can be followed.
     #[error("the call needs a decision, but the pipeline's router gave no plan that can be followed")]
     NoPlan,
+    /// Policy does not let the call pass as its approver changed it.
+    #[error("policy refuses this call as its approver changed it")]
+    Modified,
     /// The task that worked on it went away.
     #[error("the call could not be judged and recorded")]
     Failed,
@@ -157,6 +162,7 @@ impl GateError {
             Self::NoPipeline => codes::NO_PIPELINE,
             Self::Busy(_) => "busy",
             Self::NoPlan => "no_plan",
+            Self::Modified => "modification_refused",
             Self::Failed => "failed",
         }
     }
@@ -317,19 +323,26 @@ impl Gate {
         &self,
         call: &Call,
         digest: Digest,
-        judgement: Judgement,
+        mut judgement: Judgement,
         may_park: bool,
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
         let hold = if judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park {
-            match self.hold(call, digest, &judgement) {
+            match self.hold(call, digest, &judgement, door) {
                 Ok(hold) => hold,
                 Err(error) => return self.refuse(call, door, error).await,
             }
         } else {
             Hold::None
         };
+        if let Some(approval) = hold.released() {
+            match self.changed(call, approval).await {
+                Ok(changed) => judgement.replacement = changed,
+                Err(error) => return self.refuse(call, door, error).await,
+            }
+        }
+        let parked = hold.parked();
         let mut attach = keep(&judgement, hold.approval());
         let mut draft = draft(EntryKind::Decision, call, door, &judgement);
         draft.approval = hold.approval().map(|approval| approval.id);
@@ -347,6 +360,9 @@ impl Gate {
         let effect = effect(&judgement, approval.as_deref());
         let ruling = Ruling { judgement, entry, approval, effect };
         self.report(call, door, &ruling);
+        if let (true, Some(approval)) = (parked, &ruling.approval) {
+            self.events.publish(&approval.tenant, || Event::approval(approval));
+        }
         Ok(ruling)
     }
 
@@ -431,6 +447,11 @@ impl Gate {
     /// # Errors
     /// The vote does not count, or its entry could not be written; nothing has changed then.
     pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
+        if ballot.approve
+            && let Some(approval) = self.ports.approvals.get(ballot.tenant, ballot.id)
+        {
+            admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
+        }
         let change = self.ports.approvals.decide(ballot)?;
         Ok(self.record_change(change).await?)
     }
@@ -501,14 +522,22 @@ impl Gate {
             if let Err(error) = self.expire().await {
                 tracing::warn!(%error, "the end of a parked call could not be recorded");
             }
+            if let Err(error) = self.withdraw().await {
+                tracing::warn!(%error, "parked calls of an agent that is stopped could not be denied");
+            }
         }
     }
 
-    /// Uses an approved call up for `call`, whose caller runs it itself: `true` the first time only.
+    /// Uses an approved call up for `call`, whose caller runs it itself: `true` the first time only. Never one whose
+    /// arguments an approver changed: see [`release_call`](Self::release_call).
     ///
     /// # Errors
     /// The agent was halted or removed meanwhile, or the entry about it could not be written; the call is not released then.
     pub async fn release(&self, approval: &Approval, call: Uuid, door: Door) -> Result<bool, GateError> {
+        Ok(approval.modification.is_none() && self.use_up(approval, call, door).await?)
+    }
+
+    async fn use_up(&self, approval: &Approval, call: Uuid, door: Door) -> Result<bool, GateError> {
         admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
         let until = Instant::now() + APPEND_WAIT;
         let change = loop {
@@ -521,7 +550,9 @@ impl Gate {
             }
         };
         let records = records(&change);
-        self.append_and_commit(release_draft(approval, call, door), records, change).await?;
+        let draft = release_draft(approval, call, door);
+        let (_, approval) = self.append_and_commit(draft, records, change).await?;
+        self.events.publish(&approval.tenant, || Event::approval(&approval));
         Ok(true)
     }
 
@@ -574,7 +605,7 @@ impl Gate {
 
     /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
     /// approver who was shown its arguments did not agree to a tool that has changed since.
-    fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement) -> Result<Hold, GateError> {
+    fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement, door: Door) -> Result<Hold, GateError> {
         let approvals = &self.ports.approvals;
         let now_ms = now_ms();
         if let Some(approval) = approvals.find(digest, judgement.generation, &judgement.reasons, now_ms) {
@@ -590,7 +621,9 @@ impl Gate {
         }
         let plan = judgement.plan.as_ref().ok_or(GateError::NoPlan)?;
         let (generation, reasons) = (judgement.generation, judgement.reasons.as_slice());
-        let request = ParkRequest { call, digest, generation, plan, reasons, now_ms };
+        // At other doors the caller runs what it has, and nobody can give it other arguments.
+        let may_modify = call.phase == Phase::Call && matches!(door, Door::Mcp | Door::Inspect);
+        let request = ParkRequest { call, digest, generation, plan, reasons, may_modify, now_ms };
         approvals.park(&request).map(Hold::Changed).map_err(|error| match error {
             ParkError::Plan(_) => GateError::NoPlan,
             ParkError::TenantFull | ParkError::AgentFull => GateError::Busy("too many calls are waiting for approval"),
@@ -659,14 +692,36 @@ impl Hold {
         }
     }
 
+    /// The approval that is used up by this call.
+    fn released(&self) -> Option<&Approval> {
+        match self {
+            Self::Changed(change) => Some(&**change.approval()).filter(|approval| approval.released_ms.is_some()),
+            Self::None | Self::Known(_) => None,
+        }
+    }
+
+    /// Whether the call is parked now.
+    fn parked(&self) -> bool {
+        matches!(self, Self::Changed(_)) && self.released().is_none()
+    }
+
     fn note(&self) -> Option<String> {
-        let note = match self {
-            Self::None => return None,
-            Self::Known(_) => "parked before",
-            Self::Changed(change) if change.approval().released_ms.is_some() => "released by its approval",
-            Self::Changed(_) => "parked",
-        };
-        Some(note.to_owned())
+        if let Some(approval) = self.released() {
+            return Some(released_note("released by its approval", approval));
+        }
+        match self {
+            Self::None => None,
+            Self::Known(_) => Some("parked before".to_owned()),
+            Self::Changed(_) => Some("parked".to_owned()),
+        }
+    }
+}
+
+/// What an entry says of a released call, and which entry is about the call that runs if that is another one.
+fn released_note(what: &str, approval: &Approval) -> String {
+    match &approval.modification {
+        Some(changed) => format!("{what} with the arguments of entry {}", changed.entry),
+        None => what.to_owned(),
     }
 }
 
@@ -711,7 +766,9 @@ fn effect(judgement: &Judgement, approval: Option<&Approval>) -> Effect {
         Decision::Redact => judgement.replacement.clone().map_or(Effect::Refuse, Effect::Replace),
         Decision::Deny => Effect::Refuse,
         Decision::Review => match approval {
-            Some(approval) if approval.released_ms.is_some() => Effect::Forward,
+            Some(approval) if approval.released_ms.is_some() => {
+                judgement.replacement.clone().map_or(Effect::Forward, Effect::Replace)
+            }
             Some(_) => Effect::Park,
             None => Effect::Refuse,
         },
@@ -863,6 +920,6 @@ fn release_draft(approval: &Approval, call: Uuid, door: Door) -> Draft {
         duration_ms: None,
         call_digest: Some(approval.digest),
         payload: None,
-        note: Some("released to its caller".to_owned()),
+        note: Some(released_note("released to its caller", approval)),
     }
 }

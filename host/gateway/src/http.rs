@@ -24,6 +24,7 @@ mod tls;
 pub(crate) use body::{BODY_ROOM, BodyRoom, Plain, Received, Room};
 pub use body::{Body, RequestBody};
 pub use error::ApiError;
+pub(crate) use error::WireError;
 pub use server::{Drained, ServeError, Server, ServerConfig};
 pub(crate) use socket::Peer;
 pub use tls::{Tls, TlsError, TlsFile, TlsFiles, TlsMaterial, TlsProblem};

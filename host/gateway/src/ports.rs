@@ -80,6 +80,12 @@ pub trait Journal: Send + Sync + 'static {
     /// The store could not be read.
     fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError>;
 
+    /// A record that was attached to an entry; `None` if there is none, or none any more. Blocking.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError>;
+
     /// The newest entry; `None` for a tenant without entries.
     fn head(&self, tenant: &str) -> Option<EntryRef>;
 
@@ -206,6 +212,8 @@ pub struct OperatorIdentity {
     pub tenant: Arc<str>,
     /// Roles it has, for approvals.
     pub roles: Arc<[String]>,
+    /// Agents that it runs: it approves none of their calls.
+    pub runs: Arc<[String]>,
     /// Whether it may change pipelines.
     pub admin: bool,
 }

@@ -31,7 +31,8 @@ fn plugin(name: &str) -> PluginSpec {
         name: name.into(),
         file: file(name),
         config: json!({}),
-        grants: Grants::default(),
+        // Every router knows the time.
+        grants: Grants { clock: name.starts_with("router-"), ..Grants::default() },
         limits: Limits { deadline_ms: 5_000, ..Limits::default() },
         select: Selector::default(),
         on_failure: FailMode::Closed,

@@ -112,6 +112,7 @@ pub(crate) fn directory(
             name: CONTROL_OPERATOR.to_owned(),
             token_sha256: vec![token_digest(&control_token(secret, tenant))],
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            runs: Vec::new(),
         })
     };
     if config.tenant.is_empty() {
@@ -142,6 +143,7 @@ fn tenant(tenant: &config::Tenant) -> TenantSpec {
         name: operator.name.clone(),
         token_sha256: operator.token_sha256.clone(),
         roles: operator.roles.clone(),
+        runs: operator.runs.clone(),
     });
     TenantSpec {
         name: tenant.name.clone(),
@@ -258,7 +260,11 @@ impl Parts<'_> {
         let plugins =
             self.plugins.iter().enumerate().map(|(index, plugin)| make(plugin, format!("plugins[{index}].plugin")));
         let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
-        let router = self.router.map(|plugin| make(plugin, "router.plugin".to_owned())).transpose()?;
+        let mut router = self.router.map(|plugin| make(plugin, "router.plugin".to_owned())).transpose()?;
+        // Whom to ask depends on the time, in many a house.
+        if let Some(router) = &mut router {
+            router.grants.clock = true;
+        }
         let spec = PipelineSpec { tenant: tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
         Ok(Pipeline { spec, place: place.clone(), prefix })
     }

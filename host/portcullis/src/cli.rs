@@ -220,6 +220,15 @@ pub(crate) enum Approvals {
         /// What was decided or used, too.
         #[arg(long)]
         all: bool,
+        /// Only calls of this agent.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        /// Only calls of this tool.
+        #[arg(long, value_name = "NAME")]
+        tool: Option<String>,
+        /// Only calls that were held for this code.
+        #[arg(long, value_name = "CODE")]
+        reason: Option<String>,
     },
     /// Print one: what the call is, why it was held, who may decide and who has. No arguments: they are not kept.
     Show {
@@ -237,8 +246,9 @@ pub(crate) enum Approvals {
     Approve {
         #[command(flatten)]
         log: Log,
-        /// Id of the approval.
-        id: Uuid,
+        /// Ids of one or more approvals.
+        #[arg(required = true, num_args = 1..=100)]
+        id: Vec<Uuid>,
         /// Why; it is kept with the approval, and shown by `approvals show`.
         #[arg(long)]
         comment: Option<String>,
@@ -247,8 +257,42 @@ pub(crate) enum Approvals {
     Deny {
         #[command(flatten)]
         log: Log,
+        /// Ids of one or more approvals.
+        #[arg(required = true, num_args = 1..=100)]
+        id: Vec<Uuid>,
+        /// Why; it is kept with the approval, and shown by `approvals show`.
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Tell others that you look at a parked call, for five minutes. It keeps nobody from deciding.
+    Claim {
+        #[command(flatten)]
+        log: Log,
         /// Id of the approval.
         id: Uuid,
+        /// Give the claim back.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Say something of a parked call, also after it was decided.
+    Comment {
+        #[command(flatten)]
+        log: Log,
+        /// Id of the approval.
+        id: Uuid,
+        /// What.
+        text: String,
+    },
+    /// Replace values in the arguments of a parked call, where its router allows that; without `--set`, print the arguments.
+    /// Strings, numbers and truth values are replaced by others of their type; the call is judged again, and votes begin anew.
+    Modify {
+        #[command(flatten)]
+        log: Log,
+        /// Id of the approval.
+        id: Uuid,
+        /// JSON pointer and JSON value: `/amount=50`, `/note="less"`.
+        #[arg(long = "set", value_name = "POINTER=JSON")]
+        set: Vec<String>,
         /// Why; it is kept with the approval, and shown by `approvals show`.
         #[arg(long)]
         comment: Option<String>,

@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub federation: Vec<Federation>,
     /// The Clavenar contract, for its published agent SDKs.
     pub clavenar: Clavenar,
+    /// Parked calls.
+    pub approvals: Approvals,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -233,6 +235,20 @@ pub(crate) struct Clavenar {
     /// Body of a decision that allows: `verdict` (`{"verdict":"allow"}`, which all published SDKs take) or `contract` (the four
     /// members of the written contract, which the TypeScript and .NET SDKs refuse).
     pub allow: Allow,
+}
+
+/// How many parked calls there may be, and for how long an approval is good.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Approvals {
+    /// Most undecided calls of a tenant; more are refused.
+    pub pending_per_tenant: usize,
+    /// Most undecided calls of an agent, so that one cannot crowd out the others.
+    pub pending_per_agent: usize,
+    /// Most parked calls of a tenant that are kept, decided ones included; the oldest decided ones make room.
+    pub kept_per_tenant: usize,
+    /// Seconds after the approval within which the call must be made.
+    pub use_within_seconds: u64,
 }
 
 /// Body of a decision that allows.
@@ -449,6 +465,9 @@ pub(crate) struct Operator {
     pub token_sha256: Vec<Digest>,
     /// `viewer`, `approver`, `admin`, and roles of your own that routers name.
     pub roles: Vec<String>,
+    /// Agents of the tenant that this person runs: it approves none of their calls.
+    #[serde(default)]
+    pub runs: Vec<String>,
 }
 
 /// A policy pack: the plugins of a tenant under a name, with its tests beside it.
@@ -492,6 +511,7 @@ impl Default for Config {
             upstream: Vec::new(),
             federation: Vec::new(),
             clavenar: Clavenar::default(),
+            approvals: Approvals::default(),
             tenant: Vec::new(),
         }
     }
@@ -509,6 +529,12 @@ impl Default for Server {
             mcp_sessions: 1024,
             mcp_idle_minutes: 60,
         }
+    }
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { pending_per_tenant: 1000, pending_per_agent: 100, kept_per_tenant: 4000, use_within_seconds: 15 * 60 }
     }
 }
 
@@ -532,6 +558,8 @@ impl Default for Logs {
 
 /// Longest time that can be configured, in seconds.
 const A_DAY: u64 = 86_400;
+/// All approvals are held in memory, about 2 KiB each.
+const MOST_APPROVALS: usize = 100_000;
 
 impl Config {
     /// Reads and checks a file. Relative paths in it start at its folder.
@@ -625,8 +653,28 @@ impl Config {
         if !(16..=256).contains(&self.ledger.cache_mib) {
             return Err(place.error("ledger.cache_mib", "16 to 256 MiB"));
         }
+        self.check_approvals(place)?;
         if self.traces.sample.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(place.error("traces.sample", "a share is a number from 0 to 1"));
+        }
+        Ok(())
+    }
+
+    fn check_approvals(&self, place: &Place) -> Result<(), ConfigError> {
+        let Approvals { pending_per_tenant, pending_per_agent, kept_per_tenant, use_within_seconds } = self.approvals;
+        if !(1..=MOST_APPROVALS).contains(&pending_per_tenant) {
+            return Err(place.error("approvals.pending_per_tenant", format!("give 1 to {MOST_APPROVALS}")));
+        }
+        if !(1..=pending_per_tenant).contains(&pending_per_agent) {
+            let why = "give at least 1 and at most `approvals.pending_per_tenant`";
+            return Err(place.error("approvals.pending_per_agent", why));
+        }
+        if !(pending_per_tenant..=MOST_APPROVALS).contains(&kept_per_tenant) {
+            let why = format!("give at least `approvals.pending_per_tenant` and at most {MOST_APPROVALS}");
+            return Err(place.error("approvals.kept_per_tenant", why));
+        }
+        if !(1..=A_DAY).contains(&use_within_seconds) {
+            return Err(place.error("approvals.use_within_seconds", format!("give 1 to {A_DAY} seconds")));
         }
         Ok(())
     }

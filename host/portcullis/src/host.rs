@@ -56,7 +56,14 @@ impl Host {
         // Of a process that was killed: the folder is ours now.
         Running::remove(&settings.data()?);
         let engine = engine(settings, Some(&ledger))?;
-        let (approvals, damaged) = Approvals::load(ApprovalLimits::default(), ledger.records(RECORDS)?);
+        let limits = &settings.config.approvals;
+        let limits = ApprovalLimits {
+            pending_per_tenant: limits.pending_per_tenant,
+            pending_per_agent: limits.pending_per_agent,
+            kept_per_tenant: limits.kept_per_tenant,
+            use_within_ms: limits.use_within_seconds * 1000,
+        };
+        let (approvals, damaged) = Approvals::load(limits, ledger.records(RECORDS)?);
         for record in damaged {
             tracing::warn!(
                 key = record.key,

@@ -93,6 +93,8 @@ pub struct OperatorSpec {
     pub token_sha256: Vec<Digest>,
     /// Labels: those of [`roles`] and others that routers name.
     pub roles: Vec<String>,
+    /// Agents of the tenant that it runs: it approves none of their calls.
+    pub runs: Vec<String>,
 }
 
 /// Who may call and who may decide, all tenants together. Immutable; cheap to read from every thread.
@@ -146,6 +148,8 @@ pub struct Operator {
     pub name: Arc<str>,
     /// Its roles.
     pub roles: Arc<[String]>,
+    /// Agents that it runs: it approves none of their calls.
+    pub runs: Arc<[String]>,
 }
 
 /// Why an agent's call is not let in.
@@ -199,6 +203,9 @@ pub enum Problem {
     /// Too many roles.
     #[error("at most {MAX_ROLES} roles")]
     TooManyRoles,
+    /// An operator is said to run an agent that is not there.
+    #[error("the tenant has no agent of this name")]
+    NoSuchAgent,
     /// The persona is too long.
     #[error("at most {MAX_PERSONA} bytes")]
     Persona,
@@ -344,6 +351,7 @@ impl Directory {
                 tenant: Arc::clone(&name),
                 name: label(&operator.name, || format!("{path}.name"))?,
                 roles: check_roles(&operator.roles, &path)?,
+                runs: check_runs(&operator.runs, &tenant, &path)?,
             });
             if tenant.operators.insert(Arc::clone(&made.name), Arc::clone(&made)).is_some() {
                 return Err(problem(format!("{path}.name"), Problem::Duplicate));
@@ -505,6 +513,19 @@ fn check_roles(roles: &[String], path: &str) -> Result<Arc<[String]>, DirectoryE
         }
     }
     Ok(roles.into())
+}
+
+fn check_runs(runs: &[String], tenant: &Tenant, path: &str) -> Result<Arc<[String]>, DirectoryError> {
+    for (index, agent) in runs.iter().enumerate() {
+        let place = || format!("{path}.runs[{index}]");
+        if !tenant.agents.contains_key(agent.as_str()) {
+            return Err(problem(place(), Problem::NoSuchAgent));
+        }
+        if runs.iter().take(index).any(|other| other == agent) {
+            return Err(problem(place(), Problem::Duplicate));
+        }
+    }
+    Ok(runs.into())
 }
 
 #[cfg(test)]

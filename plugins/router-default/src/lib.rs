@@ -1,7 +1,10 @@
-//! Routes parked calls to one approver with a deadline. See the README for the configuration.
+//! Routes parked calls to people, by tool, findings, amount and time. See the README for the configuration.
 
 use std::collections::BTreeSet;
 
+mod condition;
+
+use condition::{Asked, Condition, Offset};
 use portcullis_plugin::{Approver, AttributedFinding, Call, Payload, Plan, Reason, Router, Step};
 use serde::Deserialize;
 
@@ -9,6 +12,8 @@ use serde::Deserialize;
 const SHOWN: usize = 80;
 /// Most codes and categories named in the summary.
 const NAMED: usize = 5;
+/// Most routes.
+const MAX_ROUTES: usize = 100;
 /// A week.
 const LONGEST_DEADLINE: u32 = 7 * 24 * 60 * 60;
 
@@ -28,6 +33,23 @@ pub struct Config {
     pub escalation: Vec<Step>,
     /// Whether the approver may change arguments before release.
     pub may_modify: bool,
+    /// Where clocks stand, for routes that look at the time.
+    utc_offset: Offset,
+    /// Other plans for some calls: the first that fits is taken.
+    routes: Vec<Route>,
+}
+
+/// A plan for some calls. What it does not say is as above it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Route {
+    when: Condition,
+    approvers: Option<Vec<Approver>>,
+    quorum: Option<u32>,
+    deadline_seconds: Option<u32>,
+    channels: Option<Vec<String>>,
+    escalation: Option<Vec<Step>>,
+    may_modify: Option<bool>,
 }
 
 impl Default for Config {
@@ -39,64 +61,124 @@ impl Default for Config {
             channels: Vec::new(),
             escalation: Vec::new(),
             may_modify: false,
+            utc_offset: Offset::default(),
+            routes: Vec::new(),
         }
     }
 }
 
+/// Who decides, without the summary, which is made for each call.
+#[derive(Clone, Debug)]
+struct Draft {
+    approvers: Vec<Approver>,
+    quorum: u32,
+    deadline_seconds: u32,
+    channels: Vec<String>,
+    escalation: Vec<Step>,
+    may_modify: bool,
+}
+
 /// The configured router.
-pub struct DefaultRouter(Config);
+pub struct DefaultRouter {
+    offset: Offset,
+    routes: Vec<(Condition, Draft)>,
+    otherwise: Draft,
+}
 
-impl Router for DefaultRouter {
-    type Config = Config;
-
-    fn configure(config: Config) -> Result<Self, String> {
-        if config.approvers.is_empty() {
+impl Draft {
+    /// What is wrong with it: the key and why.
+    fn check(&self) -> Result<(), String> {
+        if self.approvers.is_empty() {
             return Err("approvers: name at least one, for instance {\"role\": \"approver\"}".to_owned());
         }
-        if config.quorum == 0 {
+        if self.quorum == 0 {
             return Err("quorum: must be at least 1".to_owned());
         }
-        let only_operators = config.approvers.iter().chain(config.escalation.iter().flat_map(|step| &step.approvers));
-        let named: Option<BTreeSet<&str>> = only_operators
+        let all = self.approvers.iter().chain(self.escalation.iter().flat_map(|step| &step.approvers));
+        let named: Option<BTreeSet<&str>> = all
             .map(|approver| match approver {
                 Approver::Operator(name) => Some(name.as_str()),
                 // Any number of people may have a role.
                 Approver::Role(_) => None,
             })
             .collect();
-        if named.is_some_and(|named| named.len() < config.quorum as usize) {
-            return Err(format!("quorum: {} people are wanted, but fewer operators are named", config.quorum));
+        if named.is_some_and(|named| named.len() < self.quorum as usize) {
+            return Err(format!("quorum: {} people are wanted, but fewer operators are named", self.quorum));
         }
-        if !(1..=LONGEST_DEADLINE).contains(&config.deadline_seconds) {
+        if !(1..=LONGEST_DEADLINE).contains(&self.deadline_seconds) {
             return Err(format!("deadline_seconds: use 1 to {LONGEST_DEADLINE}"));
         }
-        for (index, step) in config.escalation.iter().enumerate() {
-            if step.after_seconds >= config.deadline_seconds {
+        for (index, step) in self.escalation.iter().enumerate() {
+            if step.after_seconds >= self.deadline_seconds {
                 return Err(format!("escalation[{index}].after_seconds: must be before the deadline"));
             }
             if step.approvers.is_empty() {
                 return Err(format!("escalation[{index}].approvers: name at least one"));
             }
         }
-        Ok(Self(config))
+        Ok(())
+    }
+}
+
+impl Router for DefaultRouter {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, String> {
+        let Config {
+            approvers,
+            quorum,
+            deadline_seconds,
+            channels,
+            escalation,
+            may_modify,
+            utc_offset: offset,
+            routes: given,
+        } = config;
+        let otherwise = Draft { approvers, quorum, deadline_seconds, channels, escalation, may_modify };
+        otherwise.check()?;
+        if given.len() > MAX_ROUTES {
+            return Err(format!("routes: at most {MAX_ROUTES}"));
+        }
+        let mut routes = Vec::with_capacity(given.len());
+        for (index, route) in given.into_iter().enumerate() {
+            let at = |error: String| format!("routes[{index}].{error}");
+            let Route { when, approvers, quorum, deadline_seconds, channels, escalation, may_modify } = route;
+            if when.is_empty() {
+                return Err(at("when: say which calls it is for; for all others there is the plan above".to_owned()));
+            }
+            when.check().map_err(|error| at(format!("when.{error}")))?;
+            let draft = Draft {
+                approvers: approvers.unwrap_or_else(|| otherwise.approvers.clone()),
+                quorum: quorum.unwrap_or(otherwise.quorum),
+                deadline_seconds: deadline_seconds.unwrap_or(otherwise.deadline_seconds),
+                channels: channels.unwrap_or_else(|| otherwise.channels.clone()),
+                escalation: escalation.unwrap_or_else(|| otherwise.escalation.clone()),
+                may_modify: may_modify.unwrap_or(otherwise.may_modify),
+            };
+            draft.check().map_err(at)?;
+            routes.push((when, draft));
+        }
+        Ok(Self { offset, routes, otherwise })
     }
 
     fn route(
         &self,
         call: &Call,
-        _payload: &dyn Payload,
+        payload: &dyn Payload,
         findings: &[AttributedFinding],
         reasons: &[Reason],
     ) -> Result<Plan, String> {
-        let config = self.0.clone();
+        let asked = Asked { call, payload, findings, reasons, offset: self.offset };
+        let fitting = self.routes.iter().find(|(when, _)| when.fits(&asked));
+        let draft = fitting.map_or(&self.otherwise, |(_, draft)| draft).clone();
         Ok(Plan {
-            approvers: config.approvers,
-            quorum: config.quorum,
-            deadline_seconds: config.deadline_seconds,
-            channels: config.channels,
-            escalation: config.escalation,
+            approvers: draft.approvers,
+            quorum: draft.quorum,
+            deadline_seconds: draft.deadline_seconds,
+            channels: draft.channels,
+            escalation: draft.escalation,
             summary: summary(call, findings, reasons),
-            may_modify: config.may_modify,
+            may_modify: draft.may_modify,
         })
     }
 }

@@ -44,12 +44,16 @@ fn approval(plan: Plan) -> Approval {
         use_by_ms: None,
         released_ms: None,
         released_to: None,
+        claim: None,
+        comments: vec![],
+        modification: None,
+        withdrawn: None,
     }
 }
 
 fn vote(approval: &Approval, operator: &str, approve: bool, time_ms: u64) -> Result<Approval, DecideError> {
     let vote = Vote { operator: operator.into(), approve, comment: None, time_ms };
-    approval.voted(vote, &["approver".to_owned()], MINUTE)
+    approval.voted(vote, &Voter { operator, roles: &["approver".to_owned()], runs: &[] }, MINUTE)
 }
 
 #[test]
@@ -91,7 +95,15 @@ fn only_those_named_may_decide() {
     assert_eq!(vote(&named, "ben", true, 1), Err(DecideError::NotEligible));
     assert_eq!(vote(&named, "ben", false, 1), Err(DecideError::NotEligible), "nor veto");
     let ben = Vote { operator: "ben".into(), approve: true, comment: None, time_ms: 1 };
-    assert!(named.voted(ben, &["viewer".to_owned(), "security".to_owned()], MINUTE).is_ok());
+    assert!(
+        named
+            .voted(
+                ben,
+                &Voter { operator: "ben", roles: &["viewer".to_owned(), "security".to_owned()], runs: &[] },
+                MINUTE
+            )
+            .is_ok()
+    );
     // A role is not a name and a name is not a role.
     assert_eq!(vote(&named, "security", true, 1), Err(DecideError::NotEligible));
 }
@@ -134,9 +146,9 @@ fn comments_are_bounded() {
     let parked = approval(plan(&[role("approver")], 1));
     let long =
         |length: usize| Vote { operator: "ann".into(), approve: true, comment: Some("x".repeat(length)), time_ms: 1 };
-    let roles = ["approver".to_owned()];
-    assert!(parked.voted(long(MAX_COMMENT), &roles, MINUTE).is_ok());
-    assert_eq!(parked.voted(long(MAX_COMMENT + 1), &roles, MINUTE), Err(DecideError::Comment));
+    let by = Voter { operator: "ann", roles: &["approver".to_owned()], runs: &[] };
+    assert!(parked.voted(long(MAX_COMMENT), &by, MINUTE).is_ok());
+    assert_eq!(parked.voted(long(MAX_COMMENT + 1), &by, MINUTE), Err(DecideError::Comment));
 }
 
 #[test]
@@ -153,4 +165,72 @@ fn plans_that_cannot_be_followed_are_refused_and_others_are_bounded() {
     let kept = check_plan(&Plan { deadline_seconds: u32::MAX, summary: "ä".repeat(2000), ..good }).unwrap();
     assert_eq!(kept.deadline_seconds, MAX_DEADLINE_SECONDS);
     assert!(kept.summary.len() <= MAX_SUMMARY && kept.summary.ends_with('…'));
+}
+
+fn by<'a>(operator: &'a str, roles: &'a [String]) -> Voter<'a> {
+    Voter { operator, roles, runs: &[] }
+}
+
+#[test]
+fn a_claim_lapses_by_itself_and_is_renewed_by_its_holder() {
+    let roles = ["approver".to_owned()];
+    let (ann, ben) = (by("ann", &roles), by("ben", &roles));
+    let parked = approval(plan(&[role("approver")], 1));
+    let claimed = parked.claimed(&ann, 10).unwrap();
+    assert_eq!(claimed.claimed(&ben, 10 + CLAIM_MS - 1), Err(DecideError::Claimed));
+    assert_eq!(claimed.unclaimed(&ben, 11), Err(DecideError::Claimed));
+    let renewed = claimed.claimed(&ann, 100).unwrap();
+    assert_eq!(renewed.claimed(&ben, 10 + CLAIM_MS), Err(DecideError::Claimed));
+    assert_eq!(&*renewed.claimed(&ben, 100 + CLAIM_MS).unwrap().claim.unwrap().operator, "ben");
+    assert_eq!(renewed.claim_at(100 + CLAIM_MS), None);
+    assert_eq!(claimed.unclaimed(&ann, 11).unwrap().claim, None);
+    // Whoever claimed and was removed since keeps nobody from deciding.
+    assert_eq!(vote(&claimed, "ben", true, 20).unwrap().state, State::Approved);
+    // Not after the end.
+    assert_eq!(parked.claimed(&ann, 900_000), Err(DecideError::Ended(State::Expired)));
+    assert_eq!(parked.claimed(&by("ann", &[]), 10), Err(DecideError::NotEligible));
+}
+
+fn modification(operator: &str) -> Modification {
+    let digest = Digest::of(b"changed");
+    Modification { operator: operator.into(), changes: vec![], digest, entry: 3, comment: None, time_ms: 20 }
+}
+
+#[test]
+fn who_approved_other_arguments_is_asked_again() {
+    let roles = ["approver".to_owned()];
+    let mut parked = approval(Plan { may_modify: true, ..plan(&[role("approver")], 2) });
+    parked = vote(&parked, "ann", true, 1).unwrap();
+    let changed = parked.modified(modification("ben"), &by("ben", &roles)).unwrap();
+    assert!(changed.votes.is_empty() && changed.modification.is_some());
+    // Ben's change is no vote, and Ann's first one does not count.
+    let once = vote(&changed, "ann", true, 30).unwrap();
+    assert_eq!(once.state, State::Pending);
+    assert_eq!(vote(&once, "ben", true, 31).unwrap().state, State::Approved);
+}
+
+#[test]
+fn nobody_changes_what_is_fixed_decided_or_their_own() {
+    let roles = ["approver".to_owned()];
+    let open = approval(Plan { may_modify: true, ..plan(&[role("approver")], 1) });
+    let change = |approval: &Approval, by: &Voter<'_>| approval.modified(modification(by.operator), by).map(drop);
+    assert_eq!(change(&open, &by("ann", &roles)), Ok(()));
+    assert_eq!(change(&open, &by("ann", &[])), Err(DecideError::NotEligible));
+    assert_eq!(change(&open, &by("Bot", &roles)), Err(DecideError::SelfApproval));
+    let runs = ["bot".to_owned()];
+    let owner = Voter { runs: &runs, ..by("ann", &roles) };
+    assert_eq!(change(&open, &owner), Err(DecideError::SelfApproval));
+    assert_eq!(change(&approval(plan(&[role("approver")], 1)), &by("ann", &roles)), Err(DecideError::Fixed));
+    let decided = vote(&open, "ann", true, 1).unwrap();
+    assert_eq!(change(&decided, &by("ann", &roles)), Err(DecideError::Ended(State::Approved)));
+}
+
+#[test]
+fn a_withdrawn_call_is_denied_once_and_says_why() {
+    let parked = approval(plan(&[role("approver")], 1));
+    let gone = parked.withdrawn("agent_halted", 5).unwrap();
+    assert_eq!((gone.state, gone.ended_ms, gone.withdrawn.as_deref()), (State::Denied, Some(5), Some("agent_halted")));
+    assert_eq!(gone.withdrawn("agent_removed", 6), None);
+    assert_eq!(vote(&gone, "ann", true, 6), Err(DecideError::Ended(State::Denied)));
+    assert_eq!(parked.withdrawn("agent_halted", 900_000), None, "it has expired");
 }

@@ -50,6 +50,7 @@ fn park_for(approvals: &Approvals, call: &Call, quorum: u32, reasons: &[Reason])
         generation: Digest::of(b"generation"),
         plan: &plan(quorum),
         reasons,
+        may_modify: true,
         now_ms: NOW,
     })
 }
@@ -60,7 +61,8 @@ fn park(approvals: &Approvals, quorum: u32) -> Arc<Approval> {
 
 fn decide(approvals: &Approvals, id: Uuid, operator: &str, approve: bool) -> Result<Change, DecideError> {
     let roles = ["approver".to_owned()];
-    approvals.decide(&Ballot { tenant: "one", id, operator, roles: &roles, approve, comment: None, now_ms: NOW + 1000 })
+    let by = Voter { operator, roles: &roles, runs: &[] };
+    approvals.decide(&Ballot { tenant: "one", id, by, approve, comment: None, now_ms: NOW + 1000 })
 }
 
 #[test]
@@ -136,8 +138,14 @@ fn another_tenant_sees_nothing() {
     assert!(approvals.cancel("two", id, NOW).is_none());
     assert_eq!(approvals.release("two", id, CALL, NOW).unwrap_err(), ReleaseError::Unknown);
     let roles = ["approver".to_owned()];
-    let ballot =
-        Ballot { tenant: "two", id, operator: "eve", roles: &roles, approve: true, comment: None, now_ms: NOW };
+    let ballot = Ballot {
+        tenant: "two",
+        id,
+        by: Voter { operator: "eve", roles: &roles, runs: &[] },
+        approve: true,
+        comment: None,
+        now_ms: NOW,
+    };
     assert_eq!(approvals.decide(&ballot).unwrap_err(), DecideError::Unknown);
 }
 
@@ -292,8 +300,15 @@ fn lists_are_newest_first_in_pages() {
         .map(|step| {
             let call = call("one", "bot", "{}");
             let (digest, generation) = (call.digest(), Digest::default());
-            let request =
-                ParkRequest { call: &call, digest, generation, plan: &plan(1), reasons: &[], now_ms: NOW + step };
+            let request = ParkRequest {
+                call: &call,
+                digest,
+                generation,
+                plan: &plan(1),
+                reasons: &[],
+                may_modify: true,
+                now_ms: NOW + step,
+            };
             approvals.park(&request).unwrap().commit().id
         })
         .collect();

@@ -71,6 +71,9 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::Inspect => Some(reference("Question")),
         Operation::InspectBatch => Some(reference("Questions")),
         Operation::Decide => Some(reference("Decision")),
+        Operation::DecideMany => Some(reference("Decisions")),
+        Operation::Comment => Some(reference("Comment")),
+        Operation::Modify => Some(reference("Modification")),
         Operation::AcceptPin => Some(reference("Acceptance")),
         _ => None,
     }
@@ -91,8 +94,15 @@ fn answer(operation: Operation) -> (&'static str, Value) {
             object(&[("generation", optional("string")), ("mode", optional("string")), ("plugins", list("Plugin"))])
         }
         Operation::Generations | Operation::Activate => object(&[("generations", list("Generation"))]),
-        Operation::Approvals => object(&[("approvals", list("Approval"))]),
-        Operation::Approval | Operation::Decide => reference("Approval"),
+        Operation::Approvals => object(&[("approvals", list("Approval")), ("version", typed("integer"))]),
+        Operation::Approval
+        | Operation::Decide
+        | Operation::Claim
+        | Operation::Unclaim
+        | Operation::Comment
+        | Operation::Modify => reference("Approval"),
+        Operation::DecideMany => object(&[("results", list("Decided"))]),
+        Operation::Arguments => json!({ "description": "the arguments, as the agent sent them" }),
         Operation::Pins => object(&[("pins", list("Pin")), ("next", optional("string"))]),
         Operation::Pin | Operation::AcceptPin => reference("Pin"),
         Operation::Events => return ("text/event-stream", typed("string")),
@@ -135,9 +145,27 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("429", "over a rate limit; see Retry-After"),
             ("503", "the ledger cannot be written, or too much work at once: nothing was allowed"),
         ]),
-        Operation::Decide => errors.extend([
+        Operation::DecideMany => errors.extend([
+            ("413", "larger than allowed"),
+            ("415", "not JSON, or compressed"),
+            ("503", "the ledger cannot be written"),
+        ]),
+        Operation::Arguments => errors.extend([
             ("404", "no such approval"),
-            ("409", "decided already"),
+            ("409", "decided already, or nobody may change it"),
+            ("503", "the ledger cannot be read"),
+        ]),
+        Operation::Modify => errors.extend([
+            ("404", "no such approval"),
+            ("409", "decided already, or nobody may change it"),
+            ("413", "larger than allowed"),
+            ("415", "not JSON, or compressed"),
+            ("422", "policy refuses the changed call; nothing has changed"),
+            ("503", "the ledger cannot be written: nothing has changed"),
+        ]),
+        Operation::Decide | Operation::Claim | Operation::Unclaim | Operation::Comment => errors.extend([
+            ("404", "no such approval"),
+            ("409", "decided already, or claimed by another"),
             ("413", "larger than allowed"),
             ("415", "not JSON, or compressed"),
             ("503", "the ledger cannot be written: nothing has changed"),
@@ -166,6 +194,7 @@ fn parameters(operation: Operation) -> Value {
     let query = |name: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "schema": schema });
     let path = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
     let limit = |most: u64| query("limit", json!({ "type": "integer", "minimum": 1, "maximum": most, "default": 100 }));
+    let wait = || query("wait_ms", json!({ "type": "integer", "minimum": 0, "maximum": 60_000, "default": 0 }));
     match operation {
         Operation::LedgerEntries => json!([query("from", json!({ "type": "integer", "minimum": 0 })), limit(1000)]),
         Operation::LedgerEntry => json!([path("seq", json!({ "type": "integer", "minimum": 0 }))]),
@@ -174,6 +203,15 @@ fn parameters(operation: Operation) -> Value {
             json!([
                 query("state", json!({ "type": "string", "enum": states })),
                 query("before", json!({ "type": "string", "format": "uuid" })),
+                query("agent", typed("string")),
+                query("upstream", typed("string")),
+                query("tool", typed("string")),
+                query("session", typed("string")),
+                query("reason", json!({ "type": "string", "description": "code of a reason it was parked for" })),
+                query("claimed_by", typed("string")),
+                query("mine", json!({ "type": "boolean", "description": "those that this operator is asked about" })),
+                query("version", json!({ "type": "integer", "description": "of the last answer, with wait_ms" })),
+                wait(),
                 limit(500),
             ])
         }
@@ -186,7 +224,13 @@ fn parameters(operation: Operation) -> Value {
             ])
         }
         Operation::Pin | Operation::AcceptPin => json!([path("id", typed("string"))]),
-        Operation::Approval | Operation::Decide => json!([path("id", json!({ "type": "string", "format": "uuid" }))]),
+        Operation::Approval => json!([path("id", json!({ "type": "string", "format": "uuid" })), wait()]),
+        Operation::Decide
+        | Operation::Arguments
+        | Operation::Modify
+        | Operation::Claim
+        | Operation::Unclaim
+        | Operation::Comment => json!([path("id", json!({ "type": "string", "format": "uuid" }))]),
         _ => json!([]),
     }
 }
@@ -302,6 +346,62 @@ fn schemas() -> Value {
                 "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
             },
             "required": ["decision"],
+            "additionalProperties": false,
+        },
+        "Decisions": {
+            "type": "object",
+            "properties": {
+                "decisions": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 100,
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "id": { "type": "string", "format": "uuid" },
+                            "decision": { "type": "string", "enum": ["approve", "deny"] },
+                            "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
+                        },
+                        "required": ["id", "decision"],
+                        "additionalProperties": false,
+                    },
+                },
+            },
+            "required": ["decisions"],
+            "additionalProperties": false,
+        },
+        "Decided": object(&[
+            ("id", json!({ "type": "string", "format": "uuid" })),
+            ("approval", reference("Approval")),
+            ("status", json!({ "type": "integer", "description": "if the decision does not count" })),
+            ("error", object(&[("code", typed("string")), ("message", typed("string")), ("hint", typed("string"))])),
+        ]),
+        "Comment": {
+            "type": "object",
+            "properties": { "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT } },
+            "required": ["comment"],
+            "additionalProperties": false,
+        },
+        "Modification": {
+            "type": "object",
+            "properties": {
+                "changes": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": portcullis_approvals::MAX_CHANGES,
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "pointer": { "type": "string", "description": "RFC 6901, into the arguments" },
+                            "value": { "type": ["string", "number", "boolean"], "description": "of the same type" },
+                        },
+                        "required": ["pointer", "value"],
+                        "additionalProperties": false,
+                    },
+                },
+                "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
+            },
+            "required": ["changes"],
             "additionalProperties": false,
         },
         "Acceptance": {

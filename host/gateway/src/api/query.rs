@@ -1,5 +1,7 @@
 //! Query strings: known names, once each, in their form.
 
+use std::borrow::Cow;
+
 use crate::http::ApiError;
 
 /// The values of `names`, in their order.
@@ -21,6 +23,31 @@ pub(super) fn read<'q, const N: usize>(query: &'q str, names: [&str; N]) -> Resu
         }
     }
     Ok(values)
+}
+
+/// Values that may hold anything, decoded.
+pub(super) struct Text<'q>(Vec<(&'static str, Cow<'q, str>)>);
+
+impl<'q> Text<'q> {
+    /// # Errors
+    /// 400 for another name, or one that comes twice.
+    pub(super) fn read(query: &'q str, names: &[&'static str]) -> Result<Self, ApiError> {
+        let mut found: Vec<(&'static str, Cow<'q, str>)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match names.iter().find(|known| **known == name) {
+                Some(known) if found.iter().all(|(name, _)| name != known) => found.push((known, value)),
+                _ => {
+                    let known = format!("known are {}", names.join(", "));
+                    return Err(ApiError::malformed("a query parameter is unknown or repeated", known));
+                }
+            }
+        }
+        Ok(Self(found))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
 }
 
 /// A whole number, or the default.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::repeats::Repeats;
-use crate::gate::{Gate, GateError, now_ms};
+use crate::gate::{Gate, GateError, Release, now_ms};
 use crate::http::{ApiError, Peer, Received};
 use crate::ports::{AgentIdentity, EntryRef};
 use answer::{Kept, Settled};
@@ -128,9 +128,9 @@ impl InspectDoor {
 
     /// Waits for the decision of a parked call, if asked to, and writes the answer.
     async fn finish(&self, question: &Question, settled: &Settled, peer: &Peer) -> Result<Vec<u8>, ApiError> {
-        let Some(approval) = &settled.approval else { return Ok(settled.json(None)) };
+        let Some(approval) = &settled.approval else { return Ok(settled.json(None, None)) };
         if settled.released {
-            return Ok(settled.json(Some(approval)));
+            return Ok(settled.json(Some(approval), None));
         }
         let approvals = self.gate.approvals();
         let mut live = approvals.get(&approval.tenant, approval.id).unwrap_or_else(|| Arc::clone(approval));
@@ -144,20 +144,31 @@ impl InspectDoor {
             };
             live = decided.unwrap_or(live);
         }
+        let mut instead = None;
         if live.state == State::Approved {
-            live = self.use_up(question, live).await?;
+            (live, instead) = self.use_up(question, live).await?;
         }
-        Ok(settled.json(Some(&live)))
+        Ok(settled.json(Some(&live), instead.as_deref()))
     }
 
-    /// An approval is good for one call: the one that was parked, or the first of its like that asks again.
-    async fn use_up(&self, question: &Question, approval: Arc<Approval>) -> Result<Arc<Approval>, ApiError> {
+    /// An approval is good for one call: the one that was parked, or the first of its like that asks again. Comes with what
+    /// its approver put in place of the payload.
+    async fn use_up(
+        &self,
+        question: &Question,
+        approval: Arc<Approval>,
+    ) -> Result<(Arc<Approval>, Option<Arc<Document>>), ApiError> {
+        let call = &question.call;
         if approval.released_ms.is_none() {
-            self.gate.release(&approval, question.call.id, Door::Inspect).await?;
+            match self.gate.release_call(&approval, call, Door::Inspect).await? {
+                Release::Given(_) | Release::Gone => {}
+                Release::Outdated => return Err(outdated()),
+            }
         }
         let approval = self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval);
-        if approval.released_to == Some(question.call.id) {
-            return Ok(approval);
+        if approval.released_to == Some(call.id) {
+            let instead = self.gate.changed(call, &approval).await?;
+            return Ok((approval, instead));
         }
         Err(ApiError::new(
             hyper::StatusCode::CONFLICT,
@@ -220,6 +231,15 @@ async fn kept(gate: &Arc<Gate>, question: &Question, request: Digest) -> Result<
 
 fn malformed(error: &portcullis_model::DocumentError) -> ApiError {
     ApiError::malformed(format!("the body is not acceptable JSON: {error}"), "send one JSON object in UTF-8")
+}
+
+fn outdated() -> ApiError {
+    ApiError::new(
+        hyper::StatusCode::CONFLICT,
+        "approval_outdated",
+        "the approval was given, but policy or tool are not what they were when people were asked",
+        "ask again under a new id: the call will be judged anew",
+    )
 }
 
 fn conflict() -> ApiError {

@@ -34,8 +34,9 @@ struct Wire<'a> {
     id: Option<Uuid>,
 }
 
+/// The error itself, within limits.
 #[derive(Serialize)]
-struct WireError<'a> {
+pub(crate) struct WireError<'a> {
     code: &'static str,
     message: &'a str,
     hint: &'a str,
@@ -145,10 +146,14 @@ impl ApiError {
     }
 
     pub(super) fn json(&self, id: Option<Uuid>) -> Vec<u8> {
-        let (message, hint) = (cut(&self.message, MAX_MESSAGE), cut(&self.hint, MAX_HINT));
-        let error = WireError { code: self.code, message, hint };
         // Plain strings: nothing in them that JSON cannot hold.
-        serde_json::to_vec(&Wire { error, id }).unwrap_or_default()
+        serde_json::to_vec(&Wire { error: self.wire(), id }).unwrap_or_default()
+    }
+
+    /// As it is written, alone or among the results of several questions.
+    pub(crate) fn wire(&self) -> WireError<'_> {
+        let (message, hint) = (cut(&self.message, MAX_MESSAGE), cut(&self.hint, MAX_HINT));
+        WireError { code: self.code, message, hint }
     }
 }
 
@@ -172,6 +177,7 @@ impl From<GateError> for ApiError {
             GateError::NoPipeline | GateError::LedgerUnavailable(_) | GateError::NoPlan | GateError::Failed => {
                 Self::unavailable(code, message)
             }
+            GateError::Modified => Self::new(StatusCode::CONFLICT, code, message, "ask again: the call is judged anew"),
             GateError::Busy(_) => Self { retry_after_s: Some(1), ..Self::unavailable(code, message) },
         }
     }

@@ -104,6 +104,7 @@ fn operator_identity(operator: &Operator) -> OperatorIdentity {
         name: Arc::clone(&operator.name),
         tenant: Arc::clone(&operator.tenant),
         roles: Arc::clone(&operator.roles),
+        runs: Arc::clone(&operator.runs),
         admin: operator.has(roles::ADMIN),
     }
 }

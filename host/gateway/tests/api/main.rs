@@ -14,6 +14,7 @@ mod contract;
 mod core;
 mod hostile;
 mod lifecycle;
+mod people;
 mod pins;
 mod support;
 mod tls;

@@ -97,7 +97,7 @@ impl Judge for WordJudge {
             channels: Vec::new(),
             escalation: Vec::new(),
             summary: "a call with the word REVIEW".into(),
-            may_modify: false,
+            may_modify: raw.contains("FLEX"),
         };
         Some(Judgement {
             decision,
@@ -168,6 +168,10 @@ impl Journal for Breakable {
 
     fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError> {
         Journal::kept(&self.ledger, tenant, id)
+    }
+
+    fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        Journal::record(&self.ledger, key)
     }
 
     fn head(&self, tenant: &str) -> Option<EntryRef> {
@@ -276,6 +280,7 @@ pub const MUTE: &str = "mute-agent-token";
 pub const SLOW: &str = "slow-agent-token";
 pub const HALTED: &str = "halted-agent-token";
 pub const OPERATOR: &str = "operator-token";
+pub const OWNER: &str = "owner-token";
 pub const VIEWER: &str = "viewer-token";
 pub const OTHER: &str = "other-tenant-agent-token";
 pub const OTHER_OPERATOR: &str = "other-tenant-operator-token";
@@ -302,6 +307,7 @@ pub fn halting(name: &str) -> Directory {
         name: name.into(),
         token_sha256: vec![token_digest(token)],
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        runs: if name == "owner" { vec!["bot".into()] } else { Vec::new() },
     };
     let tenant = |name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>| TenantSpec {
         name: name.into(),
@@ -316,7 +322,11 @@ pub fn halting(name: &str) -> Directory {
         AgentSpec { rate: Some(RateLimit { per_second: 0.01, burst: 1 }), ..agent("slow", SLOW) },
         AgentSpec { halted: true, ..agent("halted", HALTED) },
     ];
-    let operators = vec![operator("olga", OPERATOR, &["approver", "admin"]), operator("vera", VIEWER, &["viewer"])];
+    let operators = vec![
+        operator("olga", OPERATOR, &["approver", "admin"]),
+        operator("vera", VIEWER, &["viewer"]),
+        operator("owner", OWNER, &["approver"]),
+    ];
     let tenants = [
         tenant("acme", acme, operators),
         tenant("other", vec![agent("bot", OTHER)], vec![operator("otto", OTHER_OPERATOR, &["approver"])]),

@@ -13,16 +13,33 @@ use crate::cli::{self, Log};
 
 pub(crate) fn run(command: &cli::Approvals) -> Result<ExitCode> {
     match command {
-        cli::Approvals::List { log, all } => list(log, *all),
+        cli::Approvals::List { log, all, by, tool, reason } => {
+            let filters = [("agent", by), ("tool", tool), ("reason", reason)];
+            list(log, *all, filters.map(|(name, value)| (name, value.as_deref())))
+        }
         cli::Approvals::Show { log, id } => show(log, *id),
         cli::Approvals::Watch { log } => watch(log),
-        cli::Approvals::Approve { log, id, comment } => decide(log, *id, "approve", comment.as_deref()),
-        cli::Approvals::Deny { log, id, comment } => decide(log, *id, "deny", comment.as_deref()),
+        cli::Approvals::Approve { log, id, comment } => decide(log, id, "approve", comment.as_deref()),
+        cli::Approvals::Deny { log, id, comment } => decide(log, id, "deny", comment.as_deref()),
+        cli::Approvals::Claim { log, id, release } => {
+            act(log, *id, if *release { "unclaim" } else { "claim" }, &json!({}))
+        }
+        cli::Approvals::Comment { log, id, text } => act(log, *id, "comment", &json!({ "comment": text })),
+        cli::Approvals::Modify { log, id, set, comment } => modify(log, *id, set, comment.as_deref()),
     }
 }
 
-fn list(log: &Log, all: bool) -> Result<ExitCode> {
-    let answer = server(log, false)?.get(if all { "/v1/approvals" } else { "/v1/approvals?state=pending" })?;
+fn list(log: &Log, all: bool, filters: [(&str, Option<&str>); 3]) -> Result<ExitCode> {
+    let mut query = form_urlencoded::Serializer::new("/v1/approvals?".to_owned());
+    if !all {
+        query.append_pair("state", "pending");
+    }
+    for (name, value) in filters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let answer = server(log, false)?.get(&query.finish())?;
     if log.json {
         println!("{answer}");
         return Ok(ExitCode::SUCCESS);
@@ -85,18 +102,69 @@ fn watch(log: &Log) -> Result<ExitCode> {
     bail!("the server has ended")
 }
 
-fn decide(log: &Log, id: Uuid, decision: &str, comment: Option<&str>) -> Result<ExitCode> {
-    let body = match comment {
-        Some(comment) => json!({ "decision": decision, "comment": comment }),
-        None => json!({ "decision": decision }),
+fn decide(log: &Log, ids: &[Uuid], decision: &str, comment: Option<&str>) -> Result<ExitCode> {
+    let mut body = json!({ "decision": decision });
+    if let (Some(comment), Some(body)) = (comment, body.as_object_mut()) {
+        body.insert("comment".to_owned(), comment.into());
+    }
+    let [id] = ids else { return decide_many(log, ids, &body) };
+    act(log, *id, "decide", &body)
+}
+
+/// Several decisions in one request. Exit code 1 if one of them does not count.
+fn decide_many(log: &Log, ids: &[Uuid], decision: &Value) -> Result<ExitCode> {
+    let each = |id: &Uuid| {
+        let mut one = decision.clone();
+        if let Some(one) = one.as_object_mut() {
+            one.insert("id".to_owned(), json!(id));
+        }
+        one
     };
-    let approval = server(log, true)?.post(&format!("/v1/approvals/{id}/decide"), &body.to_string())?;
+    let body = json!({ "decisions": ids.iter().map(each).collect::<Vec<_>>() });
+    let answer = server(log, true)?.post("/v1/approvals/decide", &body.to_string())?;
+    let results = answer.get("results").and_then(Value::as_array).context("the server sent no results")?;
+    let mut all = true;
+    for result in results {
+        let approval = result.get("approval");
+        all &= approval.is_some();
+        match approval {
+            _ if log.json => println!("{result}"),
+            Some(approval) => println!("{}", line(approval)),
+            None => println!("{}  {}", text(result, "/id"), printable(&text(result, "/error/message"))),
+        }
+    }
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Posts what is done to one approval and prints how it stands then.
+fn act(log: &Log, id: Uuid, what: &str, body: &Value) -> Result<ExitCode> {
+    let approval = server(log, true)?.post(&format!("/v1/approvals/{id}/{what}"), &body.to_string())?;
     if log.json {
         println!("{approval}");
     } else {
         println!("{}", line(&approval));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn modify(log: &Log, id: Uuid, set: &[String], comment: Option<&str>) -> Result<ExitCode> {
+    if set.is_empty() {
+        println!("{}", server(log, true)?.get(&format!("/v1/approvals/{id}/arguments"))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let change = |text: &String| {
+        let form =
+            || format!("--set {text}: write POINTER=JSON, for instance --set /amount=50 or --set '/note=\"less\"'");
+        let (pointer, value) = text.split_once('=').with_context(form)?;
+        let value: Value = serde_json::from_str(value).with_context(form)?;
+        Ok(json!({ "pointer": pointer, "value": value }))
+    };
+    let changes = set.iter().map(change).collect::<Result<Vec<_>>>()?;
+    let mut body = json!({ "changes": changes });
+    if let (Some(comment), Some(body)) = (comment, body.as_object_mut()) {
+        body.insert("comment".to_owned(), comment.into());
+    }
+    act(log, id, "modify", &body)
 }
 
 /// One approval for people. What it says was checked by the server: no text of a call is in it.
@@ -132,6 +200,28 @@ fn whole(approval: &Value) -> String {
             step.get("approvers").and_then(Value::as_array).into_iter().flatten().map(approver).collect();
         let after = step.get("after_seconds").and_then(Value::as_u64).unwrap_or_default();
         lines.push(format!("  later     after {after} s also: {}", more.join(", ")));
+    }
+    let claimed = text(approval, "/claimed/operator");
+    if !claimed.is_empty() {
+        lines.push(format!("  claimed   by {claimed}, until {}", text(approval, "/claimed/until")));
+    }
+    if let Some(changed) = approval.get("modified") {
+        lines.push(format!(
+            "  changed   by {}; the call is {} now",
+            text(changed, "/operator"),
+            text(changed, "/digest")
+        ));
+        for change in changed.get("changes").and_then(Value::as_array).into_iter().flatten() {
+            lines.push(format!("            {} = {}", text(change, "/pointer"), text(change, "/value")));
+        }
+    }
+    for comment in list("comments") {
+        let [operator, comment, time] = ["/operator", "/comment", "/time"].map(|pointer| text(&comment, pointer));
+        lines.push(format!("  comment   by {operator}, {time}: {comment}"));
+    }
+    let withdrawn = text(approval, "/withdrawn");
+    if !withdrawn.is_empty() {
+        lines.push(format!("  denied    without a vote: {withdrawn}"));
     }
     for vote in list("votes") {
         let [operator, decision, comment, time] =

@@ -16,7 +16,7 @@ fn agent(name: &str, tokens: &[&Token]) -> AgentSpec {
 
 fn operator(name: &str, token: &Token, roles: &[&str]) -> OperatorSpec {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    OperatorSpec { name: name.to_owned(), token_sha256: vec![token.digest()], roles }
+    OperatorSpec { name: name.to_owned(), token_sha256: vec![token.digest()], roles, runs: vec![] }
 }
 
 fn tenant(name: &str, agents: Vec<AgentSpec>, operators: Vec<OperatorSpec>) -> TenantSpec {

@@ -109,8 +109,7 @@ impl Inner {
         let ballot = Ballot {
             tenant: &operator.tenant,
             id: approval.id,
-            operator: &operator.name,
-            roles: &operator.roles,
+            by: operator.voter(),
             approve,
             comment: body.root().get("note").and_then(Value::as_str),
             now_ms: now_ms(),
@@ -123,7 +122,12 @@ impl Inner {
                     DecideError::Unknown => StatusCode::NOT_FOUND,
                     DecideError::NotEligible | DecideError::SelfApproval => StatusCode::FORBIDDEN,
                     DecideError::Comment => StatusCode::BAD_REQUEST,
-                    DecideError::Ended(_) | DecideError::Voted | DecideError::Busy => StatusCode::CONFLICT,
+                    DecideError::Ended(_)
+                    | DecideError::Voted
+                    | DecideError::Claimed
+                    | DecideError::Comments
+                    | DecideError::Fixed
+                    | DecideError::Busy => StatusCode::CONFLICT,
                 };
                 Answer::text(status, error.to_string())
             }

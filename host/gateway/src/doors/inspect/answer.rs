@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use portcullis_approvals::Approval;
-use portcullis_model::{AttributedFinding, Call, Decision, Digest, Judgement, Phase, PluginRun, Reason, Span};
+use portcullis_model::{
+    AttributedFinding, Call, Decision, Digest, Document, Judgement, Phase, PluginRun, Reason, Span,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -13,6 +15,9 @@ use crate::ports::EntryRef;
 
 /// Version of a kept answer's bytes.
 const KEPT: u8 = 1;
+
+/// Where a payload stands that takes the place of the caller's: none.
+const NOTHING: &[u8] = b"null";
 
 /// An answer before its approval and entry are known.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +69,9 @@ struct WirePlugin<'a> {
 
 /// Writes what is known once the call is judged.
 pub(crate) fn write(call: &Call, judgement: &Judgement, explain: bool) -> Parts {
-    let replacement = judgement.replacement.as_ref().filter(|_| judgement.decision == Decision::Redact);
+    // Of a review only if it is released and its approver changed it.
+    let instead = matches!(judgement.decision, Decision::Redact | Decision::Review);
+    let replacement = judgement.replacement.as_ref().filter(|_| instead);
     let size = replacement.map_or(0, |document| document.raw().len());
     let mut front = Vec::with_capacity(size + 640);
     front.extend_from_slice(b"{\"id\":\"");
@@ -80,7 +87,7 @@ pub(crate) fn write(call: &Call, judgement: &Judgement, explain: bool) -> Parts 
         json(&mut front, &judgement.findings.iter().map(finding).collect::<Vec<_>>());
     }
     front.extend_from_slice(payload_key(call.phase));
-    front.extend_from_slice(replacement.map_or(b"null", |document| document.raw().as_bytes()));
+    front.extend_from_slice(replacement.map_or(NOTHING, |document| document.raw().as_bytes()));
     let mut tail = Vec::new();
     if explain {
         tail.extend_from_slice(b",\"plugins\":");
@@ -138,11 +145,19 @@ impl Kept {
 }
 
 impl Settled {
-    /// The whole answer, with the approval as it is now.
-    pub(crate) fn json(&self, approval: Option<&Approval>) -> Vec<u8> {
+    /// The whole answer, with the approval as it is now, and with what its approver put in place of the payload if that
+    /// was not known when the answer was written.
+    pub(crate) fn json(&self, approval: Option<&Approval>, instead: Option<&Document>) -> Vec<u8> {
         let Parts { front, generation, tail, .. } = &self.parts;
-        let mut out = Vec::with_capacity(front.len() + tail.len() + 256);
-        out.extend_from_slice(front);
+        let size = instead.map_or(0, |document| document.raw().len());
+        let mut out = Vec::with_capacity(front.len() + size + tail.len() + 256);
+        match instead.and_then(|document| Some((front.strip_suffix(NOTHING)?, document))) {
+            Some((front, document)) => {
+                out.extend_from_slice(front);
+                out.extend_from_slice(document.raw().as_bytes());
+            }
+            None => out.extend_from_slice(front),
+        }
         out.extend_from_slice(b",\"approval\":");
         match approval {
             Some(approval) => json(&mut out, &approval.notice(now_ms())),

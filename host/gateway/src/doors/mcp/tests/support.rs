@@ -16,7 +16,7 @@ use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use portcullis_approvals::{Approvals, Ballot, State};
+use portcullis_approvals::{Approvals, Ballot, State, Voter};
 use portcullis_ledger::{Attachment, Kept, Report, StoredEntry};
 use portcullis_model::{
     Approver, Call, Decision, Digest, Draft, EntryKind, Judgement, Mode, Outcome, Phase, Plan, Reason, Replacement,
@@ -152,6 +152,10 @@ impl Journal for MemoryJournal {
         Ok(None)
     }
 
+    fn record(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(None)
+    }
+
     fn head(&self, _tenant: &str) -> Option<EntryRef> {
         None
     }
@@ -233,8 +237,7 @@ impl Parking {
             let ballot = Ballot {
                 tenant: "default",
                 id: approval.id,
-                operator: "olga",
-                roles: &["approver".to_owned()],
+                by: Voter { operator: "olga", roles: &["approver".to_owned()], runs: &[] },
                 approve: true,
                 comment: None,
                 now_ms,
