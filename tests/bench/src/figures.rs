@@ -13,6 +13,11 @@ impl From<Vec<f64>> for Figure {
 }
 
 impl Figure {
+    /// Before the first run.
+    pub(crate) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
     }

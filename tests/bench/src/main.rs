@@ -4,6 +4,7 @@
 //! one disk sync stands beside latencies, and fuel beside plugin times.
 #![forbid(unsafe_code)]
 
+mod approvals;
 mod figures;
 mod load;
 mod proxy;
@@ -50,6 +51,8 @@ enum Part {
     Server,
     /// The proxy path.
     Proxy,
+    /// Parked calls.
+    Approvals,
 }
 
 /// A row of the page.
@@ -83,6 +86,10 @@ fn main() -> Result<()> {
     }
     if wanted(Part::Proxy) {
         rows.extend(proxy::rows(&arguments)?);
+    }
+    if wanted(Part::Approvals) {
+        progress("approvals: park, decide, release; a long list");
+        rows.extend(approvals::rows(&arguments)?);
     }
     let page = page(&rows)?;
     println!("{page}");
