@@ -383,9 +383,10 @@ impl Approval {
         Ok(())
     }
 
-    /// The approval after its deadline; `None` if that has not passed or it is final.
-    pub(crate) fn expired(&self, now_ms: u64) -> Option<Self> {
-        (self.state == State::Pending && now_ms >= self.deadline_ms).then(|| self.ended(State::Expired, now_ms))
+    /// The approval after its deadline, by either clock; `None` if that has not passed or it is final.
+    pub(crate) fn expired(&self, now_ms: u64, by_timer: bool) -> Option<Self> {
+        let passed = by_timer || now_ms >= self.deadline_ms;
+        (self.state == State::Pending && passed).then(|| self.ended(State::Expired, now_ms))
     }
 
     /// The approval after the caller gave up; `None` if it is final.

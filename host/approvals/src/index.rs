@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use portcullis_model::{Call, Decision, Digest, Door, Draft, EntryKind, EntryReason, Mode, Plan, Reason, codes};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::approval::{check_plan, check_reasons};
-use crate::{Approval, Comment, DecideError, Modification, PlanError, ReleaseError, State, Vote, Voter};
+use crate::{
+    Approval, Comment, DecideError, MAX_DEADLINE_SECONDS, Modification, PlanError, ReleaseError, State, Vote, Voter,
+};
 
 /// Keys of all records start with this.
 pub const RECORDS: &[u8] = b"approval/";
@@ -166,6 +169,8 @@ struct Index {
     live: BTreeSet<(Digest, Digest, Uuid)>,
     /// Deadlines of everything pending.
     deadlines: BTreeSet<(u64, Uuid)>,
+    /// The same by a clock that nobody sets: a system clock that is set back makes no deadline later.
+    timers: BTreeSet<(Instant, Uuid)>,
 }
 
 /// Which approvals are listed. Everything that is given must fit.
@@ -205,6 +210,8 @@ struct Tenant {
 #[derive(Debug)]
 struct Slot {
     approval: watch::Sender<Arc<Approval>>,
+    /// When it ends at the latest. After a restart it may have its whole time again, if the system clock says so.
+    ends: Instant,
     busy: AtomicBool,
 }
 
@@ -279,7 +286,7 @@ impl Approvals {
             released_to: None,
         });
         let evict = self.index().reserve(&self.0.limits, &approval, now_ms)?;
-        let slot = Arc::new(Slot { approval: watch::Sender::new(Arc::clone(&approval)), busy: AtomicBool::new(true) });
+        let slot = Arc::new(Slot { busy: AtomicBool::new(true), ..Slot::new(Arc::clone(&approval)) });
         let mut records = vec![record(&approval)];
         if approval.plan.may_modify {
             let key = arguments_key(&approval.tenant, approval.id);
@@ -404,14 +411,16 @@ impl Approvals {
     /// that are just being changed come another time.
     #[must_use = "a change that is not committed is not made"]
     pub fn overdue(&self, now_ms: u64, limit: usize) -> Vec<Change> {
+        let now = Instant::now();
         let slots: Vec<_> = {
             let index = self.index();
-            let due = index.deadlines.iter().take_while(|(deadline, _)| *deadline <= now_ms);
-            due.filter_map(|(_, id)| index.slots.get(id).cloned()).collect()
+            let due = index.deadlines.iter().take_while(|(deadline, _)| *deadline <= now_ms).map(|(_, id)| id);
+            let past = index.timers.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| id);
+            due.chain(past).filter_map(|id| index.slots.get(id).cloned()).collect()
         };
         let changes = slots.iter().filter_map(|slot| {
             let turn = slot.turn()?;
-            let next = turn.approval().expired(now_ms)?;
+            let next = turn.approval().expired(now_ms, slot.ends <= now)?;
             Some(self.change(turn, Event::Expired, next, now_ms))
         });
         changes.take(limit).collect()
@@ -671,6 +680,7 @@ impl Index {
         if approval.state == State::Pending {
             tenant.count(&approval.agent);
             self.deadlines.insert((approval.deadline_ms, approval.id));
+            self.timers.insert((slot.ends, approval.id));
         }
         if matches!(approval.state, State::Pending | State::Approved) && approval.released_ms.is_none() {
             self.live.insert((approval.digest, approval.generation, approval.id));
@@ -683,6 +693,7 @@ impl Index {
         let before = slot.approval.send_replace(Arc::clone(next));
         if before.state == State::Pending && next.state.is_final() {
             self.deadlines.remove(&(next.deadline_ms, next.id));
+            self.timers.remove(&(slot.ends, next.id));
             self.release_reservation(next);
         }
         if next.released_ms.is_some() || matches!(next.state, State::Denied | State::Expired | State::Cancelled) {
@@ -759,7 +770,9 @@ impl Tenant {
 
 impl Slot {
     fn new(approval: Arc<Approval>) -> Self {
-        Self { approval: watch::Sender::new(approval), busy: AtomicBool::new(false) }
+        let length = Duration::from_millis(approval.deadline_ms.saturating_sub(approval.created_ms));
+        let ends = Instant::now() + length.min(Duration::from_secs(MAX_DEADLINE_SECONDS.into()));
+        Self { approval: watch::Sender::new(approval), ends, busy: AtomicBool::new(false) }
     }
 
     fn approval(&self) -> Arc<Approval> {

@@ -84,7 +84,7 @@ fn one_refusal_is_final_even_by_somebody_who_approved() {
         assert_eq!(denied.state, State::Denied);
         assert_eq!(vote(&denied, "cy", true, 3), Err(DecideError::Ended(State::Denied)));
         assert_eq!(denied.released(CALL, 3), Err(ReleaseError::NotApproved(State::Denied)));
-        assert_eq!((denied.cancelled(3), denied.expired(900_000)), (None, None));
+        assert_eq!((denied.cancelled(3), denied.expired(900_000, false)), (None, None));
     }
 }
 
@@ -121,12 +121,12 @@ fn nobody_approves_their_own_call() {
 fn the_deadline_counts_from_its_very_moment() {
     let parked = approval(plan(&[role("approver")], 1));
     assert_eq!(parked.state_at(899_999), State::Pending);
-    assert_eq!(parked.expired(899_999), None);
+    assert_eq!(parked.expired(899_999, false), None);
     assert!(vote(&parked, "ann", true, 899_999).is_ok());
     assert_eq!(parked.state_at(900_000), State::Expired);
     assert_eq!(vote(&parked, "ann", true, 900_000), Err(DecideError::Ended(State::Expired)));
     assert_eq!(parked.cancelled(900_000), None);
-    assert_eq!(parked.expired(900_000).unwrap().state, State::Expired);
+    assert_eq!(parked.expired(900_000, false).unwrap().state, State::Expired);
     assert!(!parked.is_live(900_000));
     // What was decided in time stays decided.
     assert_eq!(vote(&parked, "ann", true, 1).unwrap().state_at(2_000_000), State::Approved);

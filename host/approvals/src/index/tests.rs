@@ -406,3 +406,29 @@ async fn waiting_ends_with_the_decision_the_time_or_the_deadline() {
     let seen = approvals.wait("one", late, Duration::from_secs(10_000), NOW).await.unwrap();
     assert_eq!((start.elapsed().as_secs(), seen.state_at(NOW + 900_000)), (900, State::Expired));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_deadline_later() {
+    let approvals = Approvals::new(Limits::default());
+    let id = park(&approvals, 1).id;
+    tokio::time::advance(Duration::from_millis(899_999)).await;
+    assert!(approvals.overdue(NOW - 3_600_000, 9).is_empty());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    // The system clock says that it was parked in an hour.
+    let mut changes = approvals.overdue(NOW - 3_600_000, 9);
+    assert_eq!((changes.len(), changes.pop().unwrap().commit().state), (1, State::Expired));
+    assert!(approvals.overdue(NOW + 900_000, 9).is_empty(), "and that once");
+    assert_eq!(decide(&approvals, id, "ann", true).unwrap_err(), DecideError::Ended(State::Expired));
+}
+
+#[test]
+fn a_clock_that_is_set_forward_refuses_and_loses_nothing() {
+    let approvals = Approvals::new(Limits::default());
+    let id = park(&approvals, 1).id;
+    for change in approvals.overdue(NOW + 86_400_000, 9) {
+        change.commit();
+    }
+    assert_eq!(approvals.get("one", id).unwrap().state, State::Expired);
+    let next = park(&approvals, 1).id;
+    assert_eq!(decide(&approvals, next, "ann", true).unwrap().commit().state, State::Approved);
+}
