@@ -3,4 +3,3 @@
 pub mod clavenar;
 pub mod inspect;
 pub mod mcp;
-mod repeats;

@@ -22,12 +22,16 @@ use crate::ports::{
     PeerIdentity, Pin, PinError, Pins,
 };
 
+pub use ending::{Delivered, Ending};
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
 pub use people::{ModifyError, Release};
+use repeats::Repeats;
 
+mod ending;
 mod heavy;
 mod people;
+mod repeats;
 mod together;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
@@ -65,6 +69,7 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     events: Events,
     heavy: HeavyPlaces,
+    repeats: Arc<Repeats>,
 }
 
 /// What became of a call, after its entry is durable.
@@ -184,22 +189,54 @@ pub struct CallFacts {
     generation: Digest,
     approval: Option<Uuid>,
     forwarded: Instant,
+    /// Whether the upstream answered with an error of its own.
+    error: bool,
+    ending: Option<Arc<dyn Ending>>,
 }
 
 impl CallFacts {
     /// Taken when the call is forwarded: the duration in the outcome counts from here.
     #[must_use]
     pub fn forwarded(call: &Call, door: Door, ruling: &Ruling) -> Self {
-        Self {
-            // The payload is not needed any more and may be large.
-            call: Call { payload: Arc::new(Document::empty()), ..call.clone() },
-            door,
-            digest: call.digest(),
-            mode: ruling.judgement.mode,
-            generation: ruling.judgement.generation,
-            approval: ruling.approval.as_ref().map(|approval| approval.id),
-            forwarded: Instant::now(),
-        }
+        let Ruling { judgement, approval, .. } = ruling;
+        let approval = approval.as_ref().map(|approval| approval.id);
+        Self::of(call, call.digest(), door, (judgement.mode, judgement.generation), approval)
+    }
+
+    /// The same of a call that was ruled before this process began.
+    pub(crate) fn of(
+        call: &Call,
+        digest: Digest,
+        door: Door,
+        (mode, generation): (Mode, Digest),
+        approval: Option<Uuid>,
+    ) -> Self {
+        // The payload is not needed any more and may be large.
+        let call = Call { payload: Arc::new(Document::empty()), ..call.clone() };
+        let (forwarded, error, ending) = (Instant::now(), false, None);
+        Self { call, door, digest, mode, generation, approval, forwarded, error, ending }
+    }
+
+    /// With what is stored together with its end.
+    #[must_use]
+    pub(crate) fn keeping(self, ending: Arc<dyn Ending>) -> Self {
+        Self { ending: Some(ending), ..self }
+    }
+
+    /// The same from the moment at which the call really leaves.
+    #[must_use]
+    pub(crate) fn leaving(self) -> Self {
+        Self { forwarded: Instant::now(), ..self }
+    }
+
+    /// The same where the upstream answered with an error of its own.
+    #[must_use]
+    pub(crate) fn with_error(self) -> Self {
+        Self { error: true, ..self }
+    }
+
+    fn kept(&self, outcome: Outcome, delivered: Delivered<'_>) -> Vec<Attachment> {
+        self.ending.as_ref().map(|ending| ending.ended(outcome, delivered)).unwrap_or_default()
     }
 
     /// Id of the call.
@@ -226,7 +263,7 @@ impl Gate {
     /// A gate on these ports.
     #[must_use]
     pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
-        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
+        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy), repeats: Arc::default() }
     }
 
     /// Who presents this bearer token, on a connection of this peer.
@@ -263,6 +300,11 @@ impl Gate {
     #[must_use]
     pub fn pins(&self) -> &Arc<dyn Pins> {
         &self.ports.pins
+    }
+
+    /// Questions with an id that are being answered, at all doors.
+    pub(crate) fn repeats(&self) -> &Arc<Repeats> {
+        &self.repeats
     }
 
     /// Figures for `/metrics`.
@@ -306,7 +348,7 @@ impl Gate {
     ) -> Result<Ruling, GateError> {
         // What an upstream says of its own accord is not charged to the agent.
         if (call.phase == Phase::Call || door == Door::Inspect)
-            && let Err(error) = self.admit(call)
+            && let Err(error) = self.admit(call, 1)
         {
             return self.refuse(call, door, error).await;
         }
@@ -420,8 +462,15 @@ impl Gate {
             };
             let mut draft = draft(EntryKind::Outcome, result, facts.door, &judgement);
             facts.complete(&mut draft, outcome);
-            let entry = self.append(draft, Vec::new()).await?;
             let effect = effect(&judgement, None);
+            let delivered = match &effect {
+                Effect::Forward if facts.error => Delivered::Error(&result.payload),
+                Effect::Forward => Delivered::Result(&result.payload),
+                Effect::Replace(document) if facts.error => Delivered::Error(document),
+                Effect::Replace(document) => Delivered::Result(document),
+                Effect::Refuse | Effect::Park => Delivered::Withheld(&judgement),
+            };
+            let entry = self.append(draft, facts.kept(outcome, delivered)).await?;
             let ruling = Ruling { judgement, entry, approval: None, effect };
             self.report(result, facts.door, &ruling);
             Ok(ruling)
@@ -439,7 +488,7 @@ impl Gate {
         draft.generation = Some(facts.generation);
         draft.note = note.map(str::to_owned);
         facts.complete(&mut draft, outcome);
-        self.append(draft, Vec::new()).await
+        self.append(draft, facts.kept(outcome, Delivered::Nothing)).await
     }
 
     /// Records an operator's vote and puts it into effect.
@@ -630,9 +679,9 @@ impl Gate {
         })
     }
 
-    /// The cheap gates.
-    fn admit(&self, call: &Call) -> Result<(), GateError> {
-        admitted(self.ports.identity.admit(&call.tenant, &call.agent))
+    /// The cheap gates, for so many calls at once.
+    fn admit(&self, call: &Call, calls: u32) -> Result<(), GateError> {
+        admitted(self.ports.identity.admit(&call.tenant, &call.agent, calls))
     }
 
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
@@ -757,7 +806,8 @@ fn judge_now(judge: &dyn Judge, call: &Call) -> Option<(Judgement, Digest)> {
     judge.judge(call).map(|judgement| (judgement, call.digest()))
 }
 
-fn effect(judgement: &Judgement, approval: Option<&Approval>) -> Effect {
+/// What a door has to do with a judged call, given its approval if it has one.
+pub(crate) fn effect(judgement: &Judgement, approval: Option<&Approval>) -> Effect {
     if judgement.mode == Mode::Observe {
         return Effect::Forward;
     }

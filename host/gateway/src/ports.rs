@@ -142,8 +142,8 @@ pub trait Identity: Send + Sync + 'static {
     /// somebody else than the token is refused with it. Without either: the open agent, if there is one.
     fn authenticate(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller>;
 
-    /// Whether the agent may make a call now; counts it if so.
-    fn admit(&self, tenant: &str, agent: &str) -> Admission;
+    /// Whether the agent may make so many calls now; counts all of them if so, else none.
+    fn admit(&self, tenant: &str, agent: &str, calls: u32) -> Admission;
 
     /// Whether the agent may say anything at all: what [`Self::admit`] answers before it looks at limits.
     fn standing(&self, tenant: &str, agent: &str) -> Admission;

@@ -304,7 +304,15 @@ impl Directory {
     /// # Errors
     /// Halted, over a limit, or removed since it was authenticated.
     pub fn admit(&self, tenant: &str, agent: &str) -> Result<(), Refused> {
-        self.agent(tenant, agent).ok_or(Refused::Unknown)?.admit()
+        self.admit_all(tenant, agent, 1)
+    }
+
+    /// The same for several calls that go together: all of them are counted, or none.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit); more calls than a limit lets through at once never pass.
+    pub fn admit_all(&self, tenant: &str, agent: &str, calls: u32) -> Result<(), Refused> {
+        self.agent(tenant, agent).ok_or(Refused::Unknown)?.admit(calls)
     }
 
     fn add_tenant(&mut self, spec: &TenantSpec, previous: Option<&Self>, path: &str) -> Result<(), DirectoryError> {
@@ -408,23 +416,23 @@ impl Agent {
         self.tenant_tools.shows(upstream, tool) && self.tools.shows(upstream, tool)
     }
 
-    /// Whether it may make a call now; counts the call if so. Takes no lock.
+    /// Whether it may make so many calls now; counts all of them if so, else none. Takes no lock.
     ///
     /// # Errors
     /// Halted, or over its own or its tenant's limit.
-    pub fn admit(&self) -> Result<(), Refused> {
+    pub fn admit(&self, calls: u32) -> Result<(), Refused> {
         if self.halted {
             return Err(Refused::Halted);
         }
         let now = Instant::now();
         if let Some(rate) = &self.rate {
-            self.bucket.take(rate, now)?;
+            self.bucket.take(rate, calls, now)?;
         }
         if let Some(rate) = &self.tenant_rate
-            && let Err(limited) = self.tenant_bucket.take(rate, now)
+            && let Err(limited) = self.tenant_bucket.take(rate, calls, now)
         {
             if let Some(own) = &self.rate {
-                self.bucket.give_back(own);
+                self.bucket.give_back(own, calls);
             }
             return Err(limited.into());
         }

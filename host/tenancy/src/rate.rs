@@ -59,13 +59,13 @@ impl Bucket {
         Self { epoch: Instant::now(), full_at: AtomicU64::new(0) }
     }
 
-    /// Takes one call out.
-    pub(crate) fn take(&self, limit: &RateLimit, now: Instant) -> Result<(), RateLimited> {
+    /// Takes so many calls out, or none.
+    pub(crate) fn take(&self, limit: &RateLimit, calls: u32, now: Instant) -> Result<(), RateLimited> {
         let now = nanos(now.saturating_duration_since(self.epoch));
         let latest = now.saturating_add(limit.capacity());
         // A limit that became smaller must not lock an agent out for longer than the new bucket takes to fill.
         let held = |full_at: u64| full_at.clamp(now, latest);
-        let after = |full_at: u64| held(full_at).saturating_add(limit.cost());
+        let after = |full_at: u64| held(full_at).saturating_add(limit.cost().saturating_mul(u64::from(calls)));
         let update = |full_at| match after(full_at) {
             next if next <= latest => Some(next),
             _ => (held(full_at) != full_at).then(|| held(full_at)),
@@ -81,9 +81,9 @@ impl Bucket {
         Err(RateLimited { retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX) })
     }
 
-    /// Puts one call back that was taken but not made.
-    pub(crate) fn give_back(&self, limit: &RateLimit) {
-        let cost = limit.cost();
+    /// Puts calls back that were taken but not made.
+    pub(crate) fn give_back(&self, limit: &RateLimit, calls: u32) {
+        let cost = limit.cost().saturating_mul(u64::from(calls));
         // An update that always answers `Some` cannot fail.
         let _ = self.full_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| Some(at.saturating_sub(cost)));
     }
@@ -108,41 +108,53 @@ mod tests {
         let (bucket, limit) = (Bucket::new(), limit(2.0, 3));
         let start = Instant::now();
         for _ in 0..3 {
-            assert_eq!(bucket.take(&limit, start), Ok(()));
+            assert_eq!(bucket.take(&limit, 1, start), Ok(()));
         }
-        assert_eq!(bucket.take(&limit, start), Err(RateLimited { retry_after_s: 1 }));
-        assert_eq!(bucket.take(&limit, start + Duration::from_millis(500)), Ok(()));
-        assert!(bucket.take(&limit, start + Duration::from_millis(900)).is_err());
-        assert_eq!(bucket.take(&limit, start + Duration::from_millis(1000)), Ok(()));
+        assert_eq!(bucket.take(&limit, 1, start), Err(RateLimited { retry_after_s: 1 }));
+        assert_eq!(bucket.take(&limit, 1, start + Duration::from_millis(500)), Ok(()));
+        assert!(bucket.take(&limit, 1, start + Duration::from_millis(900)).is_err());
+        assert_eq!(bucket.take(&limit, 1, start + Duration::from_millis(1000)), Ok(()));
     }
 
     #[test]
     fn waiting_as_long_as_told_is_enough() {
         let (bucket, limit) = (Bucket::new(), limit(0.1, 1));
         let start = Instant::now();
-        assert_eq!(bucket.take(&limit, start), Ok(()));
-        let RateLimited { retry_after_s } = bucket.take(&limit, start + Duration::from_millis(2500)).unwrap_err();
+        assert_eq!(bucket.take(&limit, 1, start), Ok(()));
+        let RateLimited { retry_after_s } = bucket.take(&limit, 1, start + Duration::from_millis(2500)).unwrap_err();
         assert_eq!(retry_after_s, 8);
-        assert_eq!(bucket.take(&limit, start + Duration::from_millis(2500 + 8000)), Ok(()));
+        assert_eq!(bucket.take(&limit, 1, start + Duration::from_millis(2500 + 8000)), Ok(()));
     }
 
     #[test]
     fn a_call_given_back_can_be_taken_again() {
         let (bucket, limit) = (Bucket::new(), limit(1.0, 1));
         let start = Instant::now();
-        assert_eq!(bucket.take(&limit, start), Ok(()));
-        bucket.give_back(&limit);
-        assert_eq!(bucket.take(&limit, start), Ok(()));
+        assert_eq!(bucket.take(&limit, 1, start), Ok(()));
+        bucket.give_back(&limit, 1);
+        assert_eq!(bucket.take(&limit, 1, start), Ok(()));
+    }
+
+    #[test]
+    fn calls_that_go_together_pass_together_or_take_nothing() {
+        let (bucket, limit) = (Bucket::new(), limit(1.0, 3));
+        let start = Instant::now();
+        assert_eq!(bucket.take(&limit, 2, start), Ok(()));
+        assert_eq!(bucket.take(&limit, 2, start), Err(RateLimited { retry_after_s: 1 }));
+        assert_eq!(bucket.take(&limit, 1, start), Ok(()), "the refused two took nothing");
+        let later = start + Duration::from_secs(60);
+        assert!(bucket.take(&limit, 4, later).is_err(), "more than the burst");
+        assert_eq!(bucket.take(&limit, 3, later), Ok(()));
     }
 
     #[test]
     fn a_smaller_limit_does_not_lock_out_for_longer_than_it_takes_to_fill() {
         let bucket = Bucket::new();
         let start = Instant::now();
-        while bucket.take(&limit(0.01, 100), start).is_ok() {}
+        while bucket.take(&limit(0.01, 100), 1, start).is_ok() {}
         let new = limit(1.0, 2);
-        assert_eq!(bucket.take(&new, start), Err(RateLimited { retry_after_s: 1 }));
-        assert_eq!(bucket.take(&new, start + Duration::from_secs(1)), Ok(()));
+        assert_eq!(bucket.take(&new, 1, start), Err(RateLimited { retry_after_s: 1 }));
+        assert_eq!(bucket.take(&new, 1, start + Duration::from_secs(1)), Ok(()));
     }
 
     #[test]
@@ -161,7 +173,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        if bucket.take(&limit, now).is_ok() {
+                        if bucket.take(&limit, 1, now).is_ok() {
                             passed.fetch_add(1, Ordering::Relaxed);
                         }
                     }

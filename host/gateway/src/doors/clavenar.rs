@@ -10,23 +10,25 @@ use futures_util::future::BoxFuture;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use portcullis_approvals::{Approval, State};
-use portcullis_ledger::Attachment;
-use portcullis_model::{Decision, Digest, Document, Door, Judgement, Mode};
+use portcullis_ledger::{Attachment, KeyValue};
+use portcullis_model::{Decision, Digest, Document, Door, Judgement, Mode, codes};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::answer::AllowBody;
 use self::answer::Answer;
+pub use self::execution::RECORDS;
+use self::execution::Stage;
 use self::request::{Asked, Selected};
 use super::inspect::KEPT_FOR;
 use super::mcp::McpDoor;
-use super::repeats::Repeats;
 use crate::api::{MAX_BODY, check_encoding};
 use crate::gate::{Gate, GateError, Ruling, now_ms};
 use crate::http::{ApiError, BODY_ROOM, BodyRoom, Mount, PeerInfo, Received, Reply, RequestBody, Room, bearer};
-use crate::ports::{AgentIdentity, Caller};
+use crate::ports::{AgentIdentity, Caller, PeerIdentity};
 
 mod answer;
+mod execution;
 mod pending;
 mod request;
 
@@ -62,7 +64,6 @@ struct Inner {
     gate: Arc<Gate>,
     mcp: McpDoor,
     allow: AllowBody,
-    repeats: Arc<Repeats<Verdict>>,
     body_room: BodyRoom,
     draining: AtomicBool,
 }
@@ -82,9 +83,18 @@ struct Verdict {
     released: bool,
 }
 
+/// What is kept under the id of a request.
+enum Known {
+    /// It asked for a decision.
+    Decided(Verdict),
+    /// It asked for a call to be run.
+    Executing(Stage),
+}
+
 /// Where a request goes within the door.
 enum Route {
-    Mcp,
+    /// With the name of an upstream, if there is one in the path.
+    Mcp(Option<String>),
     Pending,
     One(String),
     Decide(String),
@@ -97,8 +107,17 @@ impl ClavenarDoor {
     /// A door beside the MCP door, which answers what is no question of this contract.
     #[must_use]
     pub fn new(gate: Arc<Gate>, mcp: McpDoor, allow: AllowBody) -> Self {
-        let (repeats, body_room) = (Arc::default(), BodyRoom::new(BODY_ROOM));
-        Self(Arc::new(Inner { gate, mcp, allow, repeats, body_room, draining: AtomicBool::new(false) }))
+        let body_room = BodyRoom::new(BODY_ROOM);
+        Self(Arc::new(Inner { gate, mcp, allow, body_room, draining: AtomicBool::new(false) }))
+    }
+
+    /// Records that calls which the process before this one had begun to run have no known end: `records` are those that it
+    /// left under [`RECORDS`]. Call it before the door is open. How many there were.
+    ///
+    /// # Errors
+    /// An entry could not be written; what was written stays.
+    pub async fn recover(&self, records: Vec<KeyValue>) -> Result<usize, GateError> {
+        self.0.recover(records).await
     }
 
     /// Everything under which it is reached, the MCP door's own path included: the selector headers decide there.
@@ -140,21 +159,22 @@ impl Inner {
         let path = request.uri().path();
         let route = Route::of(if own_base { path.strip_prefix(PREFIX).unwrap_or(path) } else { path });
         let identity = peer.identity.clone();
-        let caller =
-            bearer(request.headers()).ok().and_then(|token| self.gate.authenticate(token, identity.as_deref()));
+        let caller = bearer(request.headers()).ok().and_then(|token| self.caller(token, identity.as_deref()));
         let caller = caller.unwrap_or_default();
         let tenant = caller.agent.as_ref().map(|agent| &agent.tenant);
         let tenant = tenant.or(caller.operator.as_ref().map(|operator| &operator.tenant)).cloned();
         let mut id = Uuid::new_v4();
         let answer = match (route, request.method()) {
-            (Route::Mcp, &Method::POST) => match request::selected(request.headers()) {
+            (Route::Mcp(upstream), &Method::POST) => match request::selected(request.headers()) {
+                Ok(Some(Selected::Execution(chosen))) => {
+                    id = chosen;
+                    self.execute(&caller, id, upstream.as_deref(), request).await
+                }
+                // Only a call that is run has an upstream.
+                _ if upstream.is_some() => nowhere(),
                 Ok(Some(Selected::Decision(chosen))) => {
                     id = chosen;
                     self.decision(&caller, id, request).await
-                }
-                Ok(Some(Selected::Execution(chosen))) => {
-                    id = chosen;
-                    Answer::execution_missing(id)
                 }
                 Ok(None) if caller.agent.is_none() => Answer::migration(id),
                 Ok(None) => match self.control(&caller, id, request, peer).await {
@@ -168,10 +188,26 @@ impl Inner {
             (Route::Decide(of), &Method::POST) => self.decide(&caller, &of, request).await,
             (Route::Alive, &Method::GET) => Answer::text(StatusCode::OK, "portcullis is alive"),
             (Route::Ready, &Method::GET) => self.ready(),
-            (Route::Nothing, _) => Answer::text(StatusCode::NOT_FOUND, "there is nothing at this path"),
+            (Route::Nothing, _) => nowhere(),
             _ => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "this path is not used with that method"),
         };
         self.marked(answer.reply(), id, tenant.as_deref())
+    }
+
+    /// Who presents a token, or a certificate alone. A token may come with its owner before it, as the reference server
+    /// is configured with (`tenant/agent:token`, for operators `tenant:token`): then it must be that one's.
+    fn caller(&self, token: Option<&str>, peer: Option<&PeerIdentity>) -> Option<Caller> {
+        if let Some(caller) = self.gate.authenticate(token, peer) {
+            return Some(caller);
+        }
+        let (owner, token) = token?.split_once(':')?;
+        let caller = self.gate.authenticate(Some(token), peer)?;
+        let owned = match (&caller.agent, &caller.operator) {
+            (Some(agent), _) => owner.split_once('/') == Some((&*agent.tenant, &*agent.name)),
+            (None, Some(operator)) => owner == &*operator.tenant,
+            (None, None) => false,
+        };
+        owned.then_some(caller)
     }
 
     /// With what every answer says in its head.
@@ -229,13 +265,14 @@ impl Inner {
             let _room = room;
             match inner.kept(&tenant, id).await? {
                 Some((kept, _)) if kept != request => Err(conflict()),
-                Some((_, verdict)) => verdict.map(Arc::new).ok_or(GateError::Failed.into()),
+                Some((_, Some(Known::Decided(verdict)))) => Ok(Arc::new(verdict)),
+                Some(_) => Err(GateError::Failed.into()),
                 // An id that names another parked call would make it unclear which of the two is decided.
                 None if inner.named(&tenant, id).next().is_some() => Err(conflict()),
                 None => inner.rule(&asked, request).await.map(Arc::new),
             }
         };
-        self.repeats.once(key, request, conflict, settle).await
+        self.gate.repeats().once(key, request, conflict, settle).await
     }
 
     async fn rule(&self, asked: &Asked, request: Digest) -> Result<Verdict, ApiError> {
@@ -249,13 +286,13 @@ impl Inner {
         Ok(Verdict::of(&judgement, approval.as_deref()))
     }
 
-    /// What is kept under this id: digest of the request, and the verdict if it is one of this door's.
-    async fn kept(&self, tenant: &Arc<str>, id: Uuid) -> Result<Option<(Digest, Option<Verdict>)>, GateError> {
+    /// What is kept under this id: digest of the request, and what it came to if it was one at this door.
+    async fn kept(&self, tenant: &Arc<str>, id: Uuid) -> Result<Option<(Digest, Option<Known>)>, GateError> {
         let (gate, tenant) = (Arc::clone(&self.gate), Arc::clone(tenant));
         // It reads the store, which may have to read the disk.
         let kept = tokio::task::spawn_blocking(move || gate.journal().kept(&tenant, id)).await;
         let kept = kept.map_err(|_| GateError::Failed)??;
-        Ok(kept.map(|kept| (kept.request, serde_json::from_slice(&kept.answer).ok())))
+        Ok(kept.map(|kept| (kept.request, Known::read(&kept.answer))))
     }
 
     /// The answer to a ruled request, by where its approval stands now. What was ruled while the tenant observed is not
@@ -301,6 +338,11 @@ impl Inner {
             State::Approved => {}
         }
         if live.released_ms.is_none() {
+            let mut generations = self.gate.judge().generations(Some(&agent.tenant)).into_iter();
+            // Another policy might not ask the same people, or none: nobody agreed to the call under it.
+            if !generations.any(|view| view.generation == live.generation) {
+                return Ok(refused("the policy was changed meanwhile: ask again with a new id"));
+            }
             self.gate.release(&live, id, Door::Clavenar).await?;
         }
         let Some(live) = read() else { return Ok(refused("it was too long ago")) };
@@ -372,7 +414,8 @@ impl Route {
     fn of(path: &str) -> Self {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         match parts.as_slice() {
-            ["mcp"] => Self::Mcp,
+            ["mcp"] => Self::Mcp(None),
+            ["mcp", upstream] => Self::Mcp(Some((*upstream).to_owned())),
             ["pending"] => Self::Pending,
             ["pending", id] => Self::One((*id).to_owned()),
             ["pending", id, "decide"] => Self::Decide((*id).to_owned()),
@@ -395,6 +438,36 @@ impl Verdict {
             released: approval.is_some_and(|approval| approval.released_ms.is_some()),
         }
     }
+
+    /// Of a call that policy lets pass, to a tool that the agent must not know of.
+    fn hidden(judgement: &Judgement) -> Self {
+        let (decision, code) = (Decision::Deny, codes::TOOL_HIDDEN.to_owned());
+        let reasons = vec!["there is no such tool".to_owned()];
+        Self { decision, reasons, codes: vec![code], approval: None, released: false, mode: judgement.mode }
+    }
+}
+
+impl Known {
+    fn read(kept: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Execution {
+            execution: Stage,
+        }
+        let decided = serde_json::from_slice(kept).ok().map(Self::Decided);
+        decided.or_else(|| serde_json::from_slice(kept).ok().map(|kept: Execution| Self::Executing(kept.execution)))
+    }
+
+    /// The parked call that it waited for.
+    fn approval(&self) -> Option<Uuid> {
+        match self {
+            Self::Decided(verdict) => verdict.approval,
+            Self::Executing(stage) => stage.approval(),
+        }
+    }
+}
+
+fn nowhere() -> Answer {
+    Answer::text(StatusCode::NOT_FOUND, "there is nothing at this path")
 }
 
 fn conflict() -> ApiError {

@@ -11,7 +11,6 @@ use portcullis_model::{Call, Decision, Digest, Document, Door, EntryKind, Phase,
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::repeats::Repeats;
 use crate::gate::{Gate, GateError, Release, now_ms};
 use crate::http::{ApiError, Peer, Received};
 use crate::ports::{AgentIdentity, EntryRef};
@@ -35,7 +34,6 @@ const SEARCH_STEPS: usize = 64;
 #[derive(Clone)]
 pub(crate) struct InspectDoor {
     gate: Arc<Gate>,
-    repeats: Arc<Repeats<Settled>>,
     /// Upstreams whose lists come from themselves.
     upstreams: Arc<[Arc<str>]>,
     /// Becomes true when the server drains: answers are not held any longer then.
@@ -51,7 +49,7 @@ pub(crate) struct Answered {
 
 impl InspectDoor {
     pub(crate) fn new(gate: Arc<Gate>, upstreams: Vec<Arc<str>>, closing: watch::Receiver<bool>) -> Self {
-        Self { gate, repeats: Arc::default(), upstreams: upstreams.into(), closing }
+        Self { gate, upstreams: upstreams.into(), closing }
     }
 
     /// Answers `/v1/inspect`. With an error comes the id of the call, once one is known.
@@ -123,7 +121,7 @@ impl InspectDoor {
                 Some(settled) => Ok(Arc::new(settled)),
             }
         };
-        self.repeats.once(key, request, conflict, settle).await
+        self.gate.repeats().once(key, request, conflict, settle).await
     }
 
     /// Waits for the decision of a parked call, if asked to, and writes the answer.

@@ -37,6 +37,7 @@ mod inspector;
 mod listing;
 mod looking;
 mod mailbox;
+mod once;
 mod pace;
 mod places;
 mod queue;

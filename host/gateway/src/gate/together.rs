@@ -44,10 +44,9 @@ impl Gate {
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
-        for member in members {
-            if let Err(error) = self.admit(member) {
-                return self.refuse(member, door, error).await;
-            }
+        // All of them or none: a batch that is refused uses up nothing.
+        if let Err(error) = self.admit(whole, u32::try_from(members.len()).unwrap_or(u32::MAX)) {
+            return self.refuse(whole, door, error).await;
         }
         let judged = match self.judge_together(members).await {
             Ok(judged) => judged,

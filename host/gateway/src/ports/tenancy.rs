@@ -56,8 +56,8 @@ impl Identity for Credentials {
         })
     }
 
-    fn admit(&self, tenant: &str, agent: &str) -> Admission {
-        match self.0.load().admit(tenant, agent) {
+    fn admit(&self, tenant: &str, agent: &str, calls: u32) -> Admission {
+        match self.0.load().admit_all(tenant, agent, calls) {
             Ok(()) => Admission::Admitted,
             Err(Refused::Halted) => Admission::Halted,
             Err(Refused::Unknown) => Admission::Removed,

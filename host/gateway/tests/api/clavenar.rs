@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-const DECISION: (&str, &str) = ("x-clavenar-decision-contract", "clavenar.decision/v1");
-const EXECUTION: (&str, &str) = ("x-clavenar-server-execution-contract", "clavenar.server-execution/v1");
-const ID: &str = "x-clavenar-idempotency-id";
-const CORRELATION: &str = "x-clavenar-correlation-id";
+pub const DECISION: (&str, &str) = ("x-clavenar-decision-contract", "clavenar.decision/v1");
+pub const EXECUTION: (&str, &str) = ("x-clavenar-server-execution-contract", "clavenar.server-execution/v1");
+pub const ID: &str = "x-clavenar-idempotency-id";
+pub const CORRELATION: &str = "x-clavenar-correlation-id";
 
 async fn bench() -> Bench {
     Bench::with(Setup { clavenar: Some(AllowBody::Verdict), ..Setup::default() }).await
 }
 
-async fn send(bench: &Bench, path: &str, token: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub async fn send(bench: &Bench, path: &str, token: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut client = bench.client().await;
     let bytes = request(if body.is_empty() { "GET" } else { "POST" }, path, token, body.as_bytes());
     let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -32,21 +32,21 @@ async fn send(bench: &Bench, path: &str, token: &str, headers: &[(&str, &str)], 
 }
 
 /// A question under the decision contract.
-async fn decide(bench: &Bench, token: &str, id: &str, body: &Value) -> Answer {
+pub async fn decide(bench: &Bench, token: &str, id: &str, body: &Value) -> Answer {
     let answer = send(bench, "/mcp", token, &[DECISION, (ID, id)], &body.to_string()).await;
     assert_eq!(answer.headers[CORRELATION], id, "{answer:?}");
     answer
 }
 
-fn id() -> String {
+pub fn id() -> String {
     Uuid::new_v4().to_string()
 }
 
-fn call(tool: &str, arguments: &Value) -> Value {
+pub fn call(tool: &str, arguments: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "method": "tools/call", "params": { "name": tool, "arguments": arguments }, "id": 1 })
 }
 
-fn batch(calls: &Value) -> Value {
+pub fn batch(calls: &Value) -> Value {
     let arguments = json!({ "contract": "clavenar.atomic-tool-call-batch/v1", "calls": calls });
     json!({ "jsonrpc": "2.0", "method": "clavenar/tools.batch", "id": 1,
             "params": { "name": "clavenar.atomic-batch", "arguments": arguments } })
@@ -106,7 +106,8 @@ async fn the_observed_answers() {
             "",
         ),
         ("a halted agent (ours)", HALTED, &[DECISION, (ID, &id())], &tool, 403, "agent_revoked"),
-        ("server execution (ours)", AGENT, &[EXECUTION, (ID, &id())], &tool, 501, "server_execution_unavailable"),
+        ("server execution of a list", AGENT, &[EXECUTION, (ID, &id())], &list, 400, "server_execution_tool_required"),
+        ("server execution without an upstream (ours)", AGENT, &[EXECUTION, (ID, &id())], &tool, 404, ""),
     ];
     for (name, token, headers, body, status, error) in rows {
         for path in ["/mcp", "/clavenar/mcp"] {
@@ -507,4 +508,120 @@ async fn all_parameters_of_what_is_no_tool_call_are_judged() {
     }
     let text = json!({ "method": "call_tool", "params": { "name": "t", "arguments": "not JSON, but DENY" } });
     assert_eq!(decide(&bench, AGENT, &id(), &text).await.status, 403, "arguments of any type");
+}
+
+#[tokio::test]
+async fn calls_that_want_different_people_are_denied_together() {
+    let bench = bench().await;
+    let calls = json!([
+        { "id": "1", "name": "pay", "arguments": { "w": "REVIEW" } },
+        { "id": "2", "name": "sign", "arguments": { "w": "REVIEW by the CFO" } },
+    ]);
+    let denied = decide(&bench, AGENT, &id(), &batch(&calls)).await;
+    assert_eq!((denied.status, bench.approvals.pending()), (403, 0), "{denied:?}");
+    assert!(denied.json()["reasons"][0].as_str().unwrap().contains("(approvers_differ)"), "{denied:?}");
+    assert_eq!(bench.count("acme", EntryKind::Decision), 3, "each call and the whole");
+    // One by one each waits for its own people.
+    for one in calls.as_array().unwrap() {
+        assert_eq!(decide(&bench, AGENT, &id(), &batch(&json!([one]))).await.status, 202);
+    }
+    let who = |of: &Value| of["required"]["approvers"].to_string();
+    let waiting = bench.get("/v1/approvals?state=pending", OPERATOR).await.json();
+    let waiting = waiting["approvals"].as_array().unwrap().clone();
+    assert_eq!(waiting.len(), 2, "{waiting:?}");
+    assert_ne!(who(&waiting[0]), Value::Null.to_string(), "{waiting:?}");
+    assert_ne!(who(&waiting[0]), who(&waiting[1]), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn an_approval_is_not_given_under_another_policy() {
+    let bench = bench().await;
+    let (one, body) = (id(), call("pay", &json!({ "w": "REVIEW" })));
+    assert_eq!(decide(&bench, AGENT, &one, &body).await.status, 202);
+    let path = format!("/pending/{one}");
+    let vote = r#"{"decision":"allow","note":"ok"}"#;
+    assert_eq!(send(&bench, &format!("{path}/decide"), OPERATOR, &[], vote).await.status, 200);
+    bench.judge.reloaded.store(true, Ordering::SeqCst);
+    let view = send(&bench, &path, AGENT, &[], "").await.json();
+    assert_eq!((&view["status"], &view["decision"]), (&json!("denied"), &json!("deny")));
+    assert!(view["decider_note"].as_str().unwrap().contains("policy was changed"), "{view}");
+    let repeated = decide(&bench, AGENT, &one, &body).await;
+    assert_eq!((repeated.status, &repeated.json()["error"]), (403, &json!("review_denied")));
+    assert_eq!(bench.count("acme", EntryKind::Approval), 1, "the vote, no release");
+    assert_eq!(decide(&bench, AGENT, &id(), &body).await.status, 202, "a new request is judged by it");
+    // What was given before stays given.
+    let given = id();
+    let other = call("pay", &json!({ "w": "REVIEW", "n": 2 }));
+    assert_eq!(decide(&bench, AGENT, &given, &other).await.status, 202);
+    assert_eq!(send(&bench, &format!("/pending/{given}/decide"), OPERATOR, &[], vote).await.status, 200);
+    assert_eq!(decide(&bench, AGENT, &given, &other).await.status, 200);
+    bench.judge.reloaded.store(false, Ordering::SeqCst);
+    assert_eq!(decide(&bench, AGENT, &given, &other).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_batch_over_the_limit_uses_nothing_up() {
+    let bench = bench().await;
+    let two = json!([{ "id": "1", "name": "a" }, { "id": "2", "name": "b" }]);
+    for _ in 0..3 {
+        let refused = decide(&bench, SLOW, &id(), &batch(&two)).await;
+        assert_eq!((refused.status, &refused.json()["error"]), (429, &json!("rate_limited")));
+    }
+    assert_eq!(decide(&bench, SLOW, &id(), &call("t", &json!({}))).await.status, 200, "its one call is still there");
+    assert_eq!(decide(&bench, SLOW, &id(), &call("t", &json!({}))).await.status, 429);
+}
+
+#[tokio::test]
+async fn an_id_is_one_request_at_all_doors_in_the_same_moment() {
+    let bench = bench().await;
+    *bench.judge.pause.lock().unwrap() = std::time::Duration::from_millis(50);
+    for round in 0..4 {
+        let (one, before) = (id(), bench.entries("acme").len());
+        let question = format!(r#"{{"tool":"t","arguments":{{"n":{round}}},"id":"{one}"}}"#);
+        let body = call("t", &json!({ "n": round }));
+        let decided = send(&bench, "/mcp", AGENT, &[DECISION, (ID, &one)], &body.to_string());
+        let (decided, inspected) = if round % 2 == 0 {
+            tokio::join!(decided, bench.inspect(AGENT, &question))
+        } else {
+            let (inspected, decided) = tokio::join!(bench.inspect(AGENT, &question), decided);
+            (decided, inspected)
+        };
+        let mut statuses = [decided.status, inspected.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "{decided:?} {inspected:?}");
+        assert_eq!(bench.entries("acme").len(), before + 1, "ruled once");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_come_with_its_owner_and_only_with_its_own() {
+    let bench = bench().await;
+    let body = call("t", &json!({}));
+    for (token, status) in [
+        (format!("acme/bot:{AGENT}"), 200),
+        (format!("other/bot:{OTHER}"), 200),
+        (format!("acme/bot2:{AGENT}"), 401),
+        (format!("other/bot:{AGENT}"), 401),
+        (format!("acme:{AGENT}"), 401),
+        (format!("bot:{AGENT}"), 401),
+        (format!("acme/bot/x:{AGENT}"), 401),
+        (format!(":{AGENT}"), 401),
+        (format!("acme/bot:acme/bot:{AGENT}"), 401),
+        ("acme/bot:wrong".to_owned(), 401),
+        ("acme/bot:".to_owned(), 401),
+        (format!("acme:{OPERATOR}"), 401),
+    ] {
+        let answer = decide(&bench, &token, &id(), &body).await;
+        assert_eq!(answer.status, status, "{token}: {answer:?}");
+    }
+    let tenants: Vec<_> = ["acme", "other"].map(|tenant| bench.count(tenant, EntryKind::Decision)).into();
+    assert_eq!(tenants, [1, 1]);
+    for (token, status) in [
+        (format!("acme:{OPERATOR}"), 200),
+        (format!("other:{OPERATOR}"), 401),
+        (format!("acme/olga:{OPERATOR}"), 401),
+        (format!("acme/bot:{AGENT}"), 401),
+    ] {
+        assert_eq!(send(&bench, "/pending", &token, &[], "").await.status, status, "{token}");
+    }
 }

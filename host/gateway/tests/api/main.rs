@@ -12,6 +12,7 @@ mod approvals;
 mod clavenar;
 mod contract;
 mod core;
+mod execution;
 mod hostile;
 mod lifecycle;
 mod people;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
-use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor};
+use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor, RECORDS};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports};
@@ -20,7 +20,7 @@ use portcullis_gateway::ports::{
     Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
     PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError,
 };
-use portcullis_gateway::upstream::Upstreams;
+use portcullis_gateway::upstream::{Upstream, Upstreams};
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
 use portcullis_model::{
     Approver, AttributedFinding, Call, Decision, Digest, Draft, EntryKind, Finding, Judgement, Mode, Phase, Plan,
@@ -35,7 +35,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// Finds words in the payload: `DENY`, `REVIEW`, and `SECRET`, which is redacted.
+/// Finds words in the payload: `DENY`, `REVIEW`, with `CFO` for somebody else, and `SECRET`, which is redacted.
 pub struct WordJudge {
     /// Calls judged.
     pub judged: AtomicU64,
@@ -43,6 +43,8 @@ pub struct WordJudge {
     pub pause: Mutex<Duration>,
     /// Every tool is another one than was pinned: its calls are for a person.
     pub changed: AtomicBool,
+    /// Another policy of the same words was activated.
+    pub reloaded: AtomicBool,
     /// Tenants by mode; others have no pipeline.
     modes: HashMap<&'static str, Mode>,
 }
@@ -91,7 +93,7 @@ impl Judge for WordJudge {
             reasons.push(reason("pin.changed", "the tool is not what was pinned", "pins"));
         }
         let plan = Plan {
-            approvers: vec![Approver::Role("approver".into())],
+            approvers: vec![Approver::Role(if raw.contains("CFO") { "cfo" } else { "approver" }.into())],
             quorum: 1,
             deadline_seconds: 900,
             channels: Vec::new(),
@@ -114,7 +116,7 @@ impl Judge for WordJudge {
                 fault: None,
             }],
             plan: (decision == Decision::Review).then_some(plan),
-            generation: Digest::of(b"generation"),
+            generation: self.generation(),
             mode,
         })
     }
@@ -126,7 +128,14 @@ impl Judge for WordJudge {
     fn generations(&self, tenant: Option<&str>) -> Vec<GenerationView> {
         let mut names: Vec<_> = self.modes.iter().filter(|(name, _)| tenant.is_none_or(|t| t == **name)).collect();
         names.sort_by_key(|(name, _)| **name);
-        names.into_iter().map(|(name, mode)| view(name, *mode)).collect()
+        let live = |name, mode| GenerationView { generation: self.generation(), ..view(name, mode) };
+        names.into_iter().map(|(name, mode)| live(name, *mode)).collect()
+    }
+}
+
+impl WordJudge {
+    fn generation(&self) -> Digest {
+        Digest::of(if self.reloaded.load(Ordering::SeqCst) { b"generation after" } else { b"generation" })
     }
 }
 
@@ -318,7 +327,11 @@ pub fn halting(name: &str) -> Directory {
     let acme = vec![
         AgentSpec { halted: name == "bot", ..agent("bot", AGENT) },
         agent("bot2", SECOND),
-        AgentSpec { may_explain: false, ..agent("mute", MUTE) },
+        AgentSpec {
+            may_explain: false,
+            tools: ToolRules { hide: vec!["hidden_tool".to_owned()], ..ToolRules::default() },
+            ..agent("mute", MUTE)
+        },
         AgentSpec { rate: Some(RateLimit { per_second: 0.01, burst: 1 }), ..agent("slow", SLOW) },
         AgentSpec { halted: true, ..agent("halted", HALTED) },
     ];
@@ -351,6 +364,8 @@ pub struct Setup {
     pub local: Option<&'static str>,
     /// What the Clavenar door answers to what is allowed, if there is one.
     pub clavenar: Option<AllowBody>,
+    /// Where calls can be sent on to.
+    pub mcp: Vec<Upstream>,
 }
 
 impl Default for Setup {
@@ -373,6 +388,7 @@ impl Default for Setup {
             tls: None,
             local: None,
             clavenar: None,
+            mcp: Vec::new(),
         }
     }
 }
@@ -391,6 +407,7 @@ pub struct Bench {
     pub credentials: Arc<Credentials>,
     folder: Arc<TempDir>,
     clavenar: Option<AllowBody>,
+    mcp: Vec<Upstream>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
 }
@@ -415,8 +432,8 @@ impl Bench {
             ("default", Mode::Enforce),
             ("watched", Mode::Observe),
         ]);
-        let (judged, pause, changed) = Default::default();
-        let judge = Arc::new(WordJudge { judged, pause, changed, modes });
+        let (judged, pause, changed, reloaded) = Default::default();
+        let judge = Arc::new(WordJudge { judged, pause, changed, reloaded, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
         let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();
@@ -434,8 +451,11 @@ impl Bench {
         let config = ApiConfig { body_timeout: setup.body_timeout, upstreams, ..ApiConfig::default() };
         let mut mounts = setup.mounts;
         if let Some(allow) = setup.clavenar {
-            let mcp = McpDoor::new(Arc::clone(&gate), Upstreams::default(), McpLimits::default());
-            mounts.extend(ClavenarDoor::new(Arc::clone(&gate), mcp, allow).mounts());
+            let upstreams = Upstreams::new(setup.mcp.iter().cloned()).unwrap();
+            let mcp = McpDoor::new(Arc::clone(&gate), upstreams, McpLimits::default());
+            let door = ClavenarDoor::new(Arc::clone(&gate), mcp, allow);
+            door.recover(journal.ledger.records(RECORDS).unwrap()).await.unwrap();
+            mounts.extend(door.mounts());
         }
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, mounts, &config));
         let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
@@ -454,7 +474,7 @@ impl Bench {
             }
         }));
         let stop = Some(stop);
-        let clavenar = setup.clavenar;
+        let (clavenar, mcp) = (setup.clavenar, setup.mcp);
         Self {
             address,
             local,
@@ -468,6 +488,7 @@ impl Bench {
             credentials,
             folder,
             clavenar,
+            mcp,
             stop,
             serving,
         }
@@ -485,12 +506,19 @@ impl Bench {
     /// The same data folder in a new server.
     pub async fn restarted(mut self) -> Self {
         self.stop();
-        let Self { serving, journal, folder, gate, clavenar, .. } = self;
+        let Self { serving, journal, folder, gate, clavenar, mcp, .. } = self;
         serving.await.unwrap();
         drop(gate);
+        // Farewells to upstreams may still be under way.
+        for _ in 0..200 {
+            if Arc::strong_count(&journal) == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let journal = Arc::into_inner(journal).expect("nobody uses the ledger any more");
         journal.ledger.close().await;
-        Self::on(folder, Setup { clavenar, ..Setup::default() }).await
+        Self::on(folder, Setup { clavenar, mcp, ..Setup::default() }).await
     }
 
     pub async fn client(&self) -> Client {

@@ -425,6 +425,54 @@ async fn token_and_certificate_must_not_name_two() {
 }
 
 #[tokio::test]
+async fn a_client_with_a_certificate_alone_is_served_by_the_clavenar_door() {
+    let pki = Pki::new();
+    let clavenar = Some(portcullis_gateway::doors::clavenar::AllowBody::Verdict);
+    let bench = Bench::with(Setup { tls: Some(pki.mutual(true)), clavenar, ..Setup::default() }).await;
+    let id = || uuid::Uuid::new_v4().to_string();
+    let ask = async |own: &Pair, token: &str, id: &str, word: &str| -> (u16, Value) {
+        let mut asking = Asking::new(&bench, &pki.connecting(Some(own), H1)).await;
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","method":"tools/call","params":{{"name":"pay","arguments":"{word}"}},"id":1}}"#
+        );
+        let mut request = request(Version::HTTP_11, "POST", "/mcp", token, &body);
+        for (name, value) in
+            [("x-clavenar-decision-contract", "clavenar.decision/v1"), ("x-clavenar-idempotency-id", id)]
+        {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let Asking::Http1(sender) = &mut asking else { panic!("HTTP/1.1 was offered") };
+        let answer = sender.send_request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    };
+    let bot = pki.client(&[ID]);
+    assert_eq!(ask(&bot, "", &id(), "fine").await, (200, serde_json::json!({ "verdict": "allow" })));
+    assert_eq!(ask(&bot, "", &id(), "DENY").await.0, 403);
+    let parked = id();
+    assert_eq!(ask(&bot, "", &parked, "REVIEW").await.0, 202);
+    let entry = bench.entries("acme").into_iter().map(|row| row.entry).next().unwrap();
+    assert_eq!((&*entry.agent, entry.door), ("bot", portcullis_model::Door::Clavenar));
+    // It polls by its certificate; another workload finds nothing.
+    let second = pki.client(&["spiffe://acme.example/second-agent-token"]);
+    for (own, status) in [(&bot, 200), (&second, 404)] {
+        let mut asking = Asking::new(&bench, &pki.connecting(Some(own), H1)).await;
+        let answer = asking.send("GET", &format!("/pending/{parked}"), "", "").await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+    }
+    for (own, token) in [
+        (pki.client(&["spiffe://acme.example/nobody"]), ""),
+        (pki.client(&[]), ""),
+        (pki.client(&[ID]), SECOND),
+        (pki.client(&[ID]), "acme/bot:second-agent-token"),
+    ] {
+        assert_eq!(ask(&own, token, &id(), "fine").await.0, 401, "{token}");
+    }
+    assert_eq!(ask(&bot, &format!("acme/bot:{AGENT}"), &id(), "fine").await.0, 200, "both name the same");
+}
+
+#[tokio::test]
 async fn a_certificate_does_not_make_an_open_server_closed_to_others_or_open_to_it() {
     let pki = Pki::new();
     let bench = Bench::with(Setup { open: true, tls: Some(pki.mutual(false)), ..Setup::default() }).await;

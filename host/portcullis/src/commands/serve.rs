@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
-use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor};
+use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::http::{Drained, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{GenerationView, Reload, ReloadError};
@@ -85,6 +85,13 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         Allow::Contract => AllowBody::Contract,
     };
     let clavenar = ClavenarDoor::new(Arc::clone(&host.gate), mcp, allow);
+    let cut_off = clavenar.recover(host.ledger.records(clavenar::RECORDS)?).await?;
+    if cut_off > 0 {
+        tracing::warn!(
+            calls = cut_off,
+            "calls that were being run when the last process ended are on record as uncertain"
+        );
+    }
     let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, clavenar.mounts(), &api_config));
     let handshake = settings.config.tls.as_ref().map_or(10, |tls| tls.handshake_timeout_seconds);
     let server_config = ServerConfig {

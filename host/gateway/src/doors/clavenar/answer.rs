@@ -13,6 +13,7 @@ use crate::gate::now_ms;
 use crate::http::{ApiError, Body, Reply};
 use crate::ports::AgentIdentity;
 
+pub(super) const EXECUTION_CONTRACT: &str = "clavenar.server-execution/v1";
 pub(super) const PENDING_CONTRACT: &str = "clavenar.pending-authorization/v1";
 /// Most reasons of one answer, and characters of each.
 pub(super) const REASONS: usize = 12;
@@ -40,6 +41,11 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         Self { status, kind: "application/json", body: body.to_string().into_bytes(), headers: Vec::new() }
+    }
+
+    /// JSON that is written already.
+    pub(super) fn written(status: StatusCode, body: String) -> Self {
+        Self { status, kind: "application/json", body: body.into_bytes(), headers: Vec::new() }
     }
 
     pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Self {
@@ -79,13 +85,17 @@ impl Answer {
     }
 
     pub(super) fn deny(id: Uuid, verdict: &Verdict) -> Self {
+        Self::json(StatusCode::FORBIDDEN, &Self::deny_body(id, verdict))
+    }
+
+    pub(super) fn deny_body(id: Uuid, verdict: &Verdict) -> Value {
         let mut reasons = verdict.reasons.clone();
         if verdict.decision == Decision::Redact {
             reasons.push("it could run with changed arguments only, which this contract cannot carry".to_owned());
         }
         let injected = verdict.codes.iter().any(|code| code.contains("injection"));
         let category = if injected { "PromptInjection" } else { "PolicyDeny" };
-        Self::refusal(StatusCode::FORBIDDEN, ["denied", "policy", "security_violation", category], &reasons, id)
+        refusal_body(["denied", "policy", "security_violation", category], &reasons, id)
     }
 
     pub(super) fn refused_by_person(id: Uuid, approval: Option<&Approval>, why: &str) -> Self {
@@ -124,12 +134,7 @@ impl Answer {
     }
 
     fn refusal(status: StatusCode, words: [&str; 4], reasons: &[String], id: Uuid) -> Self {
-        let [verdict, layer, error, category] = words;
-        let body = json!({
-            "verdict": verdict, "layer": layer, "error": error, "reasons": reasons, "review_reasons": [],
-            "intent_category": category, "correlation_id": id,
-        });
-        Self::json(status, &body)
+        Self::json(status, &refusal_body(words, reasons, id))
     }
 
     /// A body that could not be read.
@@ -148,20 +153,21 @@ impl Answer {
         let (contract, error) = match problem {
             Problem::Invalid => ("clavenar.decision/v1", "decision_selector_invalid"),
             Problem::ToolRequired => ("clavenar.decision/v1", "decision_tool_required"),
-            Problem::ExecutionInvalid => ("clavenar.server-execution/v1", "server_execution_selector_invalid"),
-            Problem::ExecutionConflict => ("clavenar.server-execution/v1", "server_execution_selector_conflict"),
+            Problem::ExecutionInvalid => (EXECUTION_CONTRACT, "server_execution_selector_invalid"),
+            Problem::ExecutionConflict => (EXECUTION_CONTRACT, "server_execution_selector_conflict"),
+            Problem::ExecutionToolRequired => (EXECUTION_CONTRACT, "server_execution_tool_required"),
         };
         let body = json!({ "contract": contract, "error": error, "correlation_id": id, "executable": false });
         Self::json(StatusCode::BAD_REQUEST, &body)
     }
 
-    /// This server decides; it does not run calls for clients of this contract.
-    pub(super) fn execution_missing(id: Uuid) -> Self {
-        let body = json!({
-            "contract": "clavenar.server-execution/v1", "error": "server_execution_unavailable",
-            "correlation_id": id, "executable": false,
-        });
-        Self::json(StatusCode::NOT_IMPLEMENTED, &body)
+    /// Why a call is not run here.
+    pub(super) fn execution(status: StatusCode, error: &'static str, id: Uuid) -> Self {
+        Self::json(status, &Self::execution_error(error, id))
+    }
+
+    pub(super) fn execution_error(error: &'static str, id: Uuid) -> Value {
+        json!({ "contract": EXECUTION_CONTRACT, "error": error, "correlation_id": id, "executable": false })
     }
 
     /// A call without a contract.
@@ -174,10 +180,18 @@ impl Answer {
             "migration_url": "https://clavenar.com/docs/sdk-migration/",
             "supported_selectors": {
                 "decision": { "header": "x-clavenar-decision-contract", "value": "clavenar.decision/v1" },
+                "server_execution": { "header": "x-clavenar-server-execution-contract", "value": EXECUTION_CONTRACT },
             },
         });
         Self::json(StatusCode::UPGRADE_REQUIRED, &body)
     }
+}
+
+fn refusal_body([verdict, layer, error, category]: [&str; 4], reasons: &[String], id: Uuid) -> Value {
+    json!({
+        "verdict": verdict, "layer": layer, "error": error, "reasons": reasons, "review_reasons": [],
+        "intent_category": category, "correlation_id": id,
+    })
 }
 
 /// One reason in words, without what could steer a terminal.

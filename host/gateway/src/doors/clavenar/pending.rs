@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::answer::{Answer, PENDING_CONTRACT, REASONS, sentence};
-use super::{BODY_WAIT, Inner, Stands, request};
+use super::{BODY_WAIT, Inner, Known, Stands, request};
 use crate::api::MAX_SMALL_BODY;
 use crate::gate::{GateError, VoteError, now_ms};
 use crate::http::{ApiError, RequestBody};
@@ -39,12 +39,18 @@ impl Inner {
         if let Err(error) = self.gate.awake(agent) {
             return Answer::refused(&error.into(), agent, id);
         }
-        let parked = match self.kept(&agent.tenant, id).await {
-            Ok(kept) => kept.and_then(|(_, verdict)| verdict?.approval),
+        let known = match self.kept(&agent.tenant, id).await {
+            Ok(kept) => kept.and_then(|(_, known)| known),
             Err(error) => return unavailable(&error),
         };
+        let parked = known.as_ref().and_then(Known::approval);
         let own = |approval: Uuid| Some(self.gate.approvals().get(&agent.tenant, approval)?.agent == agent.name);
         let Some(parked) = parked.filter(|approval| own(*approval) == Some(true)) else { return unknown() };
+        if let (Some(Known::Executing(_)), Some(approval)) = (&known, self.gate.approvals().get(&agent.tenant, parked))
+        {
+            // It is run here, so reading that it may run uses nothing up.
+            return Answer::json(StatusCode::OK, &shown(id, &approval, Standing::known(&approval)));
+        }
         match self.stands(agent, parked, id).await {
             Ok((stands, Some(approval))) => {
                 Answer::json(StatusCode::OK, &shown(id, &approval, Standing::told(stands, &approval)))
@@ -138,7 +144,7 @@ impl Inner {
     async fn find(&self, tenant: &Arc<str>, of: &str) -> Result<(Uuid, Arc<Approval>), Answer> {
         let id = request::canonical(of).ok_or_else(unknown)?;
         let kept = self.kept(tenant, id).await.map_err(|error| unavailable(&error))?;
-        let kept = kept.and_then(|(_, verdict)| verdict?.approval);
+        let kept = kept.and_then(|(_, known)| known?.approval());
         let mut found: Vec<_> =
             kept.and_then(|approval| self.gate.approvals().get(tenant, approval)).into_iter().collect();
         found.extend(self.named(tenant, id));

@@ -46,6 +46,8 @@ pub(super) enum Problem {
     ExecutionInvalid,
     /// Both contracts at once.
     ExecutionConflict,
+    /// The contract of server execution is for one tool.
+    ExecutionToolRequired,
 }
 
 /// Whether any header of the contract is there: then the MCP door is not meant.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use portcullis_model::{Document, DocumentError, DocumentFault, Edit, Kind, Value};
 
+use crate::gate::CallFacts;
+
 /// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
 const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 /// The same for the parameters that are read here.
@@ -166,6 +168,8 @@ pub(crate) enum Shape {
 pub(crate) struct Frame {
     document: Document,
     shape: Shape,
+    /// Set where another door has ruled the call that this is.
+    ruled: Option<Box<CallFacts>>,
 }
 
 /// What a `tools/call` request asks for.
@@ -183,13 +187,23 @@ impl Frame {
     pub(crate) fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, Rejected> {
         let document = Document::parse(bytes).map_err(|error| Rejected { error: error.into(), id: None })?;
         match shape(document.root()) {
-            Ok(shape) => Ok(Self { document, shape }),
+            Ok(shape) => Ok(Self { document, shape, ruled: None }),
             Err(error) => {
                 let root = document.root();
                 let id = root.get("method").and(root.get("id")).and_then(Id::read);
                 Err(Rejected { error, id })
             }
         }
+    }
+
+    /// The same as a call that another door has ruled: it is not judged again.
+    pub(crate) fn ruled_as(self, facts: CallFacts) -> Self {
+        Self { ruled: Some(Box::new(facts)), ..self }
+    }
+
+    /// What another door knows of the call that it has ruled.
+    pub(crate) fn ruled(&self) -> Option<&CallFacts> {
+        self.ruled.as_deref()
     }
 
     pub(crate) fn shape(&self) -> &Shape {

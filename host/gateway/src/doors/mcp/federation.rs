@@ -27,7 +27,7 @@ use crate::upstream::{Federation, Upstream};
 use session::{InUse, Joined, MAX_ADDRESS, Refused, Running};
 use translate::{Asking, Translator, translated};
 
-mod gather;
+pub(super) mod gather;
 mod lists;
 mod names;
 mod opening;
@@ -106,7 +106,7 @@ struct Round {
 
 /// Why a member does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Absent {
+pub(super) enum Absent {
     #[error("it could not be reached or refused to begin a session")]
     Refused,
     #[error("it did not answer in time")]

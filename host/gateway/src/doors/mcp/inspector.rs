@@ -590,6 +590,12 @@ impl Inspector {
     }
 
     async fn tool_call(&self, id: &Id, frame: &Frame) -> FromClient {
+        if let Some(facts) = frame.ruled() {
+            let facts = Box::new(facts.clone().leaving());
+            return self
+                .forward(id, Stage::Call { facts, stateless: false, form: DenialForm::Error }, frame.raw())
+                .await;
+        }
         let asked = match frame.tool_call() {
             Ok(asked) => asked,
             Err(error) => {
@@ -687,7 +693,8 @@ impl Inspector {
         let failed = failed || body.get("isError").and_then(|value| value.as_bool()) == Some(true);
         let outcome = if failed { Outcome::Failed } else { Outcome::Answered };
         let result = facts.result(Arc::new(body.to_document()));
-        match self.gate.settle(facts, outcome, &result).await {
+        let ended = if error { &facts.clone().with_error() } else { facts };
+        match self.gate.settle(ended, outcome, &result).await {
             Ok(ruling) => match &ruling.effect {
                 Effect::Forward => Bytes::copy_from_slice(frame.raw().as_bytes()),
                 Effect::Replace(document) if error => Bytes::from(frame.splice(body, document.raw())),

@@ -189,7 +189,7 @@ impl Identity for Tokens {
         Some(Caller { agent: Some(identity(tenant, name)), operator: None, open: false })
     }
 
-    fn admit(&self, tenant: &str, agent: &str) -> Admission {
+    fn admit(&self, tenant: &str, agent: &str, _calls: u32) -> Admission {
         match agent {
             "fast" => Admission::Limited { retry_after_s: 7 },
             _ => self.standing(tenant, agent),
