@@ -141,6 +141,13 @@ impl Statement {
 }
 
 impl Said {
+    /// As Clavenar reads it: what `allow` does not hold for is denied, for the reasons that `deny` gives, unless `review`
+    /// alone speaks against it.
+    pub(crate) fn allow_or_review(&mut self) {
+        let explained = !self.deny.is_empty() || !self.review.is_empty();
+        self.allowed = Some(self.allowed == Some(true) || explained);
+    }
+
     /// The strongest answer: a deny or an `allow` that does not hold, then review, then redact, then allow.
     ///
     /// # Errors

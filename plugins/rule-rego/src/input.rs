@@ -69,27 +69,27 @@ impl CounterKey {
     }
 }
 
-/// Builds `input`.
+/// The members of `input`.
 ///
 /// # Errors
 /// The payload is not JSON that the interpreter takes, as a sentence.
-pub(crate) fn build(
+pub(crate) fn members(
     call: &Call,
     payload: &str,
     texts: &[Text],
     findings: &[AttributedFinding],
     counters: &[(&str, u64)],
-) -> Result<Value, String> {
+) -> Result<Vec<(&'static str, Value)>, String> {
     let payload = Value::from_json_str(payload)
         .map_err(|error| format!("the payload cannot be given to the policies: {error}"))?;
     let member = if call.phase == Phase::Call { "arguments" } else { "content" };
-    Ok(object([
+    Ok(vec![
         ("call", describe(call)),
         (member, payload),
         ("findings", Value::from(findings.iter().map(|finding| describe_finding(finding, texts)).collect::<Vec<_>>())),
         ("time", describe_time(portcullis_plugin::clock::now_ms())),
         ("counters", object(counters.iter().map(|(name, sum)| (*name, Value::from(*sum))))),
-    ]))
+    ])
 }
 
 fn describe(call: &Call) -> Value {
@@ -134,7 +134,8 @@ fn describe_time(unix_ms: u64) -> Value {
     ])
 }
 
-fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+/// An object of these members.
+pub(crate) fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let mut value = Value::new_object();
     if let Ok(object) = value.as_object_mut() {
         for (name, member) in members {

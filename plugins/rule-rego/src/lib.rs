@@ -9,6 +9,7 @@ use portcullis_plugin::{AttributedFinding, Call, Payload, Phase, Rule, Verdict};
 use serde::Deserialize;
 
 mod answer;
+mod clavenar;
 mod input;
 mod literals;
 mod policy;
@@ -70,6 +71,8 @@ pub struct Counter {
 /// The rule.
 pub struct Rego {
     policies: RefCell<Policies>,
+    /// Whether the deciding package is Clavenar's.
+    clavenar: bool,
     counters: Vec<(Counter, CounterKey)>,
 }
 
@@ -101,15 +104,26 @@ impl Rule for Rego {
         }
         let mut policies = Policies::load(&config)?;
         policies.warm_up(&config.data)?;
-        Ok(Self { policies: RefCell::new(policies), counters })
+        let clavenar = config.package == clavenar::PACKAGE;
+        Ok(Self { policies: RefCell::new(policies), clavenar, counters })
     }
 
     fn decide(&self, call: &Call, payload: &dyn Payload, findings: &[AttributedFinding]) -> Result<Verdict, String> {
+        // These policies know requests only.
+        if self.clavenar && call.phase != Phase::Call {
+            return Ok(Verdict::Allow);
+        }
         let texts =
             if findings.iter().any(|finding| !finding.finding.spans.is_empty()) { payload.texts() } else { Vec::new() };
         let counters = self.count(call)?;
-        let input = input::build(call, &payload.raw(), &texts, findings, &counters)?;
-        let said = self.policies.borrow_mut().evaluate(input)?;
+        let mut members = input::members(call, &payload.raw(), &texts, findings, &counters)?;
+        if self.clavenar {
+            members.extend(clavenar::members(call, findings, clavenar::count(call)?));
+        }
+        let mut said = self.policies.borrow_mut().evaluate(input::object(members))?;
+        if self.clavenar {
+            said.allow_or_review();
+        }
         said.verdict(payload, texts, findings)
     }
 }

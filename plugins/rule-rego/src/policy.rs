@@ -7,7 +7,7 @@ use regorus::{Engine, Value};
 
 use crate::answer::{Said, Statement, Word};
 use crate::literals;
-use crate::{Config, PolicyText};
+use crate::{Config, PolicyText, time};
 
 /// Most patterns that are compiled ahead.
 const MAX_PATTERNS: usize = 1024;
@@ -47,6 +47,10 @@ impl Policies {
             Ok(Value::from(u128::from(ms) * 1_000_000))
         };
         engine.add_extension("time.now_ns".to_owned(), 0, Box::new(now)).map_err(|error| format!("{error:#}"))?;
+        for (name, function) in time::FUNCTIONS {
+            let function = move |arguments: Vec<Value>| Ok(function(arguments.first().unwrap_or(&Value::Undefined))?);
+            engine.add_extension((*name).to_owned(), 1, Box::new(function)).map_err(|error| format!("{error:#}"))?;
+        }
         let mut packages = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             if file.name.is_empty() || files.iter().take(index).any(|known| known.name == file.name) {
