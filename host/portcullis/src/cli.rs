@@ -208,7 +208,19 @@ pub(crate) enum Ledger {
         /// File to write; `-` is standard output.
         #[arg(long, short, default_value = "-")]
         output: PathBuf,
+        /// What the file is: our own format, or a SQLite database that Clavenar's tools read and verify.
+        #[arg(long, value_enum, default_value_t = ExportFormat::Portcullis)]
+        format: ExportFormat,
     },
+}
+
+/// What an exported log is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Lines of JSON with the canonical bytes of every entry.
+    Portcullis,
+    /// SQLite, a row of the contract's version 1 for every entry, chained anew.
+    Clavenar,
 }
 
 #[derive(Debug, Subcommand)]

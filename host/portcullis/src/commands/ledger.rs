@@ -13,8 +13,10 @@ use portcullis_model::{Digest, Entry, leaf_hash};
 use serde_json::Value;
 
 use super::Settings;
-use crate::cli::{self, Log};
+use crate::cli::{self, ExportFormat, Log};
 use crate::remote::{Running, Server};
+
+mod clavenar;
 
 /// Entries fetched at a time.
 const PAGE: usize = 500;
@@ -24,7 +26,8 @@ pub(crate) fn run(command: &cli::Ledger) -> Result<ExitCode> {
         cli::Ledger::Show { log, from, limit } => show(log, *from, *limit),
         cli::Ledger::Verify { log } => verify(log),
         cli::Ledger::Head { log } => head(log),
-        cli::Ledger::Export { log, output } => export(log, output),
+        cli::Ledger::Export { log, output, format: ExportFormat::Portcullis } => export(log, output),
+        cli::Ledger::Export { log, output, format: ExportFormat::Clavenar } => clavenar::export(log, output),
         cli::Ledger::Payload { log, seq } => payload(log, *seq),
     }
 }
