@@ -426,7 +426,7 @@ pub(crate) struct Agent {
     #[schemars(with = "Vec<String>")]
     pub token_sha256: Vec<Digest>,
     /// SPIFFE ids of its client certificates, for instance `spiffe://acme/agents/bot`: with one of them it needs no token.
-    /// Needs `tls.client_ca`.
+    /// `/*` at the end of an id stands for any one segment, such as the name of an instance. Needs `tls.client_ca`.
     #[serde(default)]
     pub spiffe: Vec<String>,
     /// What the agent is for.

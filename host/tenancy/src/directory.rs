@@ -70,7 +70,7 @@ pub struct AgentSpec {
     /// SHA-256 of its tokens, at most 16. Several make rotation possible; without any it needs a client
     /// certificate to call.
     pub token_sha256: Vec<Digest>,
-    /// SPIFFE ids of its client certificates, at most 64.
+    /// SPIFFE ids of its client certificates, at most 64. `/*` at the end of one stands for any one segment.
     pub spiffe: Vec<String>,
     /// What it is for, at most 4 KiB.
     pub persona: Option<String>,
@@ -103,6 +103,8 @@ pub struct Directory {
     tenants: HashMap<Arc<str>, Tenant>,
     tokens: HashMap<Digest, Principal>,
     workloads: HashMap<SpiffeId, Arc<Agent>>,
+    /// By the id without its last segment, which names one of several instances.
+    instances: HashMap<SpiffeId, Arc<Agent>>,
     open: Option<Arc<Agent>>,
 }
 
@@ -270,7 +272,7 @@ impl Directory {
     /// Whom a SPIFFE id stands for. The caller has verified the certificate that it comes from.
     #[must_use]
     pub fn workload(&self, id: &SpiffeId) -> Option<&Arc<Agent>> {
-        self.workloads.get(id)
+        self.workloads.get(id).or_else(|| self.instances.get(&id.parent()?))
     }
 
     /// The agent that needs no token; only in open mode.
@@ -376,8 +378,12 @@ impl Directory {
         }
         for (index, id) in ids.iter().enumerate() {
             let wrong = |what| problem(format!("{path}.spiffe[{index}]"), what);
+            let (known, id) = match id.strip_suffix("/*") {
+                Some(parent) => (&mut self.instances, parent),
+                None => (&mut self.workloads, id.as_str()),
+            };
             let id = SpiffeId::parse(id).ok_or_else(|| wrong(Problem::Spiffe))?;
-            if self.workloads.insert(id, Arc::clone(owner)).is_some() {
+            if known.insert(id, Arc::clone(owner)).is_some() {
                 return Err(wrong(Problem::SharedSpiffe));
             }
         }

@@ -26,6 +26,12 @@ impl SpiffeId {
         (domain_fits && path_fits).then(|| Self(text.into()))
     }
 
+    /// The id without the last segment of its path; `None` if the path has no other.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.0.rsplit_once('/')?;
+        Self::parse(parent)
+    }
+
     /// The id as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -17,7 +17,7 @@ use crate::clavenar::*;
 use crate::support::*;
 
 /// An MCP server over HTTP with one session after the other. Its tools do what the test wants.
-struct Tools {
+pub struct Tools {
     address: SocketAddr,
     /// Arguments of the calls that came.
     calls: Mutex<Vec<Value>>,
@@ -27,7 +27,7 @@ struct Tools {
 }
 
 #[derive(Clone)]
-enum What {
+pub enum What {
     /// Answers with what stands here, after a while.
     Answers(&'static str, Value, Duration),
     /// Breaks the connection.
@@ -43,7 +43,7 @@ fn text(text: &str) -> Value {
 }
 
 impl Tools {
-    async fn start() -> Arc<Self> {
+    pub async fn start() -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let what = Mutex::new(answers("result", text("paid")));
@@ -108,15 +108,15 @@ impl Tools {
         }
     }
 
-    fn upstream(&self, name: &str) -> Upstream {
+    pub fn upstream(&self, name: &str) -> Upstream {
         Upstream::http(name, &format!("http://{}/mcp", self.address), []).unwrap()
     }
 
-    fn calls(&self) -> Vec<Value> {
+    pub fn calls(&self) -> Vec<Value> {
         self.calls.lock().unwrap().clone()
     }
 
-    fn will(&self, what: What) {
+    pub fn will(&self, what: What) {
         *self.what.lock().unwrap() = what;
     }
 }
@@ -132,7 +132,7 @@ async fn one() -> (Arc<Tools>, Bench) {
 }
 
 /// Asks for a call to be run.
-async fn run(bench: &Bench, token: &str, id: &str, body: &Value) -> Answer {
+pub async fn run(bench: &Bench, token: &str, id: &str, body: &Value) -> Answer {
     let answer = send(bench, "/mcp", token, &[EXECUTION, (ID, id)], &body.to_string()).await;
     assert_eq!(answer.headers[CORRELATION], id, "{answer:?}");
     assert!(answer.status == 200 || answer.text.len() < 4096);

@@ -16,6 +16,7 @@ mod execution;
 mod hostile;
 mod lifecycle;
 mod people;
+mod matrix;
 mod pins;
 mod support;
 mod tls;

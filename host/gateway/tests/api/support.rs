@@ -305,7 +305,10 @@ pub fn halting(name: &str) -> Directory {
     let agent = |name: &str, token: &str| AgentSpec {
         name: name.into(),
         token_sha256: vec![token_digest(token)],
-        spiffe: vec![format!("spiffe://acme.example/{token}")],
+        spiffe: vec![
+            format!("spiffe://acme.example/{token}"),
+            format!("spiffe://acme.example/tenant/acme/agent/{token}/instance/*"),
+        ],
         persona: None,
         may_explain: true,
         halted: false,

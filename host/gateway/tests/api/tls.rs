@@ -447,6 +447,19 @@ async fn a_client_with_a_certificate_alone_is_served_by_the_clavenar_door() {
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or_default())
     };
+    // As the reference names its workloads: every instance has an id of its own.
+    let instance =
+        |agent: &str| format!("spiffe://acme.example/tenant/acme/agent/{agent}/instance/{}", uuid::Uuid::now_v7());
+    for (agent, status) in [(AGENT, 200), (AGENT, 200), ("nobody", 401)] {
+        assert_eq!(ask(&pki.client(&[&instance(agent)]), "", &id(), "fine").await.0, status);
+    }
+    for odd in ["/x", ""] {
+        let odd = format!(
+            "spiffe://acme.example/tenant/acme/agent/{AGENT}/instance{odd}{}",
+            if odd.is_empty() { "" } else { "/y" }
+        );
+        assert_eq!(ask(&pki.client(&[&odd]), "", &id(), "fine").await.0, 401, "{odd}");
+    }
     let bot = pki.client(&[ID]);
     assert_eq!(ask(&bot, "", &id(), "fine").await, (200, serde_json::json!({ "verdict": "allow" })));
     assert_eq!(ask(&bot, "", &id(), "DENY").await.0, 403);
