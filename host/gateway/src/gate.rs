@@ -22,11 +22,16 @@ use crate::ports::{
     PeerIdentity, Pin, PinError, Pins,
 };
 
+pub use attempts::ATTEMPTS;
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
+pub use waiting::Waiter;
+use waiting::{Wait, Waiters};
 
+mod attempts;
 mod heavy;
 mod together;
+mod waiting;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
 /// that they hold up nobody else's calls.
@@ -63,6 +68,7 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     events: Events,
     heavy: HeavyPlaces,
+    waiters: Waiters,
 }
 
 /// What became of a call, after its entry is durable.
@@ -220,7 +226,7 @@ impl Gate {
     /// A gate on these ports.
     #[must_use]
     pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
-        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
+        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy), waiters: Waiters::default() }
     }
 
     /// Who presents this bearer token, on a connection of this peer.
@@ -289,7 +295,7 @@ impl Gate {
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
-        self.decide(call, door, keep).instrument(span(call, door)).await
+        self.decide(call, door, keep, &mut Wait::No).instrument(span(call, door)).await
     }
 
     async fn decide(
@@ -297,11 +303,17 @@ impl Gate {
         call: &Call,
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+        wait: &mut Wait,
     ) -> Result<Ruling, GateError> {
-        // What an upstream says of its own accord is not charged to the agent.
-        if (call.phase == Phase::Call || door == Door::Inspect)
-            && let Err(error) = self.admit(call)
-        {
+        // What an upstream says of its own accord is not charged to the agent, nor is a call that was charged before.
+        let admitted = if wait.charged() {
+            self.stands(call)
+        } else if call.phase == Phase::Call || door == Door::Inspect {
+            self.admit(call)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = admitted {
             return self.refuse(call, door, error).await;
         }
         let (judgement, digest) = match self.judge_call(call).await {
@@ -309,10 +321,11 @@ impl Gate {
             Err(error) => return self.refuse(call, door, error).await,
         };
         let may_park = call.phase == Phase::Call || door == Door::Inspect;
-        self.conclude(call, digest, judgement, may_park, door, keep).await
+        self.conclude(call, digest, judgement, may_park, door, keep, wait).await
     }
 
     /// Records what a call came to, parks it or takes its approval if it is a review that may be parked, and tells of it.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one decision")]
     async fn conclude(
         &self,
         call: &Call,
@@ -321,14 +334,15 @@ impl Gate {
         may_park: bool,
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+        wait: &mut Wait,
     ) -> Result<Ruling, GateError> {
         let hold = if judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park {
-            match self.hold(call, digest, &judgement) {
+            match self.hold(call, digest, &judgement, wait) {
                 Ok(hold) => hold,
                 Err(error) => return self.refuse(call, door, error).await,
             }
         } else {
-            Hold::None
+            self.need_no_longer(call, &judgement, wait)
         };
         let mut attach = keep(&judgement, hold.approval());
         let mut draft = draft(EntryKind::Decision, call, door, &judgement);
@@ -340,6 +354,7 @@ impl Gate {
             Hold::Known(approval) => self.append(draft, attach).await.map(|entry| (entry, Some(approval))),
             Hold::Changed(change) => {
                 attach.extend(records(&change));
+                attach.extend(attempts::begun(change.approval(), call.id, door));
                 self.append_and_commit(draft, attach, change).await.map(|(entry, approval)| (entry, Some(approval)))
             }
         };
@@ -404,7 +419,7 @@ impl Gate {
             };
             let mut draft = draft(EntryKind::Outcome, result, facts.door, &judgement);
             facts.complete(&mut draft, outcome);
-            let entry = self.append(draft, Vec::new()).await?;
+            let entry = self.append(draft, facts.ended()).await?;
             let effect = effect(&judgement, None);
             let ruling = Ruling { judgement, entry, approval: None, effect };
             self.report(result, facts.door, &ruling);
@@ -423,7 +438,7 @@ impl Gate {
         draft.generation = Some(facts.generation);
         draft.note = note.map(str::to_owned);
         facts.complete(&mut draft, outcome);
-        self.append(draft, Vec::new()).await
+        self.append(draft, facts.ended()).await
     }
 
     /// Records an operator's vote and puts it into effect.
@@ -573,13 +588,19 @@ impl Gate {
     }
 
     /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
-    /// approver who was shown its arguments did not agree to a tool that has changed since.
-    fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement) -> Result<Hold, GateError> {
+    /// approver who was shown its arguments did not agree to a tool that has changed since. An approval that another caller
+    /// waits for is that caller's: of two that make the same call at once, each waits for its own.
+    fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement, wait: &mut Wait) -> Result<Hold, GateError> {
         let approvals = &self.ports.approvals;
         let now_ms = now_ms();
-        if let Some(approval) = approvals.find(digest, judgement.generation, &judgement.reasons, now_ms) {
+        let mut taken = self.waiters.taken();
+        let free = |id| wait.own() == Some(id) || !taken.contains(&id);
+        if let Some(approval) = approvals.find_free(digest, judgement.generation, &judgement.reasons, now_ms, free) {
             match approval.state {
-                State::Pending => return Ok(Hold::Known(approval)),
+                State::Pending => {
+                    wait.take(&self.waiters, &mut taken, approval.id);
+                    return Ok(Hold::Known(approval));
+                }
                 // Used by somebody else a moment ago: this call needs an approval of its own.
                 _ => {
                     if let Ok(change) = approvals.release(&call.tenant, approval.id, call.id, now_ms) {
@@ -591,15 +612,22 @@ impl Gate {
         let plan = judgement.plan.as_ref().ok_or(GateError::NoPlan)?;
         let (generation, reasons) = (judgement.generation, judgement.reasons.as_slice());
         let request = ParkRequest { call, digest, generation, plan, reasons, now_ms };
-        approvals.park(&request).map(Hold::Changed).map_err(|error| match error {
+        let change = approvals.park(&request).map_err(|error| match error {
             ParkError::Plan(_) => GateError::NoPlan,
             ParkError::TenantFull | ParkError::AgentFull => GateError::Busy("too many calls are waiting for approval"),
-        })
+        })?;
+        wait.take(&self.waiters, &mut taken, change.approval().id);
+        Ok(Hold::Changed(change))
     }
 
     /// The cheap gates.
     fn admit(&self, call: &Call) -> Result<(), GateError> {
         admitted(self.ports.identity.admit(&call.tenant, &call.agent))
+    }
+
+    /// The same for a call that was charged before.
+    fn stands(&self, call: &Call) -> Result<(), GateError> {
+        admitted(self.ports.identity.standing(&call.tenant, &call.agent))
     }
 
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {

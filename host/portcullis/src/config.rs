@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub upstream: Vec<Upstream>,
     /// Several of them under one endpoint. All of them together are served under `/mcp` without an entry here.
     pub federation: Vec<Federation>,
+    /// Parked calls of MCP clients.
+    pub mcp: Mcp,
     /// The Clavenar contract, for its published agent SDKs.
     pub clavenar: Clavenar,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
@@ -224,6 +226,22 @@ pub(crate) struct Federation {
     pub name: String,
     /// Names of 1 to 64 upstreams, in the order in which their tools are listed.
     pub upstreams: Vec<String>,
+}
+
+/// Parked calls of MCP clients: how they wait for a person's decision.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mcp {
+    /// Seconds for which the answer to a parked call is held open until it is decided; then the client is told to make the
+    /// call again. Many clients give up after 60 seconds, which cancels the call. 0: it is told so at once.
+    pub hold_seconds: u64,
+    /// Most calls that are held at once.
+    pub hold_calls: usize,
+    /// Most of these of one agent.
+    pub hold_calls_per_agent: usize,
+    /// Address where people decide, with `{id}` in the place of the approval's id. Clients of 2026-07-28 that can open
+    /// addresses for their users are sent there. Absent: nobody is.
+    pub approval_url: Option<String>,
 }
 
 /// The door for Clavenar's agent SDKs.
@@ -491,6 +509,7 @@ impl Default for Config {
             traces: Traces::default(),
             upstream: Vec::new(),
             federation: Vec::new(),
+            mcp: Mcp::default(),
             clavenar: Clavenar::default(),
             tenant: Vec::new(),
         }
@@ -509,6 +528,12 @@ impl Default for Server {
             mcp_sessions: 1024,
             mcp_idle_minutes: 60,
         }
+    }
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self { hold_seconds: 45, hold_calls: 1024, hold_calls_per_agent: 64, approval_url: None }
     }
 }
 
@@ -568,6 +593,7 @@ impl Config {
         if server.drain_seconds > A_DAY {
             return Err(place.error("server.drain_seconds", format!("give at most {A_DAY} seconds")));
         }
+        self.check_mcp(place)?;
         for (index, upstream) in self.upstream.iter().enumerate() {
             let key = format!("upstream[{index}]");
             if upstream.url.is_some() == upstream.command.is_some() {
@@ -627,6 +653,21 @@ impl Config {
         }
         if self.traces.sample.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(place.error("traces.sample", "a share is a number from 0 to 1"));
+        }
+        Ok(())
+    }
+
+    fn check_mcp(&self, place: &Place) -> Result<(), ConfigError> {
+        let mcp = &self.mcp;
+        if mcp.hold_seconds > A_DAY {
+            return Err(place.error("mcp.hold_seconds", format!("give at most {A_DAY} seconds")));
+        }
+        if let Some(address) = &mcp.approval_url {
+            let web = ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
+            if !web || !address.contains("{id}") || address.chars().any(|c| c.is_whitespace() || c.is_control()) {
+                let why = "give an http or https address with {id} in the place of the approval's id";
+                return Err(place.error("mcp.approval_url", why));
+            }
         }
         Ok(())
     }
