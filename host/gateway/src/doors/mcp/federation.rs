@@ -440,7 +440,8 @@ impl Round {
         let headers = joined.map_or_else(|| headers.clone(), |joined| session_headers(headers, joined));
         let frame = Frame::parse(body).map_err(|_| Absent::Failed)?;
         let visit = match Visit::new(&self.inner, &self.agent, upstream) {
-            Ok(visit) => visit,
+            // What a task gives goes past the translation of names and addresses.
+            Ok(visit) => Visit { tasks: false, ..visit },
             Err(busy) => return Ok(*busy),
         };
         Ok(visit.exchange(headers, frame, room).await.unwrap_or_else(|refused| *refused))

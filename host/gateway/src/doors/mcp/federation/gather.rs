@@ -41,7 +41,7 @@ impl Events {
 }
 
 /// The answer to a request of ours. What comes before it on its stream goes to `beside`.
-pub(in super::super) async fn answer(
+pub(in crate::doors::mcp) async fn answer(
     reply: Reply,
     limit: usize,
     mut beside: impl FnMut(Vec<u8>),
