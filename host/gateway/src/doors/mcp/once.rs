@@ -104,6 +104,7 @@ impl Once {
             agent: self.agent.clone(),
             upstream: Arc::clone(&self.upstream),
             place: Arc::clone(&self.place),
+            tasks: false,
         };
         visit.exchange(headers, frame, None).await.ok()
     }
