@@ -59,6 +59,9 @@ CREATE TABLE server_execution_outbox (
 );
 ";
 
+/// How the note begins on the decision about a call whose approval was given.
+const RELEASED: &str = "released by its approval";
+
 /// What is hashed of a row, its members in this order.
 #[derive(Serialize)]
 struct Row {
@@ -224,6 +227,10 @@ fn category(entry: &Entry) -> (&'static str, bool) {
             None => ("PendingReview", false),
         },
         EntryKind::Decision if passes => ("Routine", true),
+        // The verdict is a review still; what it waited for is there.
+        EntryKind::Decision if entry.note.as_ref().is_some_and(|note| note.starts_with(RELEASED)) => {
+            ("PendingApproved", true)
+        }
         EntryKind::Decision => (refused(), false),
         EntryKind::Outcome if entry.outcome != Some(Outcome::Answered) => ("ServerExecutionUncertain", false),
         EntryKind::Outcome if passes => ("ServerExecutionCompleted", true),
@@ -241,7 +248,10 @@ fn reasoning(entry: &Entry, category: &str) -> String {
         seen.push("nothing was found".to_owned());
     }
     let outcome = entry.outcome.and_then(|outcome| Some(json!(outcome).as_str()?.to_owned()));
-    let (policy, review) = reasons(entry);
+    let (mut policy, review) = reasons(entry);
+    if policy.is_empty() {
+        policy.push("nothing against it".to_owned());
+    }
     let mut parts = vec![format!("brain[{category}]: {}", seen.join(", ")), format!("policy: {}", policy.join(" | "))];
     parts.extend((!review.is_empty()).then(|| format!("review: {}", review.join(" | "))));
     parts.extend(outcome.map(|outcome| format!("outcome: {outcome}")));
@@ -252,13 +262,15 @@ fn reasoning(entry: &Entry, category: &str) -> String {
 /// Its members sorted, as readers of the chain sort them before they hash.
 fn policy_decision(entry: &Entry, hash: Digest) -> Value {
     let (policy, review) = reasons(entry);
-    let allow = matches!(entry.decision, Some(Decision::Allow | Decision::Redact | Decision::Review));
-    let members = [
-        ("allow", json!(allow)),
-        ("portcullis_entry", json!(hash)),
-        ("reasons", json!(policy)),
-        ("review_reasons", json!(review)),
-    ];
+    let entry_hash = [("portcullis_entry", json!(hash))];
+    let Some(decision) = entry.decision else { return object(entry_hash) };
+    let [entry_hash] = entry_hash;
+    // A review is allowed as far as policy goes, as there.
+    let allow = ("allow", json!(decision != Decision::Deny));
+    object([allow, entry_hash, ("reasons", json!(policy)), ("review_reasons", json!(review))])
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
 }
 
