@@ -436,9 +436,23 @@ impl Approvals {
     /// yet used, else pending.
     #[must_use]
     pub fn find(&self, call: Digest, generation: Digest, reasons: &[Reason], now_ms: u64) -> Option<Arc<Approval>> {
+        self.find_free(call, generation, reasons, now_ms, |_| true)
+    }
+
+    /// As [`find`](Self::find), of those that are `free` for this caller: others wait for the rest.
+    #[must_use]
+    pub fn find_free(
+        &self,
+        call: Digest,
+        generation: Digest,
+        reasons: &[Reason],
+        now_ms: u64,
+        free: impl Fn(Uuid) -> bool,
+    ) -> Option<Arc<Approval>> {
         let index = self.index();
         let ids = index.live.range((call, generation, Uuid::nil())..=(call, generation, Uuid::max()));
-        let approvals = ids.filter_map(|(_, _, id)| index.slots.get(id)).map(|slot| slot.approval());
+        let ids = ids.map(|(_, _, id)| id).filter(|id| free(**id));
+        let approvals = ids.filter_map(|id| index.slots.get(id)).map(|slot| slot.approval());
         approvals
             .filter(|approval| approval.is_live(now_ms) && approval.covers(reasons))
             .max_by_key(|approval| approval.state == State::Approved)

@@ -22,13 +22,18 @@ use crate::ports::{
     PeerIdentity, Pin, PinError, Pins,
 };
 
+pub use attempts::ATTEMPTS;
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
 pub use people::{ModifyError, Release};
+pub use waiting::Waiter;
+use waiting::{Wait, Waiters};
 
+mod attempts;
 mod heavy;
 mod people;
 mod together;
+mod waiting;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
 /// that they hold up nobody else's calls.
@@ -65,6 +70,7 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     events: Events,
     heavy: HeavyPlaces,
+    waiters: Waiters,
 }
 
 /// What became of a call, after its entry is durable.
@@ -226,7 +232,7 @@ impl Gate {
     /// A gate on these ports.
     #[must_use]
     pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
-        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy) }
+        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy), waiters: Waiters::default() }
     }
 
     /// Who presents this bearer token, on a connection of this peer.
@@ -295,7 +301,7 @@ impl Gate {
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
-        self.decide(call, door, keep).instrument(span(call, door)).await
+        self.decide(call, door, keep, &mut Wait::No).instrument(span(call, door)).await
     }
 
     async fn decide(
@@ -303,11 +309,17 @@ impl Gate {
         call: &Call,
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+        wait: &mut Wait,
     ) -> Result<Ruling, GateError> {
-        // What an upstream says of its own accord is not charged to the agent.
-        if (call.phase == Phase::Call || door == Door::Inspect)
-            && let Err(error) = self.admit(call)
-        {
+        // What an upstream says of its own accord is not charged to the agent, nor is a call that was charged before.
+        let admitted = if wait.charged() {
+            self.stands(call)
+        } else if call.phase == Phase::Call || door == Door::Inspect {
+            self.admit(call)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = admitted {
             return self.refuse(call, door, error).await;
         }
         let (judgement, digest) = match self.judge_call(call).await {
@@ -315,10 +327,11 @@ impl Gate {
             Err(error) => return self.refuse(call, door, error).await,
         };
         let may_park = call.phase == Phase::Call || door == Door::Inspect;
-        self.conclude(call, digest, judgement, may_park, door, keep).await
+        self.conclude(call, digest, judgement, may_park, door, keep, wait).await
     }
 
     /// Records what a call came to, parks it or takes its approval if it is a review that may be parked, and tells of it.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one decision")]
     async fn conclude(
         &self,
         call: &Call,
@@ -327,17 +340,19 @@ impl Gate {
         may_park: bool,
         door: Door,
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
+        wait: &mut Wait,
     ) -> Result<Ruling, GateError> {
         let hold = if judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park {
-            match self.hold(call, digest, &judgement, door) {
+            match self.hold(call, digest, &judgement, door, wait) {
                 Ok(hold) => hold,
                 Err(error) => return self.refuse(call, door, error).await,
             }
         } else {
-            Hold::None
+            self.need_no_longer(call, &judgement, wait)
         };
         if let Some(approval) = hold.released() {
             match self.changed(call, approval).await {
+                Ok(None) if judgement.decision != Decision::Review => {}
                 Ok(changed) => judgement.replacement = changed,
                 Err(error) => return self.refuse(call, door, error).await,
             }
@@ -353,6 +368,7 @@ impl Gate {
             Hold::Known(approval) => self.append(draft, attach).await.map(|entry| (entry, Some(approval))),
             Hold::Changed(change) => {
                 attach.extend(records(&change));
+                attach.extend(attempts::begun(change.approval(), call.id, door));
                 self.append_and_commit(draft, attach, change).await.map(|(entry, approval)| (entry, Some(approval)))
             }
         };
@@ -420,7 +436,7 @@ impl Gate {
             };
             let mut draft = draft(EntryKind::Outcome, result, facts.door, &judgement);
             facts.complete(&mut draft, outcome);
-            let entry = self.append(draft, Vec::new()).await?;
+            let entry = self.append(draft, facts.ended()).await?;
             let effect = effect(&judgement, None);
             let ruling = Ruling { judgement, entry, approval: None, effect };
             self.report(result, facts.door, &ruling);
@@ -439,7 +455,7 @@ impl Gate {
         draft.generation = Some(facts.generation);
         draft.note = note.map(str::to_owned);
         facts.complete(&mut draft, outcome);
-        self.append(draft, Vec::new()).await
+        self.append(draft, facts.ended()).await
     }
 
     /// Records an operator's vote and puts it into effect.
@@ -604,13 +620,26 @@ impl Gate {
     }
 
     /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
-    /// approver who was shown its arguments did not agree to a tool that has changed since.
-    fn hold(&self, call: &Call, digest: Digest, judgement: &Judgement, door: Door) -> Result<Hold, GateError> {
+    /// approver who was shown its arguments did not agree to a tool that has changed since. An approval that another caller
+    /// waits for is that caller's: of two that make the same call at once, each waits for its own.
+    fn hold(
+        &self,
+        call: &Call,
+        digest: Digest,
+        judgement: &Judgement,
+        door: Door,
+        wait: &mut Wait,
+    ) -> Result<Hold, GateError> {
         let approvals = &self.ports.approvals;
         let now_ms = now_ms();
-        if let Some(approval) = approvals.find(digest, judgement.generation, &judgement.reasons, now_ms) {
+        let mut taken = self.waiters.taken();
+        let free = |id| wait.own() == Some(id) || !taken.contains(&id);
+        if let Some(approval) = approvals.find_free(digest, judgement.generation, &judgement.reasons, now_ms, free) {
             match approval.state {
-                State::Pending => return Ok(Hold::Known(approval)),
+                State::Pending => {
+                    wait.take(&self.waiters, &mut taken, approval.id);
+                    return Ok(Hold::Known(approval));
+                }
                 // Used by somebody else a moment ago: this call needs an approval of its own.
                 _ => {
                     if let Ok(change) = approvals.release(&call.tenant, approval.id, call.id, now_ms) {
@@ -624,15 +653,22 @@ impl Gate {
         // At other doors the caller runs what it has, and nobody can give it other arguments.
         let may_modify = call.phase == Phase::Call && matches!(door, Door::Mcp | Door::Inspect);
         let request = ParkRequest { call, digest, generation, plan, reasons, may_modify, now_ms };
-        approvals.park(&request).map(Hold::Changed).map_err(|error| match error {
+        let change = approvals.park(&request).map_err(|error| match error {
             ParkError::Plan(_) => GateError::NoPlan,
             ParkError::TenantFull | ParkError::AgentFull => GateError::Busy("too many calls are waiting for approval"),
-        })
+        })?;
+        wait.take(&self.waiters, &mut taken, change.approval().id);
+        Ok(Hold::Changed(change))
     }
 
     /// The cheap gates.
     fn admit(&self, call: &Call) -> Result<(), GateError> {
         admitted(self.ports.identity.admit(&call.tenant, &call.agent))
+    }
+
+    /// The same for a call that was charged before.
+    fn stands(&self, call: &Call) -> Result<(), GateError> {
+        admitted(self.ports.identity.standing(&call.tenant, &call.agent))
     }
 
     async fn refuse<T>(&self, call: &Call, door: Door, error: GateError) -> Result<T, GateError> {
@@ -762,7 +798,9 @@ fn effect(judgement: &Judgement, approval: Option<&Approval>) -> Effect {
         return Effect::Forward;
     }
     match judgement.decision {
-        Decision::Allow => Effect::Forward,
+        Decision::Allow if approval.is_none() => Effect::Forward,
+        // A person was asked before, and may have changed it.
+        Decision::Allow => judgement.replacement.clone().map_or(Effect::Forward, Effect::Replace),
         Decision::Redact => judgement.replacement.clone().map_or(Effect::Refuse, Effect::Replace),
         Decision::Deny => Effect::Refuse,
         Decision::Review => match approval {

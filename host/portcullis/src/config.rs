@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub upstream: Vec<Upstream>,
     /// Several of them under one endpoint. All of them together are served under `/mcp` without an entry here.
     pub federation: Vec<Federation>,
+    /// Parked calls of MCP clients.
+    pub mcp: Mcp,
     /// The Clavenar contract, for its published agent SDKs.
     pub clavenar: Clavenar,
     /// Parked calls.
@@ -226,6 +228,22 @@ pub(crate) struct Federation {
     pub name: String,
     /// Names of 1 to 64 upstreams, in the order in which their tools are listed.
     pub upstreams: Vec<String>,
+}
+
+/// Parked calls of MCP clients: how they wait for a person's decision.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mcp {
+    /// Seconds for which the answer to a parked call is held open until it is decided; then the client is told to make the
+    /// call again. Many clients give up after 60 seconds, which cancels the call. 0: it is told so at once.
+    pub hold_seconds: u64,
+    /// Most calls that are held at once.
+    pub hold_calls: usize,
+    /// Most of these of one agent.
+    pub hold_calls_per_agent: usize,
+    /// Address where people decide, with `{id}` in the place of the approval's id. Clients of 2026-07-28 that can open
+    /// addresses for their users are sent there. Absent: nobody is.
+    pub approval_url: Option<String>,
 }
 
 /// The door for Clavenar's agent SDKs.
@@ -510,6 +528,7 @@ impl Default for Config {
             traces: Traces::default(),
             upstream: Vec::new(),
             federation: Vec::new(),
+            mcp: Mcp::default(),
             clavenar: Clavenar::default(),
             approvals: Approvals::default(),
             tenant: Vec::new(),
@@ -535,6 +554,12 @@ impl Default for Server {
 impl Default for Approvals {
     fn default() -> Self {
         Self { pending_per_tenant: 1000, pending_per_agent: 100, kept_per_tenant: 4000, use_within_seconds: 15 * 60 }
+    }
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self { hold_seconds: 45, hold_calls: 1024, hold_calls_per_agent: 64, approval_url: None }
     }
 }
 
@@ -596,6 +621,7 @@ impl Config {
         if server.drain_seconds > A_DAY {
             return Err(place.error("server.drain_seconds", format!("give at most {A_DAY} seconds")));
         }
+        self.check_mcp(place)?;
         for (index, upstream) in self.upstream.iter().enumerate() {
             let key = format!("upstream[{index}]");
             if upstream.url.is_some() == upstream.command.is_some() {
@@ -675,6 +701,21 @@ impl Config {
         }
         if !(1..=A_DAY).contains(&use_within_seconds) {
             return Err(place.error("approvals.use_within_seconds", format!("give 1 to {A_DAY} seconds")));
+        }
+        Ok(())
+    }
+
+    fn check_mcp(&self, place: &Place) -> Result<(), ConfigError> {
+        let mcp = &self.mcp;
+        if mcp.hold_seconds > A_DAY {
+            return Err(place.error("mcp.hold_seconds", format!("give at most {A_DAY} seconds")));
+        }
+        if let Some(address) = &mcp.approval_url {
+            let web = ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
+            if !web || !address.contains("{id}") || address.chars().any(|c| c.is_whitespace() || c.is_control()) {
+                let why = "give an http or https address with {id} in the place of the approval's id";
+                return Err(place.error("mcp.approval_url", why));
+            }
         }
         Ok(())
     }

@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use portcullis_approvals::{Approvals, Limits as ApprovalLimits, RECORDS};
 use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist};
+use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
-use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
+use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::Credentials;
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
@@ -87,6 +88,8 @@ impl Host {
         let host = Self { gate, ledger, generations, credentials, engine, control };
         let fresh = host.build(settings)?;
         host.activate(&fresh).await?;
+        // Before any call is made: of those that were under way, nobody knows whether they ran.
+        host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
         Ok(host)
     }
 
@@ -143,6 +146,16 @@ impl Host {
     }
 }
 
+/// How MCP clients wait for decisions.
+pub(crate) fn hold_limits(mcp: &config::Mcp) -> HoldLimits {
+    HoldLimits {
+        wait: Duration::from_secs(mcp.hold_seconds),
+        calls: mcp.hold_calls,
+        calls_per_agent: mcp.hold_calls_per_agent,
+        ..HoldLimits::default()
+    }
+}
+
 /// Large payloads judged at a time: each takes a thread, and with one for each core the workers that judge small ones
 /// keep half of the machine.
 fn heavy() -> Heavy {
@@ -185,7 +198,7 @@ fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
 pub(crate) fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
     let data = settings.data()?;
     let cached = ledger.is_some() || data.is_dir();
-    let key = cached.then(|| cache_key(&data.join("cache.key"))).transpose();
+    let key = cached.then(|| folder_key(&data.join("cache.key"))).transpose();
     let key = match (key, ledger) {
         (Ok(key), _) => key,
         (Err(error), Some(_)) => return Err(error),
@@ -260,8 +273,9 @@ impl Persist for Kept {
     }
 }
 
-/// The key that compiled plugins are checked with, made at the first start.
-fn cache_key(path: &Path) -> Result<[u8; 32]> {
+/// A key of the data folder, made at the first start: one that compiled plugins are checked with, one that seals what MCP
+/// clients keep.
+pub(crate) fn folder_key(path: &Path) -> Result<[u8; 32]> {
     let mut key = [0_u8; 32];
     match fs::File::open(path) {
         Ok(mut file) => {

@@ -21,9 +21,11 @@ use crate::upstream::http::{HttpClient, Waits};
 use crate::upstream::supervisor::Supervisor;
 use crate::upstream::{Restarts, Upstreams, Withholds};
 use federation::session::Federations;
+use holding::Holds;
 use places::Places;
 use sessions::Sessions;
 use shared::Shared;
+use tasks::Tasks;
 
 mod answers;
 mod bridge;
@@ -31,6 +33,8 @@ mod changes;
 mod envelope;
 mod federation;
 mod front;
+mod held;
+mod holding;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod inspector;
@@ -42,16 +46,20 @@ mod places;
 mod queue;
 mod relay;
 mod remap;
+mod sealed;
 mod sessions;
 mod shared;
 mod sse;
 mod start;
 mod stateless;
+mod tasks;
 mod wrap;
 
 #[cfg(test)]
 mod tests;
 
+pub use holding::{Asking, HoldLimits};
+pub use sealed::Seal;
 pub use wrap::{WrapError, Wrapping, wrap};
 
 /// Where all paths of this door begin.
@@ -101,6 +109,8 @@ pub struct McpLimits {
     pub stop_grace: Duration,
     /// How long to wait before a child that keeps failing is started again.
     pub restarts: Restarts,
+    /// Parked calls whose clients wait.
+    pub hold: HoldLimits,
 }
 
 impl Default for McpLimits {
@@ -123,6 +133,7 @@ impl Default for McpLimits {
             keep_alive: Duration::from_secs(15),
             stop_grace: Duration::from_secs(2),
             restarts: Restarts::default(),
+            hold: HoldLimits::default(),
         }
     }
 }
@@ -156,6 +167,8 @@ pub(crate) struct Origin {
     pub(crate) withholds: Withholds,
     /// Where its parked calls are decided.
     pub(crate) desk: Desk,
+    /// Whether clients can get tasks in place of the results of parked calls.
+    pub(crate) tasks: bool,
 }
 
 /// Where a parked call is decided, as its client is told.
@@ -185,6 +198,8 @@ struct Inner {
     closing: watch::Sender<bool>,
     /// Touched when pipelines or credentials may have changed.
     policy: watch::Sender<()>,
+    holds: Arc<Holds>,
+    tasks: Tasks,
     places: Arc<Places>,
     /// Messages of clients that are being answered.
     posts: AtomicUsize,
@@ -200,11 +215,18 @@ impl McpDoor {
     /// A door to these upstreams. Call it inside a tokio runtime: it starts a task that ends idle sessions.
     #[must_use]
     pub fn new(gate: Arc<Gate>, upstreams: Upstreams, limits: McpLimits) -> Self {
+        Self::asking(gate, upstreams, limits, Asking::default())
+    }
+
+    /// The same, with the address where people decide and the key of what clients bring back from there.
+    #[must_use]
+    pub fn asking(gate: Arc<Gate>, upstreams: Upstreams, limits: McpLimits, asking: Asking) -> Self {
         let waits = Waits { connect: limits.connect_wait, first_byte: limits.first_byte_wait, idle: limits.idle_wait };
         let counters = Arc::new(Counters::new(gate.metrics()));
         let open = gate.metrics().mcp_sessions();
         let supervisor = Supervisor::new(limits.restarts, gate.metrics().mcp_children());
         let children = Places::new(limits.children, limits.children_per_agent);
+        let policy = watch::Sender::new(());
         let inner = Arc::new(Inner {
             gate,
             upstreams,
@@ -213,7 +235,9 @@ impl McpDoor {
             federations: Federations::new(&limits),
             counters: Arc::clone(&counters),
             closing: watch::Sender::new(false),
-            policy: watch::Sender::new(()),
+            holds: Holds::new(limits.hold.clone(), asking, policy.clone()),
+            tasks: Tasks::default(),
+            policy,
             places: Places::new(limits.exchanges, limits.exchanges_per_agent),
             posts: AtomicUsize::new(0),
             body_room: BodyRoom::new(BODY_ROOM),
@@ -239,6 +263,7 @@ impl McpDoor {
                     tokio::spawn(session.end(Arc::clone(&inner), Outcome::Disconnected));
                 }
                 inner.shared.sweep(inner.limits.session_idle);
+                inner.tasks.sweep(inner.limits.hold.results);
             }
         });
         Self(inner)
@@ -276,6 +301,7 @@ impl McpDoor {
     /// No new exchange begins after it.
     pub async fn close(&self, wait: Duration) {
         let inner = &self.0;
+        inner.holds.stop();
         // First: exchanges record how their calls end, which must not wait for an upstream's answer to a farewell.
         inner.closing.send_replace(true);
         for session in inner.federations.take_all() {
@@ -307,6 +333,8 @@ impl Mount for McpDoor {
 
     /// Calls in flight may end; then the sessions, their streams and children are ended.
     fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
+        // Their clients are told to make the call again: the approvals outlive the server.
+        self.0.holds.stop();
         let closing = DRAIN_CLOSE.min(within / 3).max(DRAIN_CLOSE_LEAST);
         Box::pin(async move {
             let idle = async {

@@ -8,7 +8,7 @@ use portcullis_ledger::Attachment;
 use portcullis_model::{Approver, Call, Decision, Digest, Door, EntryKind, Judgement, Plan, Reason};
 use tracing::Instrument as _;
 
-use super::{Gate, GateError, Ruling, draft, span};
+use super::{Gate, GateError, Ruling, Wait, draft, span};
 
 /// How often calls are judged again because the pipeline was exchanged between two of them.
 const TRIES: usize = 3;
@@ -66,7 +66,7 @@ impl Gate {
         // All of them before the whole: who is told of it, now or later, is told of nothing that has no entry.
         let recorded = try_join_all(entries).await;
         recorded.inspect_err(|error| self.metrics().refused(&whole.tenant, door, error.code()))?;
-        self.conclude(whole, whole.digest(), judgement, true, door, keep).await
+        self.conclude(whole, whole.digest(), judgement, true, door, keep, &mut Wait::No).await
     }
 
     /// The judgements of all of them by one generation, with the digests of the calls.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor};
-use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
+use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
 use portcullis_gateway::http::{Drained, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{GenerationView, Reload, ReloadError};
 use portcullis_tenancy::generate_token;
@@ -22,7 +22,7 @@ use crate::assemble::{self, Control};
 use crate::cli::{self, Where};
 use crate::config::{Allow, ClientCertificates};
 use crate::descriptors;
-use crate::host::{Fingerprint, Host, upstreams};
+use crate::host::{Fingerprint, Host, folder_key, hold_limits, upstreams};
 use crate::judge::views;
 use crate::logs;
 use crate::remote::Running;
@@ -62,6 +62,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let mcp_limits = McpLimits {
         sessions: own.mcp_sessions,
         session_idle: Duration::from_secs(own.mcp_idle_minutes.saturating_mul(60)),
+        hold: hold_limits(&settings.config.mcp),
         ..McpLimits::default()
     };
     let federations = upstreams.federations().map(|federation| &federation.name);
@@ -69,7 +70,9 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let all = upstreams.all().map(|_| "/mcp".to_owned());
     let paths: Vec<String> = names.map(|name| format!("/mcp/{name}")).chain(all).collect();
     let own_upstreams = upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
-    let mcp = McpDoor::new(Arc::clone(&host.gate), upstreams, mcp_limits);
+    let seal = Seal::new(&folder_key(&settings.data()?.join("state.key"))?);
+    let asking = Asking { address: settings.config.mcp.approval_url.clone(), seal };
+    let mcp = McpDoor::asking(Arc::clone(&host.gate), upstreams, mcp_limits, asking);
     // Only set here.
     let _set = reloader.door.set(mcp.clone());
     let read_timeout = Duration::from_secs(own.read_timeout_seconds);

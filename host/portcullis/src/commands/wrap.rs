@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::Settings;
 use crate::assemble::Control;
 use crate::cli;
-use crate::host::Host;
+use crate::host::{Host, hold_limits};
 use crate::logs;
 use crate::remote::{Left, Running};
 
@@ -68,7 +68,7 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
         agent,
         session: None,
         upstream: Arc::new(upstream),
-        limits: McpLimits::default(),
+        limits: McpLimits { hold: hold_limits(&settings.config.mcp), ..McpLimits::default() },
         desk: if port.is_ok() && arguments.decide { Desk::CommandLine } else { Desk::Nowhere },
     };
     let gate = Arc::clone(&host.gate);

@@ -1,8 +1,8 @@
 //! The messages that Portcullis writes itself.
 
 use bytes::Bytes;
-use portcullis_approvals::Approval;
-use portcullis_model::{Call, Decision, Document, Reason};
+use portcullis_approvals::{Approval, State};
+use portcullis_model::{Call, Decision, Document, Reason, codes as known};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub(crate) struct Refusal {
     decision: &'static str,
     codes: Vec<String>,
     text: String,
+    /// What a person, or nobody, decided.
+    approval: Option<(Uuid, State)>,
 }
 
 /// What is withheld: it decides how the text begins.
@@ -55,16 +57,33 @@ impl Refusal {
         let codes = codes(&ruling.judgement.reasons);
         let first = reasons.first().map(sentence).unwrap_or_else(|| "refused by policy".to_owned());
         let text = format!("{}: {first}", what.opening());
-        Self { call, decision: ruling.judgement.decision.as_str(), codes, text }
+        Self { call, decision: ruling.judgement.decision.as_str(), codes, text, approval: None }
     }
 
     pub(crate) fn by_gate(call: Uuid, what: Withheld, error: &GateError) -> Self {
         let text = format!("{}: {error} ({})", what.opening(), error.code());
-        Self { call, decision: "deny", codes: vec![error.code().to_owned()], text }
+        Self { call, decision: "deny", codes: vec![error.code().to_owned()], text, approval: None }
+    }
+
+    /// A call that was parked and will not run, by where its approval stands.
+    pub(crate) fn by_approval(call: Uuid, id: Uuid, state: State) -> Self {
+        let (why, code) = match state {
+            State::Denied => ("an approver denied it", known::APPROVAL_DENIED),
+            State::Cancelled => ("it was cancelled", known::APPROVAL_CANCELLED),
+            State::Pending | State::Approved | State::Expired => {
+                ("nobody decided in time", known::APPROVAL_EXPIRED)
+            }
+        };
+        let text = format!("{}: {why} ({code}, approval {id})", Withheld::Call.opening());
+        Self { call, decision: "deny", codes: vec![code.to_owned()], text, approval: Some((id, state)) }
     }
 
     fn meta(&self) -> Value {
-        meta(self.call, self.decision, &self.codes)
+        let mut meta = meta(self.call, self.decision, &self.codes);
+        if let (Some((id, state)), Some(object)) = (self.approval, meta.as_object_mut()) {
+            object.insert("portcullis/approval".to_owned(), json!({ "id": id, "state": state }));
+        }
+        meta
     }
 
     /// The answer to a request that was refused, or whose answer is withheld.
@@ -157,6 +176,21 @@ pub(crate) fn needs_approval(id: &Id, call: &Call, reasons: &[Reason], approval:
         data.insert("approval".to_owned(), stands);
     }
     error(Some(id), NEEDS_APPROVAL, &text, Some(data))
+}
+
+/// Name of our own question in an answer that asks the client for something.
+pub(crate) const QUESTION: &str = "portcullis-approval";
+
+/// The answer to a parked call whose client lets its user open an address, and then comes back with the state.
+pub(crate) fn asks_to_decide(id: &Id, approval: &Approval, address: &str, state: &str) -> Bytes {
+    let text = format!("This call needs approval {}. Open the address to see and decide it.", approval.id);
+    let question = json!({ "method": "elicitation/create", "params": { "mode": "url", "message": text, "url": address } });
+    let body = json!({
+        "resultType": "input_required",
+        "inputRequests": { QUESTION: question },
+        "requestState": state,
+    });
+    result(id, &body.to_string())
 }
 
 /// A request that got no acceptable answer from the upstream.

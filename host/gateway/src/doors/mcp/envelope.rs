@@ -64,6 +64,8 @@ pub(crate) const NEEDS_APPROVAL: i32 = -32011;
 pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
 /// A header says something else than the body (the code that the 2026-07-28 revision gives to it).
 pub(crate) const HEADER_MISMATCH: i32 = -32020;
+/// The client does not offer what the request takes (the code that the 2026-07-28 revision gives to it).
+pub(crate) const MISSING_CAPABILITY: i32 = -32021;
 /// Too much at once.
 pub(crate) const BUSY: i32 = -32012;
 
@@ -267,6 +269,21 @@ impl Frame {
     /// What a client answers to questions that an earlier answer of the upstream held.
     pub(crate) fn input_responses(&self) -> Option<Value<'_>> {
         self.params()?.get("inputResponses")
+    }
+
+    /// What an earlier answer gave the client to bring back.
+    pub(crate) fn request_state(&self) -> Option<&str> {
+        self.params()?.get("requestState")?.as_str()
+    }
+
+    /// The message with other answers to questions, and another state, or without them.
+    pub(crate) fn returning(&self, responses: Option<&str>, state: Option<&str>) -> Option<String> {
+        let params = self.params()?;
+        let kept = members(params, |name| !ANSWERING_PARAMS.contains(&name));
+        let responses = responses.map(|responses| format!("\"inputResponses\":{responses}"));
+        let state = state.map(|state| format!("\"requestState\":{}", serde_json::Value::from(state)));
+        let parts = [Some(kept), responses, state].into_iter().flatten().filter(|part| !part.is_empty());
+        Some(self.splice(params, &format!("{{{}}}", parts.collect::<Vec<_>>().join(","))))
     }
 
     /// The progress token that a request offers for notifications about itself.

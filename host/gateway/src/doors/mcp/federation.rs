@@ -27,7 +27,7 @@ use crate::upstream::{Federation, Upstream};
 use session::{InUse, Joined, MAX_ADDRESS, Refused, Running};
 use translate::{Asking, Translator, translated};
 
-mod gather;
+pub(super) mod gather;
 mod lists;
 mod names;
 mod opening;
@@ -106,7 +106,7 @@ struct Round {
 
 /// Why a member does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Absent {
+pub(super) enum Absent {
     #[error("it could not be reached or refused to begin a session")]
     Refused,
     #[error("it did not answer in time")]
@@ -440,7 +440,8 @@ impl Round {
         let headers = joined.map_or_else(|| headers.clone(), |joined| session_headers(headers, joined));
         let frame = Frame::parse(body).map_err(|_| Absent::Failed)?;
         let visit = match Visit::new(&self.inner, &self.agent, upstream) {
-            Ok(visit) => visit,
+            // What a task gives goes past the translation of names and addresses.
+            Ok(visit) => Visit { tasks: false, ..visit },
             Err(busy) => return Ok(*busy),
         };
         Ok(visit.exchange(headers, frame, room).await.unwrap_or_else(|refused| *refused))

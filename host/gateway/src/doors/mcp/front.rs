@@ -19,6 +19,8 @@ use super::bridge::{Bridge, OwnChild, Undelivered};
 use super::changes::{self, Changes};
 use super::envelope::{BUSY, Frame, INTERNAL_ERROR, INVALID_REQUEST, Id, Shape, UNSUPPORTED_VERSION};
 use super::federation;
+use super::held::{EndsItself, HeldBody};
+use super::holding::{Parked, Way};
 use super::inspector::{FromClient, Inspector, Ticket};
 use super::looking::Looking;
 use super::mailbox::Routed;
@@ -31,6 +33,7 @@ use super::shared::{Era, visit as shared_visit};
 use super::sse::{COMMENT, Event};
 use super::start::NotStarted;
 use super::stateless::{self, Mismatch};
+use super::tasks;
 use super::{Desk, Inner, Origin, PREFIX};
 use crate::http::{ApiError, Body, Received, Reply, RequestBody, Room, StreamBody, bearer};
 use crate::ports::{AgentIdentity, PeerIdentity};
@@ -74,8 +77,12 @@ async fn route(inner: &Arc<Inner>, request: Request<RequestBody>, peer: Option<&
         Goal::Upstream(upstream) => visit(inner, &agent, &upstream, request).await,
         Goal::Federation(federation) => federation::answer(inner, agent.clone(), federation, request).await,
     };
+    let answer = answer?;
+    if answer.extensions().get::<EndsItself>().is_some() {
+        return Ok(answer);
+    }
     let stopped = stopped(Arc::clone(inner), agent);
-    Ok(answer?.map(|body| body.until(stopped)))
+    Ok(answer.map(|body| body.until(stopped)))
 }
 
 /// Why the open streams of an agent end: it was halted or removed.
@@ -197,6 +204,8 @@ pub(super) struct Visit {
     pub(super) upstream: Arc<Upstream>,
     /// Given back at the end of the exchange, and not before the answer has been taken.
     pub(super) place: Arc<Place>,
+    /// Whether the client can get a task in place of the result of a parked call.
+    pub(super) tasks: bool,
 }
 
 /// A message of a client that is being answered, for as long as it lives.
@@ -215,14 +224,33 @@ impl Drop for Posting {
     }
 }
 
-/// Where the answer's head goes. Its closing means that the client went away.
-pub(super) type ReplyTo = oneshot::Sender<Reply>;
+/// Where the answer's head goes.
+pub(super) struct ReplyTo {
+    reply: oneshot::Sender<Reply>,
+    /// Told once that the answer waits for a person.
+    parked: Option<oneshot::Sender<Parked>>,
+}
+
+impl ReplyTo {
+    /// Ready when the client went away.
+    pub(super) async fn closed(&mut self) {
+        self.reply.closed().await;
+    }
+
+    fn parked(&mut self, parked: Parked) {
+        if let Some(told) = self.parked.take() {
+            // A client that went away is noticed by the other channel.
+            let _gone = told.send(parked);
+        }
+    }
+}
 
 impl Visit {
     /// One exchange of this agent with this upstream takes place, if there is one.
     pub(super) fn new(inner: &Arc<Inner>, agent: &AgentIdentity, upstream: &Arc<Upstream>) -> Checked<Self> {
         let place = take_place(inner, agent)?.into();
-        Ok(Self { inner: Arc::clone(inner), agent: agent.clone(), upstream: Arc::clone(upstream), place })
+        let (inner, upstream) = (Arc::clone(inner), Arc::clone(upstream));
+        Ok(Self { inner, agent: agent.clone(), upstream, place, tasks: true })
     }
 
     /// Passes one message on and brings the answer. `room` is what the message takes until then.
@@ -230,6 +258,9 @@ impl Visit {
         let stateless = stateless::applies(&headers, Some(&frame));
         let session = if stateless {
             check_stateless(&headers, &frame)?;
+            if let Some(reply) = tasks::answer(&self.inner, &self.agent, &frame) {
+                return Ok(reply);
+            }
             None
         } else {
             check_version(&headers, Some(&frame))?;
@@ -238,7 +269,10 @@ impl Visit {
         let run = run(&headers)?;
         // A task of its own: the end of a call is recorded even if the client goes away.
         let place = Arc::clone(&self.place);
-        let (reply, answer) = oneshot::channel();
+        let (inner, agent) = (Arc::clone(&self.inner), self.agent.clone());
+        let (reply, mut answer) = oneshot::channel();
+        let (told, parked) = oneshot::channel();
+        let reply = ReplyTo { reply, parked: Some(told) };
         // Nobody waits for the end of a subscription: it ends when the door closes.
         let posting = (!frame.asks("subscriptions/listen")).then(|| Posting::new(&self.inner));
         tokio::spawn(async move {
@@ -250,7 +284,30 @@ impl Visit {
                 Target::Stdio(target) => self.post_stdio(target, session, run, frame, reply).await,
             }
         });
-        Ok(answer.await.unwrap_or_else(|_| lost()).map(|body| body.holding(place)))
+        let parked = tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer.unwrap_or_else(|_| lost()).map(|body| body.holding(place))),
+            Ok(parked) = parked => parked,
+        };
+        if parked.way == Way::Task {
+            return Ok(tasks::begin(&inner, &agent, parked, answer));
+        }
+        let keep_alive = keep_alive(&inner);
+        let stopped = Box::pin(stopped(inner, agent));
+        let mut reply = event_stream(StreamBody::new(HeldBody::new(parked, answer, keep_alive, stopped)));
+        reply.extensions_mut().insert(EndsItself);
+        Ok(reply.map(|body| body.holding(place)))
+    }
+
+    /// What becomes of a message of the client, after a person has decided about it if one has to.
+    pub(super) async fn sent(&self, inspector: &Inspector, frame: &Frame, reply: &mut ReplyTo) -> FromClient {
+        match inspector.client_sent(frame).await {
+            FromClient::Held(held) => {
+                reply.parked(held.parked(frame));
+                inspector.wait(held, frame, reply.closed()).await
+            }
+            done => done,
+        }
     }
 
     pub(super) async fn get(self, headers: &HeaderMap) -> Checked<Reply> {
@@ -264,6 +321,7 @@ impl Visit {
         let session = self.session(headers, None)?;
         let place = Arc::clone(&self.place);
         let (reply, answer) = oneshot::channel();
+        let reply = ReplyTo { reply, parked: None };
         let headers = headers.clone();
         tokio::spawn(async move {
             let in_use = session;
@@ -285,6 +343,7 @@ impl Visit {
         let in_use = self.session(headers, None)?.ok_or_else(missing_session)?;
         let headers = headers.clone();
         let (reply, answer) = oneshot::channel();
+        let reply = ReplyTo { reply, parked: None };
         tokio::spawn(async move {
             let session = &in_use.0;
             if let (Remote::Http(remote), Target::Http(target)) = (&session.remote, &self.upstream.target) {
@@ -330,9 +389,11 @@ impl Visit {
     pub(super) fn inspector(&self, run: Option<Arc<str>>) -> Arc<Inspector> {
         let Upstream { name, withholds, .. } = &*self.upstream;
         let (agent, upstream) = (self.agent.clone(), Arc::clone(name));
-        let origin = Origin { agent, session: run, upstream, withholds: *withholds, desk: Desk::Api };
-        let Inner { gate, counters, limits, .. } = &*self.inner;
-        Arc::new(Inspector::new(Arc::clone(gate), origin, Arc::clone(counters), limits.in_flight))
+        let (withholds, tasks) = (*withholds, self.tasks);
+        let origin = Origin { agent, session: run, upstream, withholds, desk: Desk::Api, tasks };
+        let Inner { gate, counters, holds, limits, .. } = &*self.inner;
+        let (gate, counters, holds) = (Arc::clone(gate), Arc::clone(counters), Arc::clone(holds));
+        Arc::new(Inspector::new(gate, origin, counters, holds, limits.in_flight))
     }
 
     /// A child of its own for a new session, or a place at the shared one.
@@ -389,7 +450,9 @@ impl Visit {
             }
             answer
         };
-        let answered = match session.inspector.client_sent(&frame).await {
+        let answered = match self.sent(&session.inspector, &frame, &mut reply).await {
+            // Of another kind than the rest: `sent` has waited.
+            FromClient::Held(_) => return,
             FromClient::Answer(bytes) => {
                 answer_with(reply, mark(json_reply(status_for(&frame), bytes), false));
                 false
@@ -677,11 +740,15 @@ impl Client {
 
     /// Ticks when a sign of life is due.
     pub(super) fn keep_alive(&self) -> tokio::time::Interval {
-        let every = self.inner.limits.keep_alive;
-        let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        interval
+        keep_alive(&self.inner)
     }
+}
+
+fn keep_alive(inner: &Inner) -> tokio::time::Interval {
+    let every = inner.limits.keep_alive;
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// A body that sends what comes through a channel.
@@ -706,7 +773,7 @@ pub(super) fn is_result(bytes: &[u8]) -> bool {
 
 pub(super) fn answer_with(reply: ReplyTo, answer: Reply) {
     // A client that went away needs no answer; what it means for the ledger was decided before.
-    let _gone = reply.send(answer);
+    let _gone = reply.reply.send(answer);
 }
 
 pub(super) fn json_reply(status: StatusCode, bytes: Bytes) -> Reply {
@@ -717,7 +784,11 @@ pub(super) fn json_reply(status: StatusCode, bytes: Bytes) -> Reply {
 }
 
 pub(super) fn stream_reply(body: Channel) -> Reply {
-    let mut reply = Response::new(Body::Stream(StreamBody::new(body)));
+    event_stream(StreamBody::new(body))
+}
+
+fn event_stream(body: StreamBody) -> Reply {
+    let mut reply = Response::new(Body::Stream(body));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));

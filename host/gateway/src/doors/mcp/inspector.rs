@@ -8,15 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value, codes};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::answers::{self, Refusal, ReplyTo, Withheld};
-use super::envelope::{BUSY, Frame, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members};
+use super::envelope::{BUSY, Frame, FrameError, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members};
+use super::holding::{Holds, Offers};
 use super::pace::{Pace, TooFast};
-use super::{Counters, Origin, changes, listing};
-use crate::gate::{CallFacts, Effect, Gate, GateError, Ruling, now_ms};
+use super::{Counters, Desk, Origin, changes, listing, tasks};
+use crate::gate::{CallFacts, Effect, Gate, GateError, Ruling, Waiter, now_ms};
 use crate::ports::DenialForm;
+pub(crate) use held::Held;
+use held::{Before, Returned};
+
+mod held;
 
 /// The tool name under which a list of tools is judged.
 const LISTING: &str = "tools/list";
@@ -38,7 +44,8 @@ const ROUTINE: &[&str] = &[
     "server/discover",
 ];
 /// Requests whose answers introduce a server, with instructions that it gives for itself.
-const INTRODUCING: &[&str] = &["initialize", "server/discover"];
+const INTRODUCING: &[&str] = &["initialize", DISCOVER];
+const DISCOVER: &str = "server/discover";
 /// Methods whose answers hold nothing for a model to read.
 const SILENT: &[&str] = &["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// What an upstream says of its own accord without words for a model or a person. Everything else it says is judged.
@@ -67,6 +74,7 @@ pub(crate) struct Inspector {
     gate: Arc<Gate>,
     origin: Origin,
     counters: Arc<Counters>,
+    holds: Arc<Holds>,
     in_flight: usize,
     requests: Mutex<Requests>,
     /// Malformed messages of the upstream until now.
@@ -102,6 +110,8 @@ struct Pending {
 enum Stage {
     /// Not at the upstream yet.
     Judging,
+    /// Not at the upstream: a person has to decide first. Who waits for that is told by the end of this.
+    Held { _wanted: oneshot::Sender<()> },
     /// A call; `stateless` if it states its protocol revision itself, as the revisions without sessions do.
     Call { facts: Box<CallFacts>, stateless: bool, form: DenialForm },
     /// A call of a tool that the agent must not know of, sent on under a name that no tool has.
@@ -109,7 +119,8 @@ enum Stage {
     /// `tools/list`.
     Listing { stateless: bool },
     /// A method whose answer somebody reads.
-    Message { method: Arc<str> },
+    /// `tasks` if the client can do with tasks of ours.
+    Message { method: Arc<str>, tasks: bool },
     /// A method whose answer holds nothing to read, unless the upstream puts something there.
     Silent { method: Arc<str> },
 }
@@ -121,13 +132,23 @@ pub(crate) struct Ticket {
     turn: u64,
 }
 
+/// A request that is judged as a call.
+struct Asked<'f> {
+    reply: ReplyTo<'f>,
+    frame: &'f Frame,
+    /// What `tools/call` asks for.
+    tool: Option<ToolCall<'f>>,
+    offers: Offers,
+}
+
 /// What happens to a message of the client.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FromClient {
     /// It goes to the upstream like this. `cancels` names the request that it ends.
     Forward { bytes: Bytes, cancels: Option<Id> },
     /// The client gets this instead.
     Answer(Bytes),
+    /// A person has to decide first: see [`Inspector::wait`].
+    Held(Box<Held>),
 }
 
 /// What happens to a message of the upstream.
@@ -153,20 +174,37 @@ struct Looks {
 }
 
 impl Inspector {
-    pub(crate) fn new(gate: Arc<Gate>, origin: Origin, counters: Arc<Counters>, in_flight: usize) -> Self {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        origin: Origin,
+        counters: Arc<Counters>,
+        holds: Arc<Holds>,
+        in_flight: usize,
+    ) -> Self {
         let (requests, malformed, looks, hasher) = Default::default();
-        Self { gate, origin, counters, in_flight, requests, malformed, pace: Pace::new(), looks, hasher }
+        Self { gate, origin, counters, holds, in_flight, requests, malformed, pace: Pace::new(), looks, hasher }
     }
 
     /// Decides about a message on its way to the upstream.
     pub(crate) async fn client_sent(&self, frame: &Frame) -> FromClient {
-        match self.without_withheld(frame) {
-            Some(frame) => self.decide(&frame).await,
-            None => self.decide(frame).await,
+        // What the client offers to Portcullis is not for the upstream to be withheld.
+        let offers = Offers::of(frame);
+        let mut other = self.without_withheld(frame);
+        let returned = match self.returned(other.as_ref().unwrap_or(frame)) {
+            Ok(None) => None,
+            Ok(Some((without, returned))) => {
+                other = Some(without);
+                Some(returned)
+            }
+            Err(answer) => return FromClient::Answer(answer),
+        };
+        match self.decide(other.as_ref().unwrap_or(frame), offers, returned).await {
+            FromClient::Held(held) => FromClient::Held(held.instead(other)),
+            done => done,
         }
     }
 
-    async fn decide(&self, frame: &Frame) -> FromClient {
+    async fn decide(&self, frame: &Frame, offers: Offers, returned: Option<Returned>) -> FromClient {
         let calls = matches!(frame.shape(), Shape::Request { method, .. } if &**method == "tools/call");
         // A call is refused by the gate, with an entry; what was begun may be cancelled.
         let cancels = matches!(frame.shape(), Shape::Notification { method } if &**method == CANCELLED);
@@ -233,17 +271,18 @@ impl Inspector {
                 if let Err(refused) = self.reserve(id, frame.offered_token(), !frame.asks("subscriptions/listen")) {
                     return FromClient::Answer(answers::error(Some(id), refused.code(), &refused.to_string(), None));
                 }
+                let tasks = offers.tasks && self.has_tasks();
                 match &**method {
-                    "tools/call" => self.tool_call(id, frame).await,
+                    "tools/call" => self.call_out(id, method, frame, offers, returned).await,
                     LISTING => {
                         let stateless = frame.stated_version().is_some();
                         self.forward(id, Stage::Listing { stateless }, frame.raw()).await
                     }
-                    asking if ASKING.contains(&asking) => self.asking(id, method, frame).await,
+                    asking if ASKING.contains(&asking) => self.call_out(id, method, frame, offers, returned).await,
                     silent if SILENT.contains(&silent) => {
                         self.forward(id, Stage::Silent { method: Arc::clone(method) }, frame.raw()).await
                     }
-                    _ => self.forward(id, Stage::Message { method: Arc::clone(method) }, frame.raw()).await,
+                    _ => self.forward(id, Stage::Message { method: Arc::clone(method), tasks }, frame.raw()).await,
                 }
             }
         }
@@ -326,11 +365,15 @@ impl Inspector {
                     Stage::Hidden { name, alias } => self.unknown(id, &frame, &name, &alias).await,
                     Stage::Listing { stateless } if !failed => self.listing(id, &frame, stateless).await,
                     Stage::Listing { .. } => self.message(id, LISTING, &frame).await,
-                    Stage::Message { method } => self.message(id, &method, &frame).await,
+                    Stage::Message { method, tasks } => {
+                        let bytes = self.message(id, &method, &frame).await;
+                        let told = (tasks && &*method == DISCOVER).then(|| tasks::announced(&bytes)).flatten();
+                        told.unwrap_or(bytes)
+                    }
                     Stage::Silent { .. } if is_empty(&frame) => raw(),
                     Stage::Silent { method } => self.message(id, &method, &frame).await,
                     // Never answered: `answered` leaves such requests where they are.
-                    Stage::Judging => return FromServer::Unmatched,
+                    Stage::Judging | Stage::Held { .. } => return FromServer::Unmatched,
                 };
                 FromServer::Answer { id: id.clone(), bytes }
             }
@@ -406,7 +449,7 @@ impl Inspector {
     pub(crate) async fn fail_all(&self, outcome: Outcome, text: &'static str) -> Vec<(Id, Bytes)> {
         // At once: their entries go to the disk together.
         let fail = async |id: Id| self.fail(&id, outcome, text).await.map(|bytes| (id, bytes));
-        let ended = futures_util::future::join_all(self.in_flight().into_iter().map(fail)).await;
+        let ended = futures_util::future::join_all(self.ids(|_| true).into_iter().map(fail)).await;
         ended.into_iter().flatten().collect()
     }
 
@@ -418,7 +461,7 @@ impl Inspector {
         }
         let beginning = String::from_utf8_lossy(unreadable.get(..512).unwrap_or(unreadable));
         let beginning: String = beginning.chars().filter(|c| !c.is_whitespace()).collect();
-        let mut ids = self.in_flight();
+        let mut ids = self.ids(|pending| !pending.is_held());
         if ids.len() > 1 {
             ids.retain(|id| {
                 let member = format!("\"id\":{id}");
@@ -450,15 +493,16 @@ impl Inspector {
         self.ticket(id)
     }
 
-    /// Whether the client waits for any answer.
+    /// Whether the client waits for any answer of the upstream.
     pub(crate) fn is_busy(&self) -> bool {
-        self.requests().pending.values().any(|pending| pending.awaited)
+        self.requests().pending.values().any(|pending| pending.awaited && !pending.is_held())
     }
 
     /// The only request whose answer the client waits for, if there is exactly one.
     pub(crate) fn only_one(&self) -> Option<Id> {
         let requests = self.requests();
-        let mut awaited = requests.pending.iter().filter(|(_, pending)| pending.awaited).map(|(id, _)| id);
+        let pending = requests.pending.iter();
+        let mut awaited = pending.filter(|(_, pending)| pending.awaited && !pending.is_held()).map(|(id, _)| id);
         awaited.next().filter(|_| awaited.next().is_none()).cloned()
     }
 
@@ -494,8 +538,8 @@ impl Inspector {
         self.hasher.hash_one(id)
     }
 
-    fn in_flight(&self) -> Vec<Id> {
-        self.requests().pending.keys().cloned().collect()
+    fn ids(&self, of: impl Fn(&Pending) -> bool) -> Vec<Id> {
+        self.requests().pending.iter().filter(|(_, pending)| of(pending)).map(|(id, _)| id.clone()).collect()
     }
 
     fn reserve(&self, id: &Id, token: Option<Id>, awaited: bool) -> Result<(), Reserve> {
@@ -556,7 +600,7 @@ impl Inspector {
         let mut requests = self.requests();
         match requests.pending.get(id) {
             Some(pending) if turn.is_some_and(|turn| turn != pending.turn) => None,
-            Some(Pending { stage: Stage::Judging, .. }) => None,
+            Some(Pending { stage: Stage::Judging | Stage::Held { .. }, .. }) => None,
             Some(_) => requests.pending.remove(id).map(|pending| pending.stage),
             None => {
                 requests.ended.remove(&self.hash(id));
@@ -589,64 +633,86 @@ impl Inspector {
         }
     }
 
-    async fn tool_call(&self, id: &Id, frame: &Frame) -> FromClient {
-        let asked = match frame.tool_call() {
+    /// What a request asks for that is judged as a call.
+    fn asked<'f>(&self, id: &'f Id, method: &str, frame: &'f Frame, offers: Offers) -> Result<Asked<'f>, FrameError> {
+        let tool = if method == "tools/call" { Some(frame.tool_call()?) } else { None };
+        // Only for tool calls there is a result that says it failed.
+        let form = tool.map_or(DenialForm::Error, |_| self.gate.denials(&self.origin.agent));
+        let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form };
+        Ok(Asked { reply, frame, tool, offers })
+    }
+
+    /// Decides about a call and sends it on. A client that comes back with what it was given when the call was parked has
+    /// `returned`.
+    async fn call_out(
+        &self,
+        id: &Id,
+        method: &str,
+        frame: &Frame,
+        offers: Offers,
+        returned: Option<Returned>,
+    ) -> FromClient {
+        let asked = match self.asked(id, method, frame, offers) {
             Ok(asked) => asked,
             Err(error) => {
                 self.forget(id);
                 return FromClient::Answer(answers::error(Some(id), error.code(), &error.to_string(), None));
             }
         };
-        let Origin { agent, upstream, .. } = &self.origin;
-        let form = self.gate.denials(agent);
-        let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form };
-        let payload = asked.arguments.map_or_else(Document::empty, |value| value.to_document());
-        let call = self.call(Phase::Call, asked.name, Arc::new(payload));
-        let redacted = |document: &Document| Some(frame.splice(asked.arguments?, document.raw()));
-        let hidden = (!self.gate.sees(agent, upstream, asked.name)).then_some(asked);
-        self.call_out(reply, &call, frame, redacted, hidden).await
+        let name = asked.tool.map_or(method, |tool| tool.name);
+        let call = self.call(Phase::Call, name, Arc::new(asked.payload()));
+        let before = returned.as_ref().map(|_| Before::Returned);
+        let ruled = match returned {
+            None => self.gate.rule_waiting(&call, Door::Mcp).await,
+            Some(returned) => match self.back(&asked, &call, returned).await {
+                Ok(ruled) => ruled,
+                Err(answer) => {
+                    self.forget(id);
+                    return FromClient::Answer(answer);
+                }
+            },
+        };
+        self.ruled(&asked, &call, ruled, before).await
     }
 
-    /// A request that fetches something and is no tool call.
-    async fn asking(&self, id: &Id, method: &str, frame: &Frame) -> FromClient {
-        let payload = frame.asked().unwrap_or_else(Document::empty);
-        let call = self.call(Phase::Call, method, Arc::new(payload));
-        let reply = ReplyTo { id, stateless: frame.stated_version().is_some(), form: DenialForm::Error };
-        self.call_out(reply, &call, frame, |document| frame.asking(document), None).await
-    }
-
-    /// Decides about a call and sends it on; `redacted` writes the message with another payload. A tool that the agent must
-    /// not know of is `hidden`: policy says to it what it says to one that is not there.
-    async fn call_out(
+    /// What becomes of a call that was decided. A tool that the agent must not know of is hidden: policy says to it what it
+    /// says to one that is not there. `before` if the call has waited.
+    async fn ruled(
         &self,
-        reply: ReplyTo<'_>,
+        asked: &Asked<'_>,
         call: &Call,
-        frame: &Frame,
-        redacted: impl Fn(&Document) -> Option<String>,
-        hidden: Option<ToolCall<'_>>,
+        ruled: Result<(Ruling, Option<Waiter>), GateError>,
+        before: Option<Before>,
     ) -> FromClient {
-        let ReplyTo { id, stateless, form } = reply;
-        let ruling = match self.gate.rule(call, Door::Mcp).await {
-            Ok(ruling) => ruling,
+        let ReplyTo { id, stateless, form } = asked.reply;
+        let (ruling, waiter) = match ruled {
+            Ok(ruled) => ruled,
             Err(error) => {
                 self.forget(id);
-                return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).answer(reply));
+                return FromClient::Answer(Refusal::by_gate(call.id, Withheld::Call, &error).answer(asked.reply));
             }
         };
-        let stage = || Stage::Call { facts: Box::new(CallFacts::forwarded(call, Door::Mcp, &ruling)), stateless, form };
+        let Origin { agent, upstream, .. } = &self.origin;
+        let facts = || CallFacts::forwarded(call, Door::Mcp, &ruling);
+        let stage = || Stage::Call { facts: Box::new(facts()), stateless, form };
+        let hidden = asked.tool.filter(|tool| !self.gate.sees(agent, upstream, tool.name));
         let answer = match (&ruling.effect, &ruling.approval) {
-            (Effect::Forward | Effect::Replace(_), _) if let Some(asked) = hidden => {
-                let facts = CallFacts::forwarded(call, Door::Mcp, &ruling);
-                return self.hidden(reply, &facts, frame, asked).await;
+            (Effect::Forward | Effect::Replace(_), _) if let Some(tool) = hidden => {
+                return self.hidden(asked.reply, &facts(), asked.frame, tool).await;
             }
-            (Effect::Forward, _) => return self.forward(id, stage(), frame.raw()).await,
-            (Effect::Replace(document), _) if let Some(message) = redacted(document) => {
+            (Effect::Forward, _) => return self.forward(id, stage(), asked.frame.raw()).await,
+            (Effect::Replace(document), _) if let Some(message) = asked.with(document) => {
                 return self.forward(id, stage(), &message).await;
             }
-            (Effect::Park, Some(approval)) => {
-                answers::needs_approval(id, call, &ruling.judgement.reasons, approval, self.origin.desk)
+            (Effect::Replace(_), Some(_)) => {
+                self.record(&facts(), Outcome::Failed, "the call could not be written anew").await;
+                Refusal::by_ruling(call.id, Withheld::Call, &ruling).answer(asked.reply)
             }
-            _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).answer(reply),
+            (Effect::Park, Some(approval)) => match self.hold(asked, call, &ruling, approval, waiter, before).await {
+                Ok(held) => return FromClient::Held(held),
+                Err(answer) => answer,
+            },
+            _ => Refusal::by_ruling(call.id, Withheld::Call, &ruling).answer(asked.reply),
         };
         self.forget(id);
         FromClient::Answer(answer)
@@ -854,6 +920,30 @@ impl Inspector {
             },
             Err(error) => Err(Refusal::by_gate(call.id, what, &error)),
         }
+    }
+}
+
+impl Asked<'_> {
+    fn payload(&self) -> Document {
+        let payload = match &self.tool {
+            Some(tool) => tool.arguments.map(Value::to_document),
+            None => self.frame.asked(),
+        };
+        payload.unwrap_or_else(Document::empty)
+    }
+
+    /// The message with another payload.
+    fn with(&self, document: &Document) -> Option<String> {
+        match &self.tool {
+            Some(tool) => Some(self.frame.splice(tool.arguments?, document.raw())),
+            None => self.frame.asking(document),
+        }
+    }
+}
+
+impl Pending {
+    fn is_held(&self) -> bool {
+        matches!(self.stage, Stage::Held { .. })
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) async fn post(
 ) {
     let inspector = session.map_or_else(|| visit.inspector(run), |session| Arc::clone(&session.inspector));
     let stateless = stateless::applies(headers, Some(&frame));
-    let bytes = match inspector.client_sent(&frame).await {
+    let bytes = match visit.sent(&inspector, &frame, &mut reply).await {
+        FromClient::Held(_) => return,
         FromClient::Answer(bytes) => {
             let status = if stateless { stateless::status(&bytes) } else { status_for(&frame) };
             return answer_with(reply, json_reply(status, bytes));

@@ -11,14 +11,16 @@ use bytes::Bytes;
 use portcullis_model::Outcome;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::changed::{Changed, Meta};
 use super::answers;
 use super::changes;
 use super::envelope::{Frame, INVALID_REQUEST};
-use super::inspector::{FromClient, FromServer, Inspector};
+use super::holding::{Asking, Holds};
+use super::inspector::{FromClient, FromServer, Held, Inspector};
 use super::queue;
 use super::{Counters, Desk, McpLimits, Origin};
 use crate::gate::Gate;
@@ -80,8 +82,9 @@ pub async fn wrap(
     let Process { stdin: child_in, stdout: child_out, mut handle } = process;
     let counters = Arc::new(Counters::new(gate.metrics()));
     let name = Arc::clone(&upstream.name);
-    let origin = Origin { agent, session, upstream: name, withholds: upstream.withholds, desk };
-    let inspector = Arc::new(Inspector::new(gate, origin, counters, limits.in_flight));
+    let origin = Origin { agent, session, upstream: name, withholds: upstream.withholds, desk, tasks: false };
+    let holds = Holds::new(limits.hold.clone(), Asking::default(), watch::Sender::new(()));
+    let inspector = Arc::new(Inspector::new(gate, origin, counters, holds, limits.in_flight));
     let (to_client, answers) = queue::channel(UNDER_WAY, limits.message);
     let writer = tokio::spawn(write(LineWriter::new(stdout), answers));
     let (stop, stopped) = oneshot::channel();
@@ -93,7 +96,11 @@ pub async fn wrap(
         lines: LineReader::new(stdin, limits.message),
         child: child_in,
         from_here,
+        to_child: to_child.clone(),
         meta: meta.clone(),
+        keep_alive: limits.keep_alive,
+        held: JoinSet::new(),
+        gone: watch::Sender::new(false),
     };
     let mut client = tokio::spawn(client.run(stopped));
     let mut server = FromServerPump {
@@ -143,15 +150,30 @@ struct FromClientPump<R> {
     child: LineWriter<ChildStdin>,
     /// What Portcullis itself says to the child, in the client's place.
     from_here: mpsc::Receiver<Bytes>,
+    to_child: mpsc::Sender<Bytes>,
     meta: Meta,
+    /// Between two signs of life of a call that waits for a person.
+    keep_alive: Duration,
+    /// Calls that wait for a person. Everything else goes on meanwhile.
+    held: JoinSet<()>,
+    /// Set when the client is gone.
+    gone: watch::Sender<bool>,
 }
 
 impl<R: AsyncRead + Unpin> FromClientPump<R> {
     /// Ends with the client's input or the child's. Then the child's input is closed.
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+    async fn run(mut self, stopped: oneshot::Receiver<()>) {
+        self.pump(stopped).await;
+        // Nobody waits for what is still held.
+        self.gone.send_replace(true);
+        while self.held.join_next().await.is_some() {}
+    }
+
+    async fn pump(&mut self, mut stopped: oneshot::Receiver<()>) {
         loop {
             let line = tokio::select! {
                 line = self.lines.next() => line,
+                Some(_) = self.held.join_next() => continue,
                 Some(message) = self.from_here.recv() => {
                     if self.child.write(&message).await.is_err() {
                         return;
@@ -181,11 +203,51 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
             let went = match self.inspector.client_sent(&frame).await {
                 FromClient::Answer(bytes) => self.to_client.send(bytes).await,
                 FromClient::Forward { bytes, .. } => self.child.write(&bytes).await.is_ok(),
+                FromClient::Held(held) => {
+                    self.hold(held, frame);
+                    true
+                }
             };
             if !went {
                 return;
             }
         }
+    }
+}
+
+impl<R> FromClientPump<R> {
+    /// Waits for a person beside everything else.
+    fn hold(&mut self, held: Box<Held>, frame: Frame) {
+        let (inspector, to_client, to_child) = (Arc::clone(&self.inspector), self.to_client.clone(), self.to_child.clone());
+        let mut gone = self.gone.subscribe();
+        let mut progress = held.parked(&frame).progress;
+        let mut every = tokio::time::interval(self.keep_alive);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.held.spawn(async move {
+            let gone = async move {
+                let _gone = gone.wait_for(|gone| *gone).await;
+            };
+            let done = {
+                let mut waiting = std::pin::pin!(inspector.wait(held, &frame, gone));
+                loop {
+                    tokio::select! {
+                        biased;
+                        done = &mut waiting => break done,
+                        _ = every.tick() => {
+                            // Not waited for: it is only a sign of life.
+                            if let Some(message) = progress.next() {
+                                to_client.try_send(message);
+                            }
+                        }
+                    }
+                }
+            };
+            match done {
+                FromClient::Answer(bytes) => drop(to_client.send(bytes).await),
+                FromClient::Forward { bytes, .. } => drop(to_child.send(bytes).await),
+                FromClient::Held(_) => {}
+            }
+        });
     }
 }
 

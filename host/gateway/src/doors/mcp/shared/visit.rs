@@ -36,7 +36,8 @@ pub(in crate::doors::mcp) async fn post(visit: &Visit, run: Option<Arc<str>>, fr
         return answer_with(reply, answer);
     }
     let inspector = visit.inspector(run);
-    let bytes = match inspector.client_sent(&frame).await {
+    let bytes = match visit.sent(&inspector, &frame, &mut reply).await {
+        FromClient::Held(_) => return,
         FromClient::Answer(bytes) => return answer_with(reply, json_reply(stateless::status(&bytes), bytes)),
         FromClient::Forward { bytes, .. } => bytes,
     };
