@@ -40,14 +40,27 @@ impl Client {
     }
 
     fn ask(&mut self, method: &str, params: &Value) -> Value {
+        self.send(method, params);
+        self.answer()
+    }
+
+    fn send(&mut self, method: &str, params: &Value) {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         writeln!(self.stdin.as_mut().unwrap(), "{request}").unwrap();
+    }
+
+    fn answer(&mut self) -> Value {
         // The first start compiles the plugins.
         serde_json::from_str(&self.lines.recv_timeout(Duration::from_secs(120)).expect("an answer")).unwrap()
     }
 
     fn pay(&mut self) -> Value {
-        self.ask("tools/call", &json!({ "name": "wire_transfer", "arguments": { "amount": 5 } }))
+        self.send_payment();
+        self.answer()
+    }
+
+    fn send_payment(&mut self) {
+        self.send("tools/call", &json!({ "name": "wire_transfer", "arguments": { "amount": 5 } }));
     }
 
     fn end(mut self) {
@@ -66,7 +79,9 @@ fn portcullis(data: &Path, arguments: &[&str]) -> (i32, String) {
 fn a_parked_call_is_approved_while_the_client_runs() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let mut client = Client::start(data, &["--decide"]);
+    let config = data.join("portcullis.toml");
+    fs::write(&config, "[mcp]\nhold_seconds = 0\n").unwrap();
+    let mut client = Client::start(data, &["--decide", "--config", config.to_str().unwrap()]);
     let parked = client.pay();
     assert_eq!(parked["error"]["code"], -32011, "{parked}");
     assert!(parked["error"]["message"].as_str().unwrap().contains("Wait for the decision"), "{parked}");
@@ -86,6 +101,26 @@ fn a_parked_call_is_approved_while_the_client_runs() {
     let (code, said) = portcullis(data, &["approvals", "list"]);
     assert!(code == 1 && said.contains("nothing runs on"), "{said}");
     assert_eq!(portcullis(data, &["ledger", "verify"]).0, 0, "the folder is free");
+}
+
+#[test]
+fn a_wrapped_call_that_waits_for_its_decision_runs_when_it_is_approved() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let mut client = Client::start(data, &["--decide"]);
+    client.send_payment();
+    let id = loop {
+        let listed = portcullis(data, &["approvals", "list"]).1;
+        match listed.split_whitespace().next().filter(|id| id.len() == 36) {
+            Some(id) => break id.to_owned(),
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    assert!(client.lines.try_recv().is_err(), "it waits");
+    assert_eq!(portcullis(data, &["approvals", "approve", &id]).0, 0);
+    assert_eq!(client.answer()["result"]["content"][0]["text"], "it ran");
+    assert!(portcullis(data, &["approvals", "list", "--all"]).1.contains("; used 20"));
+    client.end();
 }
 
 #[test]

@@ -33,10 +33,10 @@ mod changes;
 mod envelope;
 mod federation;
 mod front;
-mod held;
-mod holding;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod held;
+mod holding;
 mod inspector;
 mod listing;
 mod looking;

@@ -99,12 +99,7 @@ impl Gate {
         self.rule_while(call, door, Wait::Goes { waiter, charged }).await
     }
 
-    async fn rule_while(
-        &self,
-        call: &Call,
-        door: Door,
-        mut wait: Wait,
-    ) -> Result<(Ruling, Option<Waiter>), GateError> {
+    async fn rule_while(&self, call: &Call, door: Door, mut wait: Wait) -> Result<(Ruling, Option<Waiter>), GateError> {
         let ruling = self.decide(call, door, |_, _| Vec::new(), &mut wait).instrument(span(call, door)).await?;
         let waiter = match wait {
             Wait::Goes { waiter, .. } if matches!(ruling.effect, Effect::Park) => Some(waiter),
@@ -149,7 +144,8 @@ impl Gate {
 
     /// What becomes of the approval of a call that would pass without one by now: it is used up all the same.
     pub(super) fn need_no_longer(&self, call: &Call, judgement: &Judgement, wait: &Wait) -> Hold {
-        let passes = matches!(judgement.decision, Decision::Allow | Decision::Redact) && judgement.mode == Mode::Enforce;
+        let passes =
+            matches!(judgement.decision, Decision::Allow | Decision::Redact) && judgement.mode == Mode::Enforce;
         let Some(own) = wait.own().filter(|_| passes) else { return Hold::None };
         let approved = self.ports.approvals.get(&call.tenant, own).filter(|own| own.state == State::Approved);
         let change = approved.map(|own| self.ports.approvals.release(&call.tenant, own.id, call.id, now_ms()));

@@ -70,9 +70,7 @@ impl Refusal {
         let (why, code) = match state {
             State::Denied => ("an approver denied it", known::APPROVAL_DENIED),
             State::Cancelled => ("it was cancelled", known::APPROVAL_CANCELLED),
-            State::Pending | State::Approved | State::Expired => {
-                ("nobody decided in time", known::APPROVAL_EXPIRED)
-            }
+            State::Pending | State::Approved | State::Expired => ("nobody decided in time", known::APPROVAL_EXPIRED),
         };
         let text = format!("{}: {why} ({code}, approval {id})", Withheld::Call.opening());
         Self { call, decision: "deny", codes: vec![code.to_owned()], text, approval: Some((id, state)) }
@@ -184,7 +182,8 @@ pub(crate) const QUESTION: &str = "portcullis-approval";
 /// The answer to a parked call whose client lets its user open an address, and then comes back with the state.
 pub(crate) fn asks_to_decide(id: &Id, approval: &Approval, address: &str, state: &str) -> Bytes {
     let text = format!("This call needs approval {}. Open the address to see and decide it.", approval.id);
-    let question = json!({ "method": "elicitation/create", "params": { "mode": "url", "message": text, "url": address } });
+    let question =
+        json!({ "method": "elicitation/create", "params": { "mode": "url", "message": text, "url": address } });
     let body = json!({
         "resultType": "input_required",
         "inputRequests": { QUESTION: question },

@@ -151,7 +151,9 @@ impl Holds {
 impl Offers {
     pub(super) fn of(frame: &Frame) -> Self {
         let Shape::Request { method, .. } = frame.shape() else { return Self::default() };
-        let Some(capabilities) = frame.stated_version().and_then(|_| frame.capabilities()) else { return Self::default() };
+        let Some(capabilities) = frame.stated_version().and_then(|_| frame.capabilities()) else {
+            return Self::default();
+        };
         let has = |inside: Option<Value<'_>>, name| {
             inside.and_then(|inside| inside.get(name)).is_some_and(|value| value.kind() == Kind::Object)
         };

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::answers::{self, Refusal, ReplyTo, Withheld};
-use super::envelope::{BUSY, Frame, FrameError, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members};
+use super::envelope::{
+    BUSY, Frame, FrameError, INVALID_REQUEST, Id, METHOD_NOT_FOUND, REFUSED, Shape, ToolCall, members,
+};
 use super::holding::{Holds, Offers};
 use super::pace::{Pace, TooFast};
 use super::{Counters, Desk, Origin, changes, listing, tasks};

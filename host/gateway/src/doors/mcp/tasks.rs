@@ -62,9 +62,13 @@ impl Tasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets tasks that ended this long ago.
+    /// Forgets tasks that ended this long ago, and those that should have ended.
     pub(super) fn sweep(&self, kept: Duration) {
-        self.map().retain(|_, task| task.ended().is_none_or(|ended| ended.elapsed() <= kept));
+        let now = now_ms();
+        self.map().retain(|_, task| match task.ended() {
+            Some(ended) => ended.elapsed() <= kept,
+            None => now <= task.created_ms.saturating_add(task.ttl_ms),
+        });
     }
 
     fn finish(&self, inner: &Inner, id: Uuid, turn: Uuid, progress: Progress) {
@@ -74,10 +78,8 @@ impl Tasks {
         task.updated_ms = now_ms();
         // The oldest make room.
         let limit = inner.limits.hold.result_bytes;
-        let mut finished: Vec<(Instant, Uuid, usize)> = map
-            .iter()
-            .filter_map(|(id, task)| Some((task.ended()?, *id, task.bytes())))
-            .collect();
+        let mut finished: Vec<(Instant, Uuid, usize)> =
+            map.iter().filter_map(|(id, task)| Some((task.ended()?, *id, task.bytes()))).collect();
         finished.sort_unstable();
         let mut bytes: usize = finished.iter().map(|(_, _, bytes)| bytes).sum();
         let mut count = finished.len();
@@ -117,7 +119,12 @@ impl Task {
 }
 
 /// Goes on with a parked call without its client, and tells it under which id to ask.
-pub(super) fn begin(inner: &Arc<Inner>, agent: &AgentIdentity, parked: Parked, answer: oneshot::Receiver<Reply>) -> Reply {
+pub(super) fn begin(
+    inner: &Arc<Inner>,
+    agent: &AgentIdentity,
+    parked: Parked,
+    answer: oneshot::Receiver<Reply>,
+) -> Reply {
     let Parked { id, approval, .. } = parked;
     let (unwanted, mut cancelled) = watch::channel(false);
     let kept = u64::try_from(inner.limits.hold.results.as_millis()).unwrap_or(u64::MAX);
@@ -206,10 +213,11 @@ fn found(inner: &Inner, agent: &AgentIdentity, task: Uuid, id: &Id, method: &str
     let (status, rest) = match &known.progress {
         Progress::Working(_) => {
             let approval = inner.gate.approvals().get(&agent.tenant, task);
-            let text = match approval.filter(|approval| approval.state_at(now_ms()) == portcullis_approvals::State::Pending) {
-                Some(approval) => waiting(&approval),
-                None => "the call is being made".to_owned(),
-            };
+            let text =
+                match approval.filter(|approval| approval.state_at(now_ms()) == portcullis_approvals::State::Pending) {
+                    Some(approval) => waiting(&approval),
+                    None => "the call is being made".to_owned(),
+                };
             object.insert("statusMessage".to_owned(), text.into());
             ("working", None)
         }
@@ -238,7 +246,10 @@ fn lost(approval: &Approval, id: &Id, method: &str) -> Bytes {
         Some(_) => "its call was made, and its result is not kept any longer or was lost in a restart".to_owned(),
         None => {
             let state = approval.state_at(now).as_str();
-            format!("its call was lost in a restart, and nothing has run: approval {} is {state}; make exactly the same call again", approval.id)
+            format!(
+                "its call was lost in a restart, and nothing has run: approval {} is {state}; make exactly the same call again",
+                approval.id
+            )
         }
     };
     let error = json!({ "code": NEEDS_APPROVAL, "message": format!("the task is over: {text}") });
@@ -260,7 +271,8 @@ pub(super) fn announced(bytes: &Bytes) -> Option<Bytes> {
     let frame = Frame::parse(bytes.as_ref()).ok()?;
     let body = frame.body().filter(|_| matches!(frame.shape(), Shape::Response { failed: false, .. }))?;
     let ours = format!("\"{TASKS}\":{{}}");
-    let joined = |inside: String, more: &str| if inside.is_empty() { more.to_owned() } else { format!("{inside},{more}") };
+    let joined =
+        |inside: String, more: &str| if inside.is_empty() { more.to_owned() } else { format!("{inside},{more}") };
     let object = |value: &portcullis_model::Value<'_>| value.kind() == Kind::Object;
     let capabilities = body.get("capabilities").filter(object)?;
     let written = match capabilities.get("extensions").filter(object) {

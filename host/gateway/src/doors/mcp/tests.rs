@@ -1,6 +1,7 @@
 //! The door against real sockets and real child processes.
 
 mod federation;
+mod holding;
 mod http;
 mod oauth;
 mod policy;

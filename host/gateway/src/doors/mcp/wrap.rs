@@ -218,8 +218,9 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
 impl<R> FromClientPump<R> {
     /// Waits for a person beside everything else.
     fn hold(&mut self, held: Box<Held>, frame: Frame) {
-        let (inspector, to_client, to_child) = (Arc::clone(&self.inspector), self.to_client.clone(), self.to_child.clone());
-        let mut gone = self.gone.subscribe();
+        let (inspector, to_client, to_child) =
+            (Arc::clone(&self.inspector), self.to_client.clone(), self.to_child.clone());
+        let (mut gone, mut over) = (self.gone.subscribe(), self.gone.subscribe());
         let mut progress = held.parked(&frame).progress;
         let mut every = tokio::time::interval(self.keep_alive);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -242,10 +243,18 @@ impl<R> FromClientPump<R> {
                     }
                 }
             };
-            match done {
-                FromClient::Answer(bytes) => drop(to_client.send(bytes).await),
-                FromClient::Forward { bytes, .. } => drop(to_child.send(bytes).await),
-                FromClient::Held(_) => {}
+            let deliver = async {
+                match done {
+                    FromClient::Answer(bytes) => drop(to_client.send(bytes).await),
+                    FromClient::Forward { bytes, .. } => drop(to_child.send(bytes).await),
+                    FromClient::Held(_) => {}
+                }
+            };
+            // Where nobody reads any more, what was not delivered is ended with all the rest.
+            tokio::select! {
+                biased;
+                () = deliver => {}
+                _ = over.wait_for(|over| *over) => {}
             }
         });
     }

@@ -41,7 +41,11 @@ impl Events {
 }
 
 /// The answer to a request of ours. What comes before it on its stream goes to `beside`.
-pub(in crate::doors::mcp) async fn answer(reply: Reply, limit: usize, mut beside: impl FnMut(Vec<u8>)) -> Result<Frame, Absent> {
+pub(in crate::doors::mcp) async fn answer(
+    reply: Reply,
+    limit: usize,
+    mut beside: impl FnMut(Vec<u8>),
+) -> Result<Frame, Absent> {
     let stream = match reply.into_body().plain() {
         Plain::Whole(bytes) => return response(bytes.into()).map_err(|_| Absent::Failed),
         Plain::Stream(stream) => stream,

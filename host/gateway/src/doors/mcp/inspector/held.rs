@@ -160,7 +160,12 @@ impl Inspector {
 
     /// Waits until a person has decided about a held call, and then sends it on. `frame` is the client's message; `gone`
     /// is ready when nobody waits for the answer.
-    pub(crate) async fn wait(&self, held: Box<Held>, frame: &Frame, gone: impl Future<Output = ()> + Send) -> FromClient {
+    pub(crate) async fn wait(
+        &self,
+        held: Box<Held>,
+        frame: &Frame,
+        gone: impl Future<Output = ()> + Send,
+    ) -> FromClient {
         let mut gone = std::pin::pin!(gone);
         let mut held = held;
         let own = held.frame.take();
@@ -244,15 +249,8 @@ impl Inspector {
     }
 
     /// What a client is told that cannot wait here any longer.
-    fn late(
-        &self,
-        asked: &Asked<'_>,
-        call: &Call,
-        approval: &Approval,
-        reasons: &[Reason],
-        returned: bool,
-    ) -> Bytes {
-        let again = if returned { self.asks(asked, call, approval) } else { None };
+    fn late(&self, asked: &Asked<'_>, call: &Call, approval: &Approval, reasons: &[Reason], returned: bool) -> Bytes {
+        let again = if returned && self.holds.on() { self.asks(asked, call, approval) } else { None };
         again.unwrap_or_else(|| answers::needs_approval(asked.reply.id, call, reasons, approval, self.origin.desk))
     }
 
@@ -332,4 +330,3 @@ const USED_WITHIN_MS: u64 = 60 * 60 * 1000;
 fn refused(id: &Id, why: &str) -> Bytes {
     answers::error(Some(id), INVALID_PARAMS, &format!("requestState {why}: make the call without it"), None)
 }
-

@@ -25,7 +25,7 @@ pub(super) async fn with_script(script: impl Fn(&Received) -> Vec<Step> + Send +
     with_limits(quick(), script).await
 }
 
-async fn with_limits(
+pub(super) async fn with_limits(
     limits: McpLimits,
     script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static,
 ) -> (Mock, Served) {

@@ -1,6 +1,6 @@
 //! Doubles behind the gate, a scripted upstream on a real socket, and a small client.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -16,8 +16,8 @@ use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use portcullis_approvals::{Approvals, Ballot, State, Voter};
-use portcullis_ledger::{Attachment, Kept, Report, StoredEntry};
+use portcullis_approvals::{Approval, Approvals, Ballot, State, Voter};
+use portcullis_ledger::{Attachment, Kept, Record, Report, StoredEntry};
 use portcullis_model::{
     Approver, Call, Decision, Digest, Draft, EntryKind, Judgement, Mode, Outcome, Phase, Plan, Reason, Replacement,
     Span,
@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::doors::mcp::sse::{Event, Item, Parser};
-use crate::doors::mcp::{McpDoor, McpLimits};
+use crate::doors::mcp::{Asking, HoldLimits, McpDoor, McpLimits};
 use crate::events::Events;
 use crate::gate::{Gate, Heavy, Ports, now_ms};
 use crate::http::{Mount as _, RequestBody};
@@ -35,15 +35,20 @@ use crate::metrics::{Metrics, Snapshot};
 use crate::ports::*;
 use crate::upstream::{Upstream, Upstreams};
 
-/// Finds its words in the payload: `DENY` denies, `REVIEW` asks a person, `SECRET` is redacted in every string.
+/// Finds its words in the payload: `DENY` denies, `REVIEW` asks a person, within a second if it says `SOON`, `SECRET` is
+/// redacted in every string. `TURNS` is a review until [`TURNED`]; `MODIFY` lets approvers change the arguments.
 pub(crate) struct WordJudge;
+
+/// Whether what says `TURNS` is denied by now.
+pub(crate) static TURNED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 impl Judge for WordJudge {
     fn judge(&self, call: &Call) -> Option<Judgement> {
         let raw = call.payload.raw();
-        let decision = if raw.contains("DENY") {
+        let turned = TURNED.load(std::sync::atomic::Ordering::SeqCst);
+        let decision = if raw.contains("DENY") || (raw.contains("TURNS") && turned) {
             Decision::Deny
-        } else if raw.contains("REVIEW") {
+        } else if raw.contains("REVIEW") || raw.contains("TURNS") {
             Decision::Review
         } else if raw.contains("SECRET") {
             Decision::Redact
@@ -69,11 +74,11 @@ impl Judge for WordJudge {
             plan: (decision == Decision::Review).then(|| Plan {
                 approvers: vec![Approver::Role("approver".to_owned())],
                 quorum: 1,
-                deadline_seconds: 900,
+                deadline_seconds: if raw.contains("SOON") { 1 } else { 900 },
                 channels: Vec::new(),
                 escalation: Vec::new(),
                 summary: String::new(),
-                may_modify: false,
+                may_modify: raw.contains("MODIFY"),
             }),
             generation: Digest::of(b"generation"),
             mode: if &*call.agent == "observer" { Mode::Observe } else { Mode::Enforce },
@@ -93,6 +98,7 @@ impl Judge for WordJudge {
 #[derive(Default)]
 pub(crate) struct MemoryJournal {
     drafts: Mutex<Vec<Draft>>,
+    records: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
     broken: std::sync::atomic::AtomicBool,
 }
 
@@ -106,6 +112,16 @@ impl MemoryJournal {
     pub(crate) fn all(&self) -> Vec<Draft> {
         let drafts = self.drafts.lock().unwrap();
         drafts.iter().filter(|draft| draft.tool.as_deref() != Some("initialize")).cloned().collect()
+    }
+
+    /// What is stored beside the entries under keys that begin like this.
+    pub(crate) fn records(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let records = self.records.lock().unwrap();
+        records
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     /// Kind, phase, decision and outcome of each entry.
@@ -131,11 +147,19 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn append(&self, draft: Draft, _attach: Vec<Attachment>) -> BoxFuture<'_, Result<EntryRef, JournalError>> {
+    fn append(&self, draft: Draft, attach: Vec<Attachment>) -> BoxFuture<'_, Result<EntryRef, JournalError>> {
         let broken = self.broken.load(std::sync::atomic::Ordering::SeqCst);
         let mut drafts = self.drafts.lock().unwrap();
         if !broken {
             drafts.push(draft);
+            let mut records = self.records.lock().unwrap();
+            for attached in attach {
+                match attached {
+                    Attachment::Record(Record { key, value: Some(value) }) => drop(records.insert(key, value)),
+                    Attachment::Record(Record { key, value: None }) => drop(records.remove(&key)),
+                    _ => {}
+                }
+            }
         }
         let seq = drafts.len() as u64;
         drop(drafts);
@@ -179,6 +203,9 @@ pub(crate) static RULES: std::sync::atomic::AtomicU64 = std::sync::atomic::Atomi
 /// Whether agent `leaving` has been removed.
 pub(crate) static LEFT: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
+/// Whether agent `dismissed` has been halted.
+pub(crate) static DISMISSED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
 /// Every token is an agent of its name; `other-…` belongs to another tenant.
 struct Tokens;
 
@@ -200,6 +227,7 @@ impl Identity for Tokens {
         match agent {
             "halted" => Admission::Halted,
             "removed" => Admission::Removed,
+            "dismissed" if DISMISSED.load(std::sync::atomic::Ordering::SeqCst) => Admission::Halted,
             "leaving" if LEFT.load(std::sync::atomic::Ordering::SeqCst) => Admission::Removed,
             _ => Admission::Admitted,
         }
@@ -232,18 +260,41 @@ pub(crate) struct Parking(Approvals);
 
 impl Parking {
     pub(crate) fn approve_all(&self) {
-        let now_ms = now_ms();
-        for approval in self.0.list("default", Some(State::Pending), None, 100, now_ms) {
-            let ballot = Ballot {
-                tenant: "default",
-                id: approval.id,
-                by: Voter { operator: "olga", roles: &["approver".to_owned()], runs: &[] },
-                approve: true,
-                comment: None,
-                now_ms,
-            };
-            self.0.decide(&ballot).unwrap().commit();
+        for approval in self.list() {
+            if approval.state_at(now_ms()) == State::Pending {
+                self.decide(approval.id, true);
+            }
         }
+    }
+
+    pub(crate) fn decide(&self, id: Uuid, approve: bool) {
+        let ballot = Ballot {
+            tenant: "default",
+            id,
+            by: Voter { operator: "olga", roles: &["approver".to_owned()], runs: &[] },
+            approve,
+            comment: None,
+            now_ms: now_ms(),
+        };
+        self.0.decide(&ballot).unwrap().commit();
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn list(&self) -> Vec<Arc<Approval>> {
+        let mut all = self.0.list("default", None, None, 100, now_ms());
+        all.reverse();
+        all
+    }
+
+    /// Where each of them stands, the oldest first.
+    pub(crate) fn states(&self) -> Vec<State> {
+        self.list().iter().map(|approval| approval.state).collect()
+    }
+
+    /// Waits until there are so many.
+    pub(crate) async fn count(&self, count: usize) -> Vec<Arc<Approval>> {
+        until("calls are parked", || self.list().len() >= count).await;
+        self.list()
     }
 }
 
@@ -276,8 +327,15 @@ pub(crate) fn quick() -> McpLimits {
         first_byte_wait: Duration::from_secs(5),
         idle_wait: Duration::from_secs(5),
         stop_grace: Duration::from_millis(300),
+        hold: HoldLimits { wait: Duration::ZERO, ..HoldLimits::default() },
         ..McpLimits::default()
     }
+}
+
+/// Where parked calls are held for some seconds.
+pub(crate) fn holding() -> McpLimits {
+    let hold = HoldLimits { wait: Duration::from_secs(20), ..HoldLimits::default() };
+    McpLimits { hold, keep_alive: Duration::from_millis(50), ..quick() }
 }
 
 /// The door on a real socket.
@@ -294,8 +352,12 @@ impl Served {
     }
 
     pub(crate) async fn with(upstreams: Upstreams, limits: McpLimits) -> Self {
+        Self::asking(upstreams, limits, Asking::default()).await
+    }
+
+    pub(crate) async fn asking(upstreams: Upstreams, limits: McpLimits, asking: Asking) -> Self {
         let Bench { gate, journal, parking } = Bench::new();
-        let door = McpDoor::new(gate, upstreams, limits);
+        let door = McpDoor::asking(gate, upstreams, limits, asking);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = door.clone();

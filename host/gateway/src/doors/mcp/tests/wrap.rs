@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portcullis_approvals::State;
 use portcullis_model::Outcome;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::oneshot;
@@ -27,6 +28,10 @@ impl Wrapped {
     }
 
     fn with(limits: McpLimits, upstream: Upstream) -> Self {
+        Self::at(Desk::Nowhere, limits, upstream)
+    }
+
+    fn at(desk: Desk, limits: McpLimits, upstream: Upstream) -> Self {
         let bench = Bench::new();
         let (their_stdin, stdin) = tokio::io::duplex(64 * 1024);
         let (stdout, their_stdout) = tokio::io::duplex(64 * 1024);
@@ -37,7 +42,7 @@ impl Wrapped {
             session: Some("run".into()),
             upstream: Arc::new(upstream),
             limits,
-            desk: Desk::Nowhere,
+            desk,
         };
         let shutdown = async move {
             if stopped.await.is_err() {
@@ -287,4 +292,61 @@ async fn a_cancelled_calls_late_result_is_no_other_requests_answer() {
     assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":6,"method":"ping"}"#).await["id"], 6);
     // Now that it came, the id is free.
     assert_eq!(wrapped.ask(r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#).await["result"], serde_json::json!({}));
+}
+
+/// A wrapped server whose parked calls are held and decided on the command line.
+fn held() -> Wrapped {
+    let python = Upstream::stdio("wrapped", "python3", [python_server().display().to_string()], []).unwrap();
+    Wrapped::at(Desk::CommandLine, holding(), python)
+}
+
+#[tokio::test]
+async fn a_held_call_of_a_wrapped_server_runs_once_while_others_go_on() {
+    let mut wrapped = held();
+    wrapped.ask(INITIALIZE).await;
+    let params = r#"{"name":"echo","arguments":{"text":"it ran","why":"REVIEW"},"_meta":{"progressToken":"t"}}"#;
+    wrapped.send(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#)).await;
+    let told: serde_json::Value = serde_json::from_str(&wrapped.line().await).unwrap();
+    assert_eq!((&told["method"], &told["params"]["progressToken"]), (&"notifications/progress".into(), &"t".into()));
+    let approval = wrapped.bench.parking.count(1).await[0].id;
+    assert!(told["params"]["message"].as_str().unwrap().contains(&approval.to_string()), "{told}");
+
+    wrapped.send(&call("2", "echo", r#"{"text":"x"}"#)).await;
+    let mut last = told["params"]["progress"].as_f64().unwrap();
+    loop {
+        let line: serde_json::Value = serde_json::from_str(&wrapped.line().await).unwrap();
+        if line["id"] == 2 {
+            break;
+        }
+        let next = line["params"]["progress"].as_f64().unwrap();
+        assert!(next > last, "{line}");
+        last = next;
+    }
+    wrapped.bench.parking.decide(approval, true);
+    let answer = loop {
+        let line: serde_json::Value = serde_json::from_str(&wrapped.line().await).unwrap();
+        if line["id"] == 1 {
+            break line;
+        }
+    };
+    assert_eq!(answer["result"]["content"][0]["text"], "it ran");
+    assert!(wrapped.bench.parking.list()[0].released_ms.is_some());
+    drop(wrapped.stdin.take());
+    wrapped.status().await;
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_end_or_cancels_gives_up_what_is_held_of_a_wrapped_server() {
+    let mut wrapped = held();
+    wrapped.ask(INITIALIZE).await;
+    wrapped.send(&call("1", "echo", r#"{"text":"REVIEW one"}"#)).await;
+    wrapped.bench.parking.count(1).await;
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(wrapped.ask(cancelled).await["error"]["message"], "the request was cancelled");
+    wrapped.send(&call("2", "echo", r#"{"text":"REVIEW two"}"#)).await;
+    wrapped.bench.parking.count(2).await;
+    drop(wrapped.stdin.take());
+    assert_eq!(wrapped.status().await, 0);
+    assert_eq!(wrapped.bench.parking.states(), [State::Cancelled, State::Cancelled]);
+    assert!(wrapped.bench.journal.all().iter().all(|entry| entry.outcome.is_none()), "nothing ran");
 }
