@@ -66,9 +66,13 @@ impl Refusal {
     }
 
     /// A call that was parked and will not run, by where its approval stands.
-    pub(crate) fn by_approval(call: Uuid, id: Uuid, state: State) -> Self {
+    pub(crate) fn by_approval(call: Uuid, approval: &Approval, state: State) -> Self {
+        let id = approval.id;
         let (why, code) = match state {
-            State::Denied => ("an approver denied it", known::APPROVAL_DENIED),
+            State::Denied => match &approval.withdrawn {
+                Some(code) => ("it may not run any more", code.as_str()),
+                None => ("an approver denied it", known::APPROVAL_DENIED),
+            },
             State::Cancelled => ("it was cancelled", known::APPROVAL_CANCELLED),
             State::Pending | State::Approved | State::Expired => ("nobody decided in time", known::APPROVAL_EXPIRED),
         };

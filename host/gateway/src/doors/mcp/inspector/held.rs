@@ -60,7 +60,7 @@ enum End {
     /// It was decided, or the agent may not go on: the gate says what that comes to.
     Again,
     /// It will not run.
-    Refused(State),
+    Refused(Arc<Approval>, State),
     /// It was held long enough.
     Late,
     /// Nobody waits for it any more.
@@ -179,8 +179,8 @@ impl Inspector {
                     }
                     done => return done,
                 },
-                End::Refused(state) => match self.asked(&held.id, &held.method, frame, held.offers) {
-                    Ok(asked) => Refusal::by_approval(held.call.id, held.approval.id, state).answer(asked.reply),
+                End::Refused(approval, state) => match self.asked(&held.id, &held.method, frame, held.offers) {
+                    Ok(asked) => Refusal::by_approval(held.call.id, &approval, state).answer(asked.reply),
                     Err(error) => answers::error(Some(&held.id), error.code(), &error.to_string(), None),
                 },
                 End::Late => match self.asked(&held.id, &held.method, frame, held.offers) {
@@ -209,11 +209,11 @@ impl Inspector {
             () = self.asleep() => return End::Again,
             () = self.holds.stopped() => return End::Late,
         };
-        let Some(approval) = approval else { return End::Refused(State::Expired) };
+        let Some(approval) = approval else { return End::Refused(Arc::clone(&held.approval), State::Expired) };
         match approval.state_at(now_ms()) {
             State::Approved => End::Again,
             State::Pending => End::Late,
-            state => End::Refused(state),
+            state => End::Refused(approval, state),
         }
     }
 
@@ -316,9 +316,9 @@ impl Inspector {
                 Ok(self.gate.rule_again(call, Door::Mcp, waiter, false).await)
             }
             State::Approved | State::Pending => {
-                Err(Refusal::by_approval(call.id, approval.id, State::Cancelled).answer(asked.reply))
+                Err(Refusal::by_approval(call.id, &approval, State::Cancelled).answer(asked.reply))
             }
-            state => Err(Refusal::by_approval(call.id, approval.id, state).answer(asked.reply)),
+            state => Err(Refusal::by_approval(call.id, &approval, state).answer(asked.reply)),
         }
     }
 }

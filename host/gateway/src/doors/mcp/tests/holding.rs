@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::body::Incoming;
-use portcullis_approvals::State;
+use portcullis_approvals::{ArgumentChange, State};
 use portcullis_model::{EntryKind, Outcome};
 use serde_json::{Value, json as js};
 
@@ -16,6 +16,7 @@ use super::support::*;
 use crate::doors::mcp::{Asking, HoldLimits, McpLimits, Seal};
 use crate::gate::ATTEMPTS;
 use crate::http::Mount as _;
+use crate::ports::OperatorIdentity;
 use crate::upstream::{StdioTarget, Target, Upstream, Upstreams};
 
 const RAN: &str = r#"{"content":[{"type":"text","text":"it ran"}]}"#;
@@ -311,6 +312,28 @@ async fn what_was_approved_is_judged_again_before_it_runs() {
     let answer = last(held).await;
     assert_eq!(answer["result"]["_meta"]["portcullis/codes"], js!(["word"]), "{answer}");
     assert_eq!((ran(&mock), served.parking.list()[0].released_ms), (0, None));
+}
+
+#[tokio::test]
+async fn what_an_approver_changed_is_what_runs_while_the_client_waits() {
+    let (mock, served, post) = serve(holding()).await;
+    let held = post.open(call("1", "pay", r#"{"why":"REVIEW MODIFY","amount":500}"#)).await;
+    let id = served.parking.count(1).await[0].id;
+    let olga = OperatorIdentity {
+        name: "olga".into(),
+        tenant: "default".into(),
+        roles: ["approver".to_owned()].into(),
+        runs: [].into(),
+        admin: false,
+    };
+    let change = ArgumentChange { pointer: "/amount".to_owned(), value: "5".to_owned() };
+    served.door.0.gate.modify(&olga, id, vec![change], None).await.unwrap();
+    assert_eq!(ran(&mock), 0, "that is no approval");
+    served.parking.decide(id, true);
+    assert_eq!(last(held).await["result"]["content"][0]["text"], "it ran");
+    let sent = mock.received().last().unwrap().body.clone();
+    assert!(sent.contains(r#""arguments":{"why":"REVIEW MODIFY","amount":5}"#), "{sent}");
+    assert_eq!(ran(&mock), 1);
 }
 
 #[tokio::test]

@@ -176,8 +176,8 @@ impl Journal for MemoryJournal {
         Ok(None)
     }
 
-    fn record(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        Ok(None)
+    fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(self.records.lock().unwrap().get(key).cloned())
     }
 
     fn head(&self, _tenant: &str) -> Option<EntryRef> {
