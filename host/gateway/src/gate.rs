@@ -499,15 +499,16 @@ impl Gate {
         tokio::spawn(work.in_current_span()).await.map_err(|_| GateError::Failed)?
     }
 
-    /// Records passed deadlines and puts them into effect, some hundreds at most. Call it about once a second.
+    /// Records passed deadlines and due escalation steps and puts them into effect, some hundreds at most. Call it about once a second.
     ///
     /// # Errors
     /// An entry could not be written; the rest is tried again the next time.
     pub async fn expire(&self) -> Result<usize, GateError> {
-        let overdue = self.ports.approvals.overdue(now_ms(), EXPIRE_AT_ONCE);
+        let now_ms = now_ms();
+        let mut due = self.ports.approvals.overdue(now_ms, EXPIRE_AT_ONCE);
+        due.extend(self.ports.approvals.escalations(now_ms, EXPIRE_AT_ONCE));
         // At once: their entries go to the disk together.
-        let recorded =
-            futures_util::future::join_all(overdue.into_iter().map(|change| self.record_change(change))).await;
+        let recorded = futures_util::future::join_all(due.into_iter().map(|change| self.record_change(change))).await;
         let count = recorded.len();
         recorded.into_iter().try_for_each(|one| one.map(drop))?;
         Ok(count)
