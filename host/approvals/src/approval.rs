@@ -274,6 +274,12 @@ impl Approval {
         u32::try_from(self.votes.iter().filter(|vote| vote.approve).count()).unwrap_or(u32::MAX)
     }
 
+    /// Digest of the call that would run now: with the arguments that an approver put in, if one did.
+    #[must_use]
+    pub fn shown(&self) -> Digest {
+        self.modification.as_ref().map_or(self.digest, |modification| modification.digest)
+    }
+
     /// The claim that holds.
     #[must_use]
     pub fn claim_at(&self, now_ms: u64) -> Option<&Claim> {

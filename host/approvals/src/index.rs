@@ -329,6 +329,19 @@ impl Approvals {
     /// Why it does not count. An approval of another tenant looks like none.
     pub fn decide(&self, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
         let turn = self.turn(ballot.tenant, ballot.id)?;
+        self.counted(turn, ballot)
+    }
+
+    /// The same for somebody who was shown the call of this digest: none if an approver has changed it since.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub fn decide_shown(&self, ballot: &Ballot<'_>, shown: Digest) -> Result<Option<Change>, DecideError> {
+        let turn = self.turn(ballot.tenant, ballot.id)?;
+        if turn.approval().shown() == shown { self.counted(turn, ballot).map(Some) } else { Ok(None) }
+    }
+
+    fn counted(&self, turn: Turn, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
         let vote = Vote {
             operator: Arc::from(ballot.by.operator),
             approve: ballot.approve,

@@ -30,4 +30,4 @@ pub use modification::{ArgumentChange, MAX_CHANGES, Modification, ModificationEr
 pub use outbox::{
     Backoff, Message, MessageKind, MessageState, OUTBOX_RECORDS, Outbox, OutboxCounts, OutboxLimits,
 };
-pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView};
+pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView, time};

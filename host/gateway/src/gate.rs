@@ -235,6 +235,12 @@ impl Gate {
         self.ports.identity.authenticate(token, peer)
     }
 
+    /// An operator of a tenant, by name: the caller has another proof of who it is.
+    #[must_use]
+    pub fn operator(&self, tenant: &str, name: &str) -> Option<OperatorIdentity> {
+        self.ports.identity.operator(tenant, name)
+    }
+
     /// The mode that is live for a tenant.
     #[must_use]
     pub fn mode(&self, tenant: &str) -> Mode {
@@ -447,13 +453,27 @@ impl Gate {
     /// # Errors
     /// The vote does not count, or its entry could not be written; nothing has changed then.
     pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
-        if ballot.approve
-            && let Some(approval) = self.ports.approvals.get(ballot.tenant, ballot.id)
-        {
-            admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
-        }
+        self.may_vote(ballot)?;
         let change = self.ports.approvals.decide(ballot)?;
         Ok(self.record_change(change).await?)
+    }
+
+    /// The same for somebody who was shown the call of this digest: none if an approver has changed it since.
+    ///
+    /// # Errors
+    /// As [`vote`](Self::vote).
+    pub async fn vote_shown(&self, ballot: &Ballot<'_>, shown: Digest) -> Result<Option<Arc<Approval>>, VoteError> {
+        self.may_vote(ballot)?;
+        let Some(change) = self.ports.approvals.decide_shown(ballot, shown)? else { return Ok(None) };
+        Ok(Some(self.record_change(change).await?))
+    }
+
+    /// Nobody approves a call of an agent that is halted or gone.
+    fn may_vote(&self, ballot: &Ballot<'_>) -> Result<(), GateError> {
+        match self.ports.approvals.get(ballot.tenant, ballot.id).filter(|_| ballot.approve) {
+            Some(approval) => admitted(self.ports.identity.standing(&approval.tenant, &approval.agent)),
+            None => Ok(()),
+        }
     }
 
     /// Records that an operator accepts the definition that waits at a pin, and puts it into effect.

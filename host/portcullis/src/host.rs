@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use portcullis_approvals::{Approvals, Limits as ApprovalLimits, RECORDS};
+use portcullis_approvals::{Approvals, Limits as ApprovalLimits, OUTBOX_RECORDS, RECORDS};
 use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist};
+use portcullis_gateway::channels::{ChannelSet, Channels, LinkKey};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
@@ -63,12 +64,13 @@ impl Host {
             kept_per_tenant: limits.kept_per_tenant,
             use_within_ms: limits.use_within_seconds * 1000,
         };
-        let (approvals, damaged) = Approvals::load(limits, ledger.records(RECORDS)?);
+        let records = ledger.records(RECORDS)?.into_iter().chain(ledger.records(OUTBOX_RECORDS)?);
+        let (approvals, damaged) = Approvals::load(limits, records);
         for record in damaged {
             tracing::warn!(
                 key = record.key,
                 problem = record.problem,
-                "a parked call could not be read back; it stays unapproved"
+                "a parked call or a message about one could not be read back; the call stays unapproved, nobody is told"
             );
         }
         let place = settings.place.as_ref();
@@ -88,6 +90,16 @@ impl Host {
         let fresh = host.build(settings)?;
         host.activate(&fresh).await?;
         Ok(host)
+    }
+
+    /// What tells people of parked calls, over these channels.
+    ///
+    /// # Errors
+    /// The key of decision links cannot be read or made.
+    pub(crate) fn channels(&self, settings: &Settings, channels: ChannelSet) -> Result<Arc<Channels>> {
+        let key = LinkKey::new(secret_key(&settings.data()?.join("links.key"))?);
+        let (gate, keep) = (Arc::clone(&self.gate), Arc::new(self.ledger.clone()));
+        Ok(Channels::new(gate, keep, key, settings.config.server.public_url.clone(), channels))
     }
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
@@ -185,7 +197,7 @@ fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
 pub(crate) fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
     let data = settings.data()?;
     let cached = ledger.is_some() || data.is_dir();
-    let key = cached.then(|| cache_key(&data.join("cache.key"))).transpose();
+    let key = cached.then(|| secret_key(&data.join("cache.key"))).transpose();
     let key = match (key, ledger) {
         (Ok(key), _) => key,
         (Err(error), Some(_)) => return Err(error),
@@ -260,8 +272,9 @@ impl Persist for Kept {
     }
 }
 
-/// The key that compiled plugins are checked with, made at the first start.
-fn cache_key(path: &Path) -> Result<[u8; 32]> {
+/// A key of this data folder, made at the first start: the one that compiled plugins are checked with, or the one that decision
+/// links are signed with.
+fn secret_key(path: &Path) -> Result<[u8; 32]> {
     let mut key = [0_u8; 32];
     match fs::File::open(path) {
         Ok(mut file) => {
