@@ -313,9 +313,9 @@ impl Approval {
     /// The channels of the steps that this approval tells and `before` did not.
     pub(crate) fn newly_told(&self, before: Option<u64>) -> impl Iterator<Item = &str> {
         let since = move |due: u64| before.is_none_or(|told| due > told);
-        let due = self.telling_steps().filter(move |(due, _)| {
-            since(*due) && self.escalated_ms.is_some_and(|told| *due <= told)
-        });
+        let due = self
+            .telling_steps()
+            .filter(move |(due, _)| since(*due) && self.escalated_ms.is_some_and(|told| *due <= told));
         due.flat_map(|(_, channels)| channels).map(String::as_str)
     }
 

@@ -576,9 +576,7 @@ impl Approvals {
             Event::Parked => {
                 outbox.post(next, MessageKind::Parked, next.plan.channels.iter().map(String::as_str), now_ms)
             }
-            Event::Escalated => {
-                outbox.post(next, MessageKind::Escalated, next.newly_told(before.escalated_ms), now_ms)
-            }
+            Event::Escalated => outbox.post(next, MessageKind::Escalated, next.newly_told(before.escalated_ms), now_ms),
             Event::Modified(_) => outbox.post(next, MessageKind::Modified, next.told(), now_ms),
             Event::Released => None,
             _ if next.state.is_final() && !before.state.is_final() => {

@@ -27,7 +27,5 @@ pub use index::{
     Approvals, Ballot, Change, Event, Filter, Limits, LoadError, MAX_ARGUMENTS, ParkError, ParkRequest, RECORDS, Record,
 };
 pub use modification::{ArgumentChange, MAX_CHANGES, Modification, ModificationError, modify};
-pub use outbox::{
-    Backoff, Message, MessageKind, MessageState, OUTBOX_RECORDS, Outbox, OutboxCounts, OutboxLimits,
-};
+pub use outbox::{Backoff, Message, MessageKind, MessageState, OUTBOX_RECORDS, Outbox, OutboxCounts, OutboxLimits};
 pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView, time};

@@ -641,21 +641,17 @@ impl Channels {
         let _turn = Answering::begin(self, bound.approval, operator).ok_or(AnswerError::Busy)?;
         let now_ms = now_ms();
         let (approval, identity) = self.standing(bound, operator, now_ms)?;
-        let ballot = Ballot {
-            tenant: &approval.tenant,
-            id: approval.id,
-            by: identity.voter(),
-            approve,
-            comment,
-            now_ms,
-        };
+        let ballot =
+            Ballot { tenant: &approval.tenant, id: approval.id, by: identity.voter(), approve, comment, now_ms };
         let voted = self.gate.vote_shown(&ballot, bound.digest).await.map_err(|error| match error {
             VoteError::Decide(DecideError::Unknown) => AnswerError::Gone,
             VoteError::Decide(DecideError::Ended(state)) => AnswerError::Ended(state),
             VoteError::Decide(DecideError::Voted) => AnswerError::Used,
             VoteError::Decide(DecideError::Busy) => AnswerError::Busy,
             VoteError::Decide(error) => refused(&error),
-            VoteError::Gate(error @ (GateError::Halted | GateError::Removed)) => AnswerError::Refused(error.to_string()),
+            VoteError::Gate(error @ (GateError::Halted | GateError::Removed)) => {
+                AnswerError::Refused(error.to_string())
+            }
             VoteError::Gate(error) => AnswerError::Unrecorded(error.to_string()),
         });
         voted?.ok_or(AnswerError::Changed)
@@ -703,7 +699,8 @@ fn long_enough(text: Zeroizing<String>) -> Result<Zeroizing<String>, String> {
 
 fn outcome(approval: &Approval, operator: &str, approve: bool) -> String {
     let word = if approve { "approved" } else { "denied" };
-    let call = format!("the call of {} by {}", telling::shown(&approval.tool, 120), telling::shown(&approval.agent, 63));
+    let call =
+        format!("the call of {} by {}", telling::shown(&approval.tool, 120), telling::shown(&approval.agent, 63));
     match approval.state {
         State::Pending => {
             let (given, wanted) = (approval.votes.iter().filter(|vote| vote.approve).count(), approval.plan.quorum);

@@ -239,7 +239,7 @@ impl Metrics {
         );
         let held_back = "Messages of MCP upstreams that were held back without a verdict";
         registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
- let told = "Tries to send messages about parked calls, by outcome";
+        let told = "Tries to send messages about parked calls, by outcome";
         registry.register("channel_messages", told, self.channel_messages.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
         let children = "Starts of child processes, and what became of them";

@@ -43,7 +43,8 @@ pub(crate) fn warnings(config: &Config, pipelines: &[Pipeline]) -> Vec<String> {
                 warnings.push(format!("{key}: no tenant that it serves has an operator {operator:?}"));
             }
         }
-        let answers = channel.operator.is_some() || (channel.kind == ChannelKind::Mail && !channel.operators.is_empty());
+        let answers =
+            channel.operator.is_some() || (channel.kind == ChannelKind::Mail && !channel.operators.is_empty());
         if answers && config.server.public_url.is_none() {
             warnings.push(format!("{key}: without `server.public_url` its messages have no decision links"));
         }
@@ -62,7 +63,8 @@ pub(crate) fn warnings(config: &Config, pipelines: &[Pipeline]) -> Vec<String> {
             config.channel.iter().any(|one| one.name == name && fits(one))
         };
         for name in named.into_iter().filter(|name| !served(name)) {
-            warnings.push(format!("tenant {tenant}: its router names the channel {name:?}, and no [[channel]] is that"));
+            warnings
+                .push(format!("tenant {tenant}: its router names the channel {name:?}, and no [[channel]] is that"));
         }
     }
     warnings

@@ -571,7 +571,8 @@ impl Server {
         let url = self.public_url.as_deref()?;
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
         let host = rest.split('/').next()?;
-        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '|' | '\\' | '`');
+        let plain =
+            |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '|' | '\\' | '`');
         (!host.is_empty() && rest.chars().all(plain)).then_some(host)
     }
 }

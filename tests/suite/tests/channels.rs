@@ -156,7 +156,9 @@ fn a_server_that_is_killed_between_the_parked_call_and_its_message_sends_it_afte
                  sys.exit(not hmac.compare_digest(good,h['x-portcullis-signature']))";
     let (head, body) = requests.last().unwrap();
     assert!(Command::new("python3").args(["-c", check, KEY, head, body]).status().unwrap().success());
-    assert!(!Command::new("python3").args(["-c", check, KEY, head, &body.replace('5', "6")]).status().unwrap().success());
+    assert!(
+        !Command::new("python3").args(["-c", check, KEY, head, &body.replace('5', "6")]).status().unwrap().success()
+    );
     // Once delivered, it is not sent at the next start.
     let folder = server.kill().unwrap();
     let server = Server::start_in(folder, &setup).unwrap();
@@ -184,7 +186,10 @@ fn a_real_mail_server_gets_a_mail_whose_link_decides_once() {
     });
     let (one, other) = (&taken[0], &taken[1]);
     assert_eq!((&one["to"], &other["to"]), (&json!(["olga@example.com"]), &json!(["list@example.com"])));
-    assert_eq!((&one["from"], &one["subject"]), (&json!("gate@example.com"), &json!("[portcullis] A call waits for approval")));
+    assert_eq!(
+        (&one["from"], &one["subject"]),
+        (&json!("gate@example.com"), &json!("[portcullis] A call waits for approval"))
+    );
     let text = one["text"].as_str().unwrap();
     assert!(text.contains("wire_transfer") && text.contains(&id) && !text.contains("DE02120300000000202051"), "{text}");
     assert!(!other["text"].as_str().unwrap().contains("/v1/decisions/"), "only who stands for an operator gets a link");
@@ -212,9 +217,15 @@ fn a_plan_that_names_an_unknown_channel_is_noted_by_check_and_its_message_is_sho
         assert_eq!(code, 0, "{errors}");
         said.contains("1 dead").then_some(said)
     });
-    assert!(said.contains("parked") && said.contains("to ops") && said.contains("no [[channel]] of this name"), "{said}");
+    assert!(
+        said.contains("parked") && said.contains("to ops") && said.contains("no [[channel]] of this name"),
+        "{said}"
+    );
     let (_, noted, _) = server.portcullis(&["check", "--config", "portcullis.toml"]).unwrap();
-    assert!(noted.contains(r#"note: tenant acme: its router names the channel "ops", and no [[channel]] is that"#), "{noted}");
+    assert!(
+        noted.contains(r#"note: tenant acme: its router names the channel "ops", and no [[channel]] is that"#),
+        "{noted}"
+    );
     // Configured afterwards, and sent again: nothing was lost.
     fs::write(server.folder().join("portcullis.toml"), config(&sink.channel())).unwrap();
     let (code, _, errors) = server.portcullis(&["check", "--config", "portcullis.toml"]).unwrap();
@@ -233,7 +244,8 @@ fn channels_that_cannot_work_are_refused_with_their_place() {
     fs::write(folder.path().join("hook.key"), KEY).unwrap();
     fs::write(folder.path().join("short.key"), "short").unwrap();
     let said = |channel: &str| {
-        fs::write(folder.path().join("portcullis.toml"), config(&format!("[[channel]]\nname = \"ops\"\n{channel}"))).unwrap();
+        fs::write(folder.path().join("portcullis.toml"), config(&format!("[[channel]]\nname = \"ops\"\n{channel}")))
+            .unwrap();
         let mut check = Command::new(test_suite::binary().unwrap());
         let output = check.args(["check", "--config", "portcullis.toml"]).current_dir(folder.path()).output().unwrap();
         assert!(!output.status.success(), "accepted: {channel}");

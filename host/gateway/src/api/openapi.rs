@@ -139,10 +139,9 @@ fn responses(route: &Route) -> Value {
         insert("503", "not ready, and why", media, &schema);
     }
     if matches!(route.operation, Operation::DecisionPage | Operation::DecideByLink) {
-        for (status, description) in [
-            ("404", "not a link of this server"),
-            ("410", "expired, used or decided: nothing has changed"),
-        ] {
+        for (status, description) in
+            [("404", "not a link of this server"), ("410", "expired, used or decided: nothing has changed")]
+        {
             insert(status, description, media, &schema);
         }
     }

@@ -12,12 +12,7 @@ use super::{SendError, accepted};
 /// Most bytes: the smallest room that a common chat gives.
 const MAX_TEXT: usize = 1_900;
 
-pub(super) async fn send(
-    targets: &Targets,
-    url: &Uri,
-    field: &str,
-    telling: &Telling<'_>,
-) -> Result<(), SendError> {
+pub(super) async fn send(targets: &Targets, url: &Uri, field: &str, telling: &Telling<'_>) -> Result<(), SendError> {
     let body = json!({ (field): text(telling) }).to_string();
     accepted(&targets.post(url, json_headers(), Bytes::from(body)).await?)
 }

@@ -159,7 +159,9 @@ impl Mail {
         let what = match error.status() {
             Some(code) => format!("the mail server {} answered {code}", self.host),
             None if error.is_tls() => format!("TLS with the mail server {} failed", self.host),
-            None if error.is_client() => format!("the mail server {} does not offer what is wanted (TLS, login)", self.host),
+            None if error.is_client() => {
+                format!("the mail server {} does not offer what is wanted (TLS, login)", self.host)
+            }
             None => format!("the mail server {} did not answer properly", self.host),
         };
         if error.is_permanent() { SendError::refused(&what) } else { SendError::again(&what) }

@@ -14,7 +14,9 @@ pub(super) fn confirmation(telling: &Telling<'_>, operator: &str) -> Reply {
     let rows: String = telling
         .facts()
         .iter()
-        .map(|(name, value)| format!("<tr><th align=\"left\" valign=\"top\">{name}</th><td>{}</td></tr>\n", escaped(value)))
+        .map(|(name, value)| {
+            format!("<tr><th align=\"left\" valign=\"top\">{name}</th><td>{}</td></tr>\n", escaped(value))
+        })
         .collect();
     // No action: the form goes to the address of the page, which nobody has to write into it.
     let form = "<form method=\"post\"><p><label>Comment (optional)<br>\

@@ -137,7 +137,8 @@ mod tests {
 
     /// The example of Slack's own page about verifying requests.
     const SECRET: &[u8] = b"8f742231b10e8888abcd99yyyzzz85a5";
-    const BODY: &[u8] = b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&\
+    const BODY: &[u8] =
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&\
         channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&\
         response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&\
         trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
@@ -152,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_signature_that_is_off_by_one_byte_or_five_minutes_old_does_not() {
-        let signed = |signature: &str, time: &str, body: &[u8], now: u64| is_signed(SECRET, time, signature, body, now * 1000);
+        let signed =
+            |signature: &str, time: &str, body: &[u8], now: u64| is_signed(SECRET, time, signature, body, now * 1000);
         for at in 3..SIGNATURE.len() {
             let mut off = SIGNATURE.as_bytes().to_vec();
             off[at] = if off[at] == b'0' { b'1' } else { b'0' };

@@ -183,7 +183,8 @@ impl<'a> Telling<'a> {
 /// A text of a call or plugin, of bounded length, without what could forge a line or turn the reading direction.
 pub(crate) fn shown(text: &str, most: usize) -> String {
     let clean = |c: char| {
-        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        let hidden =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
         if c.is_control() || hidden { '\u{fffd}' } else { c }
     };
     let mut shown: String = text.chars().take(most).map(clean).collect();

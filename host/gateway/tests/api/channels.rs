@@ -156,12 +156,8 @@ fn slack(name: &str, sink: &Sink, operators: &[(&str, &str)]) -> ChannelSpec {
 fn hmac(key: &str, message: &str) -> String {
     // Not our own code: what a receiver would run.
     let script = "import hmac,sys;print(hmac.new(sys.argv[1].encode(),sys.stdin.buffer.read(),'sha256').hexdigest())";
-    let mut child = Command::new("python3")
-        .args(["-c", script, key])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        Command::new("python3").args(["-c", script, key]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), message.as_bytes()).unwrap();
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
 }
@@ -309,7 +305,10 @@ async fn an_unknown_channel_is_a_dead_message_that_an_administrator_sends_again(
     until(|| bench.approvals.outbox().counts("acme").dead == 1).await;
     let dead = outbox(&bench).await;
     let message = &dead["messages"][0];
-    assert_eq!((&message["channel"], &message["state"], &message["next"]), (&json!("ops"), &json!("dead"), &Value::Null));
+    assert_eq!(
+        (&message["channel"], &message["state"], &message["next"]),
+        (&json!("ops"), &json!("dead"), &Value::Null)
+    );
     assert!(message["problem"].as_str().unwrap().contains("no [[channel]] of this name"));
     assert_eq!(bench.get("/v1/outbox?state=waiting", OPERATOR).await.json()["messages"], json!([]));
     assert_eq!(bench.get("/v1/outbox?state=lost", OPERATOR).await.check_head().status, 400);
@@ -452,10 +451,17 @@ async fn opening_a_link_decides_nothing_and_a_button_does_once() {
     for _ in 0..3 {
         let page = bench.get(&link, "").await;
         assert_eq!(page.status, 200, "{page:?}");
-        assert!(page.text.contains("<button name=\"decision\" value=\"approve\">") && page.text.contains("<b>olga</b>"));
+        assert!(
+            page.text.contains("<button name=\"decision\" value=\"approve\">") && page.text.contains("<b>olga</b>")
+        );
         assert!(page.text.contains("a call with the word REVIEW") && !page.text.contains("DE02120300000000202051"));
-        assert!(!page.text.contains("<script") && page.headers["content-security-policy"].starts_with("default-src 'none'"));
-        assert_eq!((page.headers["cache-control"].as_str(), page.headers["referrer-policy"].as_str()), ("no-store", "no-referrer"));
+        assert!(
+            !page.text.contains("<script") && page.headers["content-security-policy"].starts_with("default-src 'none'")
+        );
+        assert_eq!(
+            (page.headers["cache-control"].as_str(), page.headers["referrer-policy"].as_str()),
+            ("no-store", "no-referrer")
+        );
     }
     for method in ["PATCH", "PUT", "DELETE"] {
         assert_eq!(bench.client().await.ask(method, &link, "", b"").await.status, 405, "{method}");
@@ -546,6 +552,44 @@ async fn a_link_of_an_operator_who_was_removed_or_is_not_asked_decides_nothing()
     bench.tell(vec![webhook_to("ops", &sink.url(), Some("vera"))]);
     bench.inspect(AGENT, &REVIEW.replace("REVIEW", "REVIEW 2")).await;
     assert_eq!(sink.wait_for(2).await[1].json()["link"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_link_to_a_call_that_was_changed_since_decides_nothing_and_a_new_one_is_sent() {
+    let (mut bench, sink) = (Bench::new().await, Sink::new(Does::Answers(200)).await);
+    over(&bench, ops);
+    bench.tell(vec![webhook("ops", &sink)]);
+    let call = r#"{"tool":"pay","arguments":{"w":"REVIEW FLEX","amount":500}}"#;
+    let id = bench.inspect(AGENT, call).await.json()["approval"]["id"].as_str().unwrap().to_owned();
+    let path =
+        |request: &Request| request.json()["link"].as_str().unwrap().trim_start_matches("http://localhost").to_owned();
+    let old = path(&sink.wait_for(1).await[0]);
+    let body = json!({ "changes": [{ "pointer": "/amount", "value": 5 }] }).to_string();
+    let changed = bench.ask("POST", &format!("/v1/approvals/{id}/modify"), OPERATOR, &body).await;
+    assert_eq!(changed.check_head().status, 200);
+    for answer in [bench.get(&old, "").await, press(&bench, &old, "decision=approve").await] {
+        assert_eq!(answer.status, 410, "{answer:?}");
+        assert!(answer.text.contains("This call has changed"), "{answer:?}");
+    }
+    assert_eq!(state(&bench, &id).await, "pending");
+    let told = sink.wait_for(2).await.remove(1);
+    assert_eq!((&told.json()["kind"], &told.json()["approval"]["state"]), (&json!("modified"), &json!("pending")));
+    assert_eq!(told.json()["approval"]["digest"], changed.json()["modified"]["digest"]);
+    assert_eq!(press(&bench, &path(&told), "decision=approve").await.status, 200);
+    assert_eq!(state(&bench, &id).await, "approved");
+}
+
+#[tokio::test]
+async fn nobody_approves_their_own_call_by_a_link() {
+    let (mut bench, sink) = (Bench::new().await, Sink::new(Does::Answers(200)).await);
+    over(&bench, ops);
+    bench.tell(vec![webhook_to("ops", &sink.url(), Some("owner"))]);
+    let id = parked(&bench).await;
+    let link = sink.wait_for(1).await[0].json()["link"].as_str().unwrap().to_owned();
+    let answer = press(&bench, link.trim_start_matches("http://localhost"), "decision=approve").await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(answer.text.contains("nobody approves their own call"), "{answer:?}");
+    assert_eq!(state(&bench, &id).await, "pending");
 }
 
 #[tokio::test]

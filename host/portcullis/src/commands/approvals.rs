@@ -81,7 +81,13 @@ fn outbox(log: &Log, retry: Option<Uuid>) -> Result<ExitCode> {
         println!("{}", message_line(message));
     }
     let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or_default();
-    println!("{} waiting, {} dead, {} lost in tenant {}", number("waiting"), number("dead"), number("lost"), log.tenant);
+    println!(
+        "{} waiting, {} dead, {} lost in tenant {}",
+        number("waiting"),
+        number("dead"),
+        number("lost"),
+        log.tenant
+    );
     Ok(ExitCode::SUCCESS)
 }
 

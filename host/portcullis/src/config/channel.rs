@@ -124,7 +124,8 @@ impl Channel {
         let secrets = usize::from(self.secret_env.is_some()) + usize::from(self.secret_file.is_some());
         let mail = self.kind == ChannelKind::Mail;
         if addresses != usize::from(!mail) {
-            let why = if mail { "a mail channel has no url" } else { "give exactly one of `url`, `url_env`, `url_file`" };
+            let why =
+                if mail { "a mail channel has no url" } else { "give exactly one of `url`, `url_env`, `url_file`" };
             return wrong("", why);
         }
         if secrets > 1 {
@@ -147,9 +148,10 @@ impl Channel {
             ChannelKind::Webhook if secrets == 0 => {
                 wrong("", "give `secret_env` or `secret_file`: the key that its messages are signed with")
             }
-            ChannelKind::Slack if (secrets == 1) == self.operators.is_empty() => {
-                wrong("", "buttons need both: `operators`, and the app's signing secret in `secret_env` or `secret_file`")
-            }
+            ChannelKind::Slack if (secrets == 1) == self.operators.is_empty() => wrong(
+                "",
+                "buttons need both: `operators`, and the app's signing secret in `secret_env` or `secret_file`",
+            ),
             ChannelKind::Chat if secrets == 1 => wrong("", "a chat channel has no secret but its address"),
             ChannelKind::Mail if (secrets == 1) != login => {
                 wrong("", "a login needs both: `smtp.username`, and the password in `secret_env` or `secret_file`")

@@ -36,18 +36,66 @@ async fn post(targets: &Targets, url: &str) -> Result<Answered, TargetError> {
 #[test]
 fn addresses_that_are_not_public_are_known() {
     for address in [
-        "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.9.9.9", "169.254.169.254",
-        "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1",
-        "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1",
-        "::ffff:10.0.0.1", "::ffff:127.0.0.1", "::7f00:1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "100::1",
-        "2001::1", "2001:1ff::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "fc00::1", "fd12::1", "fe80::1", "fec0::1",
-        "ff02::1", "4000::1",
+        "0.0.0.0",
+        "0.1.2.3",
+        "10.0.0.1",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "127.9.9.9",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.1",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:10.0.0.1",
+        "::ffff:127.0.0.1",
+        "::7f00:1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::1",
+        "100::1",
+        "2001::1",
+        "2001:1ff::1",
+        "2001:db8::1",
+        "2002:7f00:1::",
+        "3fff::1",
+        "fc00::1",
+        "fd12::1",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+        "4000::1",
     ] {
         assert!(!is_public(address.parse().unwrap()), "{address}");
     }
     for address in [
-        "1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "192.0.1.1", "198.17.0.1",
-        "198.20.0.1", "223.255.255.255", "::ffff:8.8.8.8", "64:ff9b::808:808", "2001:200::1", "2606:4700::1111", "2a00::1",
+        "1.1.1.1",
+        "8.8.8.8",
+        "100.63.255.255",
+        "100.128.0.1",
+        "172.15.0.1",
+        "172.32.0.1",
+        "192.0.1.1",
+        "198.17.0.1",
+        "198.20.0.1",
+        "223.255.255.255",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+        "2001:200::1",
+        "2606:4700::1111",
+        "2a00::1",
     ] {
         assert!(is_public(address.parse().unwrap()), "{address}");
     }
@@ -57,13 +105,26 @@ fn addresses_that_are_not_public_are_known() {
 fn only_listed_hosts_and_plain_addresses_pass() {
     let targets = targets(&["hooks.example.com", "*.chat.example"], &[]);
     let check = |url: &str| targets.check(&url.parse().unwrap());
-    for good in ["https://hooks.example.com/x", "https://HOOKS.example.com:8443/", "https://a.chat.example", "https://a.b.chat.example/"] {
+    for good in [
+        "https://hooks.example.com/x",
+        "https://HOOKS.example.com:8443/",
+        "https://a.chat.example",
+        "https://a.b.chat.example/",
+    ] {
         assert_eq!(check(good), Ok(()), "{good}");
     }
     for bad in [
-        "https://hooks.example.com.evil.example/", "https://evilhooks.example.com/", "https://chat.example/",
-        "https://evilchat.example/", "https://127.0.0.1/", "https://[::1]/", "ftp://hooks.example.com/", "/hooks",
-        "https://user@hooks.example.com/", "https://hooks.example.com@evil.example/", "hooks.example.com:443",
+        "https://hooks.example.com.evil.example/",
+        "https://evilhooks.example.com/",
+        "https://chat.example/",
+        "https://evilchat.example/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "ftp://hooks.example.com/",
+        "/hooks",
+        "https://user@hooks.example.com/",
+        "https://hooks.example.com@evil.example/",
+        "hooks.example.com:443",
     ] {
         assert!(check(bad).is_err_and(|error| error.is_refusal()), "{bad}");
     }
@@ -85,7 +146,10 @@ async fn private_addresses_are_refused_unless_their_network_is_listed() {
     // The same by names and other writings of that address.
     for host in ["localhost", "2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]", "[::1]"] {
         let error = post(&targets(&["*"], &[]), &format!("http://{host}:{port}/")).await.unwrap_err();
-        assert!(matches!(error, TargetError::Network(..) | TargetError::Unknown(_) | TargetError::Address(_)), "{host}: {error}");
+        assert!(
+            matches!(error, TargetError::Network(..) | TargetError::Unknown(_) | TargetError::Address(_)),
+            "{host}: {error}"
+        );
     }
     let other = post(&targets(&["*"], &["10.0.0.0/8"]), &url).await.unwrap_err();
     assert!(matches!(other, TargetError::Network(..)), "{other}");
