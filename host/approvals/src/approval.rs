@@ -101,6 +101,9 @@ pub struct Approval {
     /// Why it was denied without a vote: a code, for instance that the agent is halted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<String>,
+    /// Milliseconds since the Unix epoch up to which the channels of due escalation steps have been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated_ms: Option<u64>,
 }
 
 /// Somebody looks at a parked call.
@@ -271,6 +274,12 @@ impl Approval {
         u32::try_from(self.votes.iter().filter(|vote| vote.approve).count()).unwrap_or(u32::MAX)
     }
 
+    /// Digest of the call that would run now: with the arguments that an approver put in, if one did.
+    #[must_use]
+    pub fn shown(&self) -> Digest {
+        self.modification.as_ref().map_or(self.digest, |modification| modification.digest)
+    }
+
     /// The claim that holds.
     #[must_use]
     pub fn claim_at(&self, now_ms: u64) -> Option<&Claim> {
@@ -287,6 +296,42 @@ impl Approval {
         let due = |after: u32| now_ms >= self.created_ms.saturating_add(u64::from(after) * 1000);
         self.plan.approvers.iter().any(fits)
             || self.plan.escalation.iter().filter(|step| due(step.after_seconds)).any(|s| s.approvers.iter().any(fits))
+    }
+
+    /// When the next escalation step is due whose channels have not been told, in milliseconds since the Unix epoch.
+    pub(crate) fn next_step_ms(&self) -> Option<u64> {
+        let untold = |due: &u64| self.escalated_ms.is_none_or(|told| *due > told);
+        self.telling_steps().map(|(due, _)| due).filter(untold).min()
+    }
+
+    /// The channels that have been told, and tell of the end, too.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &str> {
+        let due = self.telling_steps().filter(|(due, _)| self.escalated_ms.is_some_and(|told| *due <= told));
+        self.plan.channels.iter().chain(due.flat_map(|(_, channels)| channels)).map(String::as_str)
+    }
+
+    /// The channels of the steps that this approval tells and `before` did not.
+    pub(crate) fn newly_told(&self, before: Option<u64>) -> impl Iterator<Item = &str> {
+        let since = move |due: u64| before.is_none_or(|told| due > told);
+        let due = self
+            .telling_steps()
+            .filter(move |(due, _)| since(*due) && self.escalated_ms.is_some_and(|told| *due <= told));
+        due.flat_map(|(_, channels)| channels).map(String::as_str)
+    }
+
+    /// The approval once the channels of all steps that are due have been told; `None` if none is, or it is final.
+    pub(crate) fn escalated(&self, now_ms: u64) -> Option<Self> {
+        let due = self.state_at(now_ms) == State::Pending && self.next_step_ms().is_some_and(|due| due <= now_ms);
+        due.then(|| Self { escalated_ms: Some(now_ms), ..self.clone() })
+    }
+
+    /// Steps that name channels, with the time at which they are due.
+    fn telling_steps(&self) -> impl Iterator<Item = (u64, &[String])> {
+        let steps = self.plan.escalation.iter().filter(|step| !step.channels.is_empty());
+        steps.map(|step| {
+            let due = self.created_ms.saturating_add(u64::from(step.after_seconds) * 1000);
+            (due, step.channels.as_slice())
+        })
     }
 
     /// The approval after a vote. One refusal is final; so are as many approvals as the quorum, by different operators.

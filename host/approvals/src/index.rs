@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::approval::{check_plan, check_reasons};
+use crate::outbox::{MessageKind, OUTBOX_RECORDS, Outbox, OutboxLimits, Post};
 use crate::{
     Approval, Comment, DecideError, MAX_DEADLINE_SECONDS, Modification, PlanError, ReleaseError, State, Vote, Voter,
 };
@@ -79,7 +80,7 @@ pub struct Ballot<'a> {
 /// Something to be stored in the same atomic batch as the entry about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Starts with [`RECORDS`]; unique over all components.
+    /// Starts with [`RECORDS`] or [`OUTBOX_RECORDS`]; unique over all components.
     pub key: Vec<u8>,
     /// Content; `None` removes the record.
     pub value: Option<Vec<u8>>,
@@ -104,6 +105,8 @@ pub enum Event {
     Withdrawn(String),
     /// The deadline passed.
     Expired,
+    /// Escalation steps came due: more people are told.
+    Escalated,
     /// The caller gave up.
     Cancelled,
     /// The approved call is released, its only time.
@@ -123,6 +126,8 @@ pub struct Change {
     next: Arc<Approval>,
     records: Vec<Record>,
     evict: Vec<Uuid>,
+    /// Who is told of it.
+    post: Option<Post>,
     time_ms: u64,
 }
 
@@ -140,9 +145,10 @@ pub enum ParkError {
     Plan(#[from] PlanError),
 }
 
-/// A record that cannot be read. Its approval is unknown from now on, so its call is never released.
+/// A record that cannot be read. Its approval is unknown from now on, so its call is never released; its message is not
+/// sent.
 #[derive(Debug, thiserror::Error)]
-#[error("the approval record {key} cannot be read: {problem}")]
+#[error("the record {key} cannot be read: {problem}")]
 pub struct LoadError {
     /// The record's key, printable.
     pub key: String,
@@ -158,6 +164,7 @@ pub struct Approvals(Arc<Shared>);
 struct Shared {
     limits: Limits,
     index: Mutex<Index>,
+    outbox: Outbox,
 }
 
 #[derive(Debug, Default)]
@@ -171,6 +178,8 @@ struct Index {
     deadlines: BTreeSet<(u64, Uuid)>,
     /// The same by a clock that nobody sets: a system clock that is set back makes no deadline later.
     timers: BTreeSet<(Instant, Uuid)>,
+    /// When the next escalation step of everything pending is due.
+    steps: BTreeSet<(u64, Uuid)>,
 }
 
 /// Which approvals are listed. Everything that is given must fit.
@@ -229,20 +238,25 @@ impl Approvals {
     /// Approvals of an empty store.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self(Arc::new(Shared { limits, index: Mutex::default() }))
+        Self(Arc::new(Shared { limits, index: Mutex::default(), outbox: Outbox::new(OutboxLimits::default()) }))
     }
 
-    /// Approvals as stored: every record whose key starts with [`RECORDS`]. Those that cannot be read are told.
+    /// Approvals and messages as stored: every record whose key starts with [`RECORDS`] or [`OUTBOX_RECORDS`]. Those that
+    /// cannot be read are told.
     pub fn load(limits: Limits, records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> (Self, Vec<LoadError>) {
         let approvals = Self::new(limits);
         let mut errors = Vec::new();
         for (key, value) in records {
-            match read_record(&key, &value) {
-                Ok(approval) => {
+            let read = if key.starts_with(OUTBOX_RECORDS) {
+                approvals.outbox().load(&key, &value)
+            } else {
+                read_record(&key, &value).map(|approval| {
                     let slot = Arc::new(Slot::new(Arc::new(approval)));
                     approvals.index().insert(&slot);
-                }
-                Err(problem) => errors.push(LoadError { key: key.escape_ascii().to_string(), problem }),
+                })
+            };
+            if let Err(problem) = read {
+                errors.push(LoadError { key: key.escape_ascii().to_string(), problem });
             }
         }
         (approvals, errors)
@@ -284,6 +298,7 @@ impl Approvals {
             use_by_ms: None,
             released_ms: None,
             released_to: None,
+            escalated_ms: None,
         });
         let evict = self.index().reserve(&self.0.limits, &approval, now_ms)?;
         let slot = Arc::new(Slot { busy: AtomicBool::new(true), ..Slot::new(Arc::clone(&approval)) });
@@ -293,6 +308,8 @@ impl Approvals {
             records.push(Record { key, value: Some(arguments.as_bytes().to_vec()) });
         }
         records.extend(evict.iter().map(|id| Record { key: key(&approval.tenant, *id), value: None }));
+        let post = self.post(&Event::Parked, &approval, &approval, now_ms);
+        records.extend(post.iter().flat_map(Post::records));
         let approvals = self.clone();
         Ok(Change {
             approvals,
@@ -301,6 +318,7 @@ impl Approvals {
             next: approval,
             records,
             evict,
+            post,
             time_ms: now_ms,
         })
     }
@@ -311,6 +329,19 @@ impl Approvals {
     /// Why it does not count. An approval of another tenant looks like none.
     pub fn decide(&self, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
         let turn = self.turn(ballot.tenant, ballot.id)?;
+        self.counted(turn, ballot)
+    }
+
+    /// The same for somebody who was shown the call of this digest: none if an approver has changed it since.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub fn decide_shown(&self, ballot: &Ballot<'_>, shown: Digest) -> Result<Option<Change>, DecideError> {
+        let turn = self.turn(ballot.tenant, ballot.id)?;
+        if turn.approval().shown() == shown { self.counted(turn, ballot).map(Some) } else { Ok(None) }
+    }
+
+    fn counted(&self, turn: Turn, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
         let vote = Vote {
             operator: Arc::from(ballot.by.operator),
             approve: ballot.approve,
@@ -426,6 +457,29 @@ impl Approvals {
         changes.take(limit).collect()
     }
 
+    /// Escalation steps that are due and whose channels have not been told: one change for each approval, at most `limit`,
+    /// the longest overdue first. Those that are just being changed come another time.
+    #[must_use = "a change that is not committed is not made"]
+    pub fn escalations(&self, now_ms: u64, limit: usize) -> Vec<Change> {
+        let slots: Vec<_> = {
+            let index = self.index();
+            let due = index.steps.iter().take_while(|(due, _)| *due <= now_ms);
+            due.filter_map(|(_, id)| index.slots.get(id).cloned()).collect()
+        };
+        let changes = slots.iter().filter_map(|slot| {
+            let turn = slot.turn()?;
+            let next = turn.approval().escalated(now_ms)?;
+            Some(self.change(turn, Event::Escalated, next, now_ms))
+        });
+        changes.take(limit).collect()
+    }
+
+    /// What people still have to be told.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
     /// One approval of a tenant.
     #[must_use]
     pub fn get(&self, tenant: &str, id: Uuid) -> Option<Arc<Approval>> {
@@ -524,7 +578,26 @@ impl Approvals {
         if next.plan.may_modify && next.state.is_final() {
             records.push(Record { key: arguments_key(&next.tenant, next.id), value: None });
         }
-        Change { approvals: self.clone(), turn, event, next, records, evict: Vec::new(), time_ms }
+        let post = self.post(&event, &turn.approval(), &next, time_ms);
+        records.extend(post.iter().flat_map(Post::records));
+        Change { approvals: self.clone(), turn, event, next, records, evict: Vec::new(), post, time_ms }
+    }
+
+    /// Who is told of a change.
+    fn post(&self, event: &Event, before: &Approval, next: &Approval, now_ms: u64) -> Option<Post> {
+        let outbox = self.outbox();
+        match event {
+            Event::Parked => {
+                outbox.post(next, MessageKind::Parked, next.plan.channels.iter().map(String::as_str), now_ms)
+            }
+            Event::Escalated => outbox.post(next, MessageKind::Escalated, next.newly_told(before.escalated_ms), now_ms),
+            Event::Modified(_) => outbox.post(next, MessageKind::Modified, next.told(), now_ms),
+            Event::Released => None,
+            _ if next.state.is_final() && !before.state.is_final() => {
+                outbox.post(next, MessageKind::Decided, next.told(), now_ms)
+            }
+            _ => None,
+        }
     }
 
     fn turn(&self, tenant: &str, id: Uuid) -> Result<Turn, DecideError> {
@@ -579,6 +652,7 @@ impl Change {
             }
             Event::Withdrawn(_) => (host(), "the call may not run any more".into()),
             Event::Expired => (host(), "nobody decided in time".into()),
+            Event::Escalated => (host(), "escalated, more people are told".into()),
             Event::Cancelled => (Arc::clone(&self.next.agent), "the caller gave up".into()),
         };
         let Approval { plan, state, .. } = &*self.next;
@@ -640,6 +714,9 @@ impl Change {
         }
         // From here on dropping must not undo anything.
         self.event = Event::Released;
+        if let Some(post) = self.post.take() {
+            post.commit();
+        }
         next
     }
 }
@@ -695,6 +772,7 @@ impl Index {
             tenant.count(&approval.agent);
             self.deadlines.insert((approval.deadline_ms, approval.id));
             self.timers.insert((slot.ends, approval.id));
+            self.steps.extend(approval.next_step_ms().map(|due| (due, approval.id)));
         }
         if matches!(approval.state, State::Pending | State::Approved) && approval.released_ms.is_none() {
             self.live.insert((approval.digest, approval.generation, approval.id));
@@ -705,6 +783,12 @@ impl Index {
     /// Puts the next state of an approval in its slot.
     fn replace(&mut self, slot: &Slot, next: &Arc<Approval>) {
         let before = slot.approval.send_replace(Arc::clone(next));
+        if let Some(due) = before.next_step_ms() {
+            self.steps.remove(&(due, before.id));
+        }
+        if next.state == State::Pending {
+            self.steps.extend(next.next_step_ms().map(|due| (due, next.id)));
+        }
         if before.state == State::Pending && next.state.is_final() {
             self.deadlines.remove(&(next.deadline_ms, next.id));
             self.timers.remove(&(slot.ends, next.id));

@@ -6,6 +6,9 @@
 //! everybody see it. A change that is dropped never happened. So nobody acts on an approval that a restart would forget,
 //! and of two changes at the same time exactly one is made.
 //!
+//! [`Outbox`] holds what people must be told of these changes: its messages are durable with the change that they are
+//! about.
+//!
 //! The arguments of a call are not kept, only its digest and what the router wrote for the approver; unless the router lets
 //! approvers change them: then they are among the [`records`](Change::records) until the approval is final.
 #![forbid(unsafe_code)]
@@ -13,6 +16,7 @@
 mod approval;
 mod index;
 mod modification;
+mod outbox;
 mod view;
 
 pub use approval::{
@@ -23,4 +27,5 @@ pub use index::{
     Approvals, Ballot, Change, Event, Filter, Limits, LoadError, MAX_ARGUMENTS, ParkError, ParkRequest, RECORDS, Record,
 };
 pub use modification::{ArgumentChange, MAX_CHANGES, Modification, ModificationError, modify};
-pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView};
+pub use outbox::{Backoff, Message, MessageKind, MessageState, OUTBOX_RECORDS, Outbox, OutboxCounts, OutboxLimits};
+pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView, time};

@@ -200,7 +200,8 @@ impl Approval {
 }
 
 /// RFC 3339 with milliseconds. Times past the year 9999 are shown as its end.
-fn time(ms: u64) -> String {
+#[must_use]
+pub fn time(ms: u64) -> String {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
     format!("{time:.3}")
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::channels::Channels;
 use crate::doors::inspect::InspectDoor;
 use crate::gate::Gate;
 use crate::http::guard::Guard;
@@ -21,6 +22,7 @@ use crate::ports::{AgentIdentity, Caller, OperatorIdentity, Owner, Reload};
 use routes::{Access, Found, Operation};
 
 mod approvals;
+mod channels;
 mod events;
 mod generations;
 mod health;
@@ -67,6 +69,7 @@ pub struct Api {
     inspect: InspectDoor,
     reload: Arc<dyn Reload>,
     mounts: Vec<Arc<dyn Mount>>,
+    channels: Option<Arc<Channels>>,
     guard: Guard,
     body_timeout: Duration,
     body_room: BodyRoom,
@@ -95,6 +98,7 @@ impl Api {
             gate,
             reload,
             mounts,
+            channels: None,
             guard: Guard::new(&config.hosts, &config.origins),
             body_timeout: config.body_timeout,
             body_room: BodyRoom::new(BODY_ROOM),
@@ -104,6 +108,12 @@ impl Api {
             closing,
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The same with channels: decision links, interactions, retries.
+    #[must_use]
+    pub fn with_channels(self, channels: Arc<Channels>) -> Self {
+        Self { channels: Some(channels), ..self }
     }
 
     /// Records passed deadlines of parked calls until the API closes. Run it beside the server.
@@ -139,7 +149,11 @@ impl Api {
         let _in_flight = self.metrics().in_flight();
         let mut context = Context { id: Uuid::now_v7(), mode: Mode::default(), caller: Caller::default() };
         let mut route = "none";
-        let mut reply = match check_control(request.headers(), &peer).and_then(|()| self.guard.check(&request)) {
+        // Who has a decision link needs no browser that vouches for it, and the browser of who was sent there by a mail
+        // names no origin: the page asks it not to.
+        let by_link = request.uri().path().starts_with(channels::LINKS);
+        let guarded = |()| if by_link { self.guard.check_host(&request) } else { self.guard.check(&request) };
+        let mut reply = match check_control(request.headers(), &peer).and_then(guarded) {
             Ok(()) => self.dispatch(request, peer, &mut context, &mut route).await,
             Err(error) => Err(error),
         }
@@ -234,6 +248,11 @@ impl Api {
                 let body = self.json_body(request, context, MAX_SMALL_BODY).await?;
                 self.decide(&operator, parameter, body.bytes).await
             }
+            Operation::Outbox => self.outbox(context, query),
+            Operation::RetryMessage => self.retry_message(context, query, parameter),
+            Operation::DecisionPage => self.decision_page(parameter),
+            Operation::DecideByLink => self.decide_by_link(request, parameter).await,
+            Operation::SlackInteraction => self.slack_interaction(request).await,
             Operation::Pins => self.pins(context, query).await,
             Operation::Pin => self.pin(context, query, parameter).await,
             Operation::AcceptPin => {

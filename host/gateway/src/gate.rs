@@ -279,6 +279,12 @@ impl Gate {
         self.ports.identity.authenticate(token, peer)
     }
 
+    /// An operator of a tenant, by name: the caller has another proof of who it is.
+    #[must_use]
+    pub fn operator(&self, tenant: &str, name: &str) -> Option<OperatorIdentity> {
+        self.ports.identity.operator(tenant, name)
+    }
+
     /// The mode that is live for a tenant.
     #[must_use]
     pub fn mode(&self, tenant: &str) -> Mode {
@@ -515,13 +521,27 @@ impl Gate {
     /// # Errors
     /// The vote does not count, or its entry could not be written; nothing has changed then.
     pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
-        if ballot.approve
-            && let Some(approval) = self.ports.approvals.get(ballot.tenant, ballot.id)
-        {
-            admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
-        }
+        self.may_vote(ballot)?;
         let change = self.ports.approvals.decide(ballot)?;
         Ok(self.record_change(change).await?)
+    }
+
+    /// The same for somebody who was shown the call of this digest: none if an approver has changed it since.
+    ///
+    /// # Errors
+    /// As [`vote`](Self::vote).
+    pub async fn vote_shown(&self, ballot: &Ballot<'_>, shown: Digest) -> Result<Option<Arc<Approval>>, VoteError> {
+        self.may_vote(ballot)?;
+        let Some(change) = self.ports.approvals.decide_shown(ballot, shown)? else { return Ok(None) };
+        Ok(Some(self.record_change(change).await?))
+    }
+
+    /// Nobody approves a call of an agent that is halted or gone.
+    fn may_vote(&self, ballot: &Ballot<'_>) -> Result<(), GateError> {
+        match self.ports.approvals.get(ballot.tenant, ballot.id).filter(|_| ballot.approve) {
+            Some(approval) => admitted(self.ports.identity.standing(&approval.tenant, &approval.agent)),
+            None => Ok(()),
+        }
     }
 
     /// Records that an operator accepts the definition that waits at a pin, and puts it into effect.
@@ -567,15 +587,16 @@ impl Gate {
         tokio::spawn(work.in_current_span()).await.map_err(|_| GateError::Failed)?
     }
 
-    /// Records passed deadlines and puts them into effect, some hundreds at most. Call it about once a second.
+    /// Records passed deadlines and due escalation steps and puts them into effect, some hundreds at most. Call it about once a second.
     ///
     /// # Errors
     /// An entry could not be written; the rest is tried again the next time.
     pub async fn expire(&self) -> Result<usize, GateError> {
-        let overdue = self.ports.approvals.overdue(now_ms(), EXPIRE_AT_ONCE);
+        let now_ms = now_ms();
+        let mut due = self.ports.approvals.overdue(now_ms, EXPIRE_AT_ONCE);
+        due.extend(self.ports.approvals.escalations(now_ms, EXPIRE_AT_ONCE));
         // At once: their entries go to the disk together.
-        let recorded =
-            futures_util::future::join_all(overdue.into_iter().map(|change| self.record_change(change))).await;
+        let recorded = futures_util::future::join_all(due.into_iter().map(|change| self.record_change(change))).await;
         let count = recorded.len();
         recorded.into_iter().try_for_each(|one| one.map(drop))?;
         Ok(count)

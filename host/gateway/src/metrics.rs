@@ -39,6 +39,7 @@ pub struct Metrics {
     certificate_expires: Family<[(&'static str, &'static str); 0], Gauge>,
     requests_in_flight: Gauge,
     mcp_held_back: Family<CauseLabels, Counter>,
+    channel_messages: Family<MessageLabels, Counter>,
     mcp_sessions: Gauge,
     mcp_children: ChildMetrics,
     /// Live figures, set when they are asked for.
@@ -118,6 +119,12 @@ struct CauseLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    channel: String,
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ChildLabels {
     upstream: Arc<str>,
     event: Word,
@@ -187,6 +194,7 @@ impl Metrics {
             certificate_expires: Family::default(),
             requests_in_flight: Gauge::default(),
             mcp_held_back: Family::default(),
+            channel_messages: Family::default(),
             mcp_sessions: Gauge::default(),
             mcp_children: ChildMetrics::default(),
             live: Live::default(),
@@ -231,6 +239,8 @@ impl Metrics {
         );
         let held_back = "Messages of MCP upstreams that were held back without a verdict";
         registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
+        let told = "Tries to send messages about parked calls, by outcome";
+        registry.register("channel_messages", told, self.channel_messages.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
         let children = "Starts of child processes, and what became of them";
         registry.register("mcp_child_events", children, self.mcp_children.events.clone());
@@ -311,6 +321,11 @@ impl Metrics {
     pub(crate) fn certificate_expires(&self, at: SystemTime) {
         let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.certificate_expires.get_or_create(&[]).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn told(&self, channel: &str, outcome: &'static str) {
+        let labels = MessageLabels { channel: channel.to_owned(), outcome: Word(outcome) };
+        self.channel_messages.get_or_create(&labels).inc();
     }
 
     /// The counter of MCP messages that were held back for this cause.

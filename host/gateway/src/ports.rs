@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
-use portcullis_ledger::{Attachment, Kept, Report, StoredEntry};
+use portcullis_ledger::{Attachment, Kept, Record, Report, StoredEntry};
 use portcullis_model::{Call, Digest, Draft, Judgement, Mode, Role};
 use portcullis_tenancy::SpiffeId;
 use serde::Serialize;
@@ -105,6 +105,15 @@ pub trait Journal: Send + Sync + 'static {
     fn health(&self) -> JournalHealth;
 }
 
+/// Writes records that belong to no entry.
+pub trait Keep: Send + Sync + 'static {
+    /// Hands records to the disk without waiting: they are there with one of the next groups, in the order of the calls.
+    ///
+    /// # Errors
+    /// They are not taken.
+    fn keep(&self, records: &[Record]) -> Result<(), JournalError>;
+}
+
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct EntryRef {
@@ -156,6 +165,11 @@ pub trait Identity: Send + Sync + 'static {
 
     /// A number that changes with the rules about tools.
     fn tools_version(&self, tenant: &str, agent: &str) -> u64;
+
+    /// An operator by name; none where nobody is known by name.
+    fn operator(&self, _tenant: &str, _name: &str) -> Option<OperatorIdentity> {
+        None
+    }
 
     /// How the agent is told of refused tool calls.
     fn denials(&self, tenant: &str, agent: &str) -> DenialForm;

@@ -254,6 +254,14 @@ pub(crate) enum Approvals {
         #[command(flatten)]
         log: Log,
     },
+    /// Print messages about parked calls that are not delivered: those that wait for another try, and dead ones with the reason.
+    Outbox {
+        #[command(flatten)]
+        log: Log,
+        /// Id of a message to send now, dead or not.
+        #[arg(long, value_name = "ID")]
+        retry: Option<Uuid>,
+    },
     /// Let the call go through once: the next one exactly like it, of the same agent. `portcullis inspect` uses it up, too.
     Approve {
         #[command(flatten)]

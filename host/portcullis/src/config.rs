@@ -2,6 +2,7 @@
 //!
 //! `docs/configuration.md` is generated from the comments of this file.
 
+mod channel;
 mod locate;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use portcullis_model::{Decision, Digest, Mode, Phase};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use channel::{Channel, ChannelKind, Smtp, SmtpTls};
 pub(crate) use locate::{ConfigError, Place};
 
 /// The whole file. Unknown keys are refused; everything has a default.
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     pub clavenar: Clavenar,
     /// Parked calls.
     pub approvals: Approvals,
+    /// How people are told of parked calls: see channels.md.
+    pub channel: Vec<Channel>,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -66,6 +70,9 @@ pub(crate) struct Server {
     pub plain_http_beyond_loopback: bool,
     /// Origins, besides loopback ones, from which web pages may call.
     pub origins: Vec<String>,
+    /// Address under which people reach this server, for instance `https://gate.example`: decision links in messages begin with it.
+    /// Its host is one of `hosts`. Default: messages have no links.
+    pub public_url: Option<String>,
     /// Most MCP sessions at a time.
     pub mcp_sessions: usize,
     /// Minutes after which an idle MCP session is ended.
@@ -531,6 +538,7 @@ impl Default for Config {
             mcp: Mcp::default(),
             clavenar: Clavenar::default(),
             approvals: Approvals::default(),
+            channel: Vec::new(),
             tenant: Vec::new(),
         }
     }
@@ -545,6 +553,7 @@ impl Default for Server {
             hosts: Vec::new(),
             plain_http_beyond_loopback: false,
             origins: Vec::new(),
+            public_url: None,
             mcp_sessions: 1024,
             mcp_idle_minutes: 60,
         }
@@ -581,6 +590,18 @@ impl Default for Logs {
     }
 }
 
+impl Server {
+    /// The host of `public_url`, with its port; none if that is no plain address.
+    pub(crate) fn public_host(&self) -> Option<&str> {
+        let url = self.public_url.as_deref()?;
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+        let host = rest.split('/').next()?;
+        let plain =
+            |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '|' | '\\' | '`');
+        (!host.is_empty() && rest.chars().all(plain)).then_some(host)
+    }
+}
+
 /// Longest time that can be configured, in seconds.
 const A_DAY: u64 = 86_400;
 /// All approvals are held in memory, about 2 KiB each.
@@ -605,6 +626,7 @@ impl Config {
                 *path = place.relative(path);
             }
         }
+        config.channel.iter_mut().for_each(|channel| channel.relative_to(&place));
         config.check(&place)?;
         Ok((config, place))
     }
@@ -622,6 +644,12 @@ impl Config {
             return Err(place.error("server.drain_seconds", format!("give at most {A_DAY} seconds")));
         }
         self.check_mcp(place)?;
+        if server.public_url.is_some() && server.public_host().is_none() {
+            return Err(place.error("server.public_url", "give an address such as https://gate.example"));
+        }
+        for (index, channel) in self.channel.iter().enumerate() {
+            channel.check(&format!("channel[{index}]"), place)?;
+        }
         for (index, upstream) in self.upstream.iter().enumerate() {
             let key = format!("upstream[{index}]");
             if upstream.url.is_some() == upstream.command.is_some() {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use portcullis_approvals::{Approvals, Limits as ApprovalLimits, RECORDS};
+use portcullis_approvals::{Approvals, Limits as ApprovalLimits, OUTBOX_RECORDS, RECORDS};
 use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist};
+use portcullis_gateway::channels::{ChannelSet, Channels, LinkKey};
 use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, now_ms};
@@ -64,12 +65,13 @@ impl Host {
             kept_per_tenant: limits.kept_per_tenant,
             use_within_ms: limits.use_within_seconds * 1000,
         };
-        let (approvals, damaged) = Approvals::load(limits, ledger.records(RECORDS)?);
+        let records = ledger.records(RECORDS)?.into_iter().chain(ledger.records(OUTBOX_RECORDS)?);
+        let (approvals, damaged) = Approvals::load(limits, records);
         for record in damaged {
             tracing::warn!(
                 key = record.key,
                 problem = record.problem,
-                "a parked call could not be read back; it stays unapproved"
+                "a parked call or a message about one could not be read back; the call stays unapproved, nobody is told"
             );
         }
         let place = settings.place.as_ref();
@@ -91,6 +93,16 @@ impl Host {
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
         Ok(host)
+    }
+
+    /// What tells people of parked calls, over these channels.
+    ///
+    /// # Errors
+    /// The key of decision links cannot be read or made.
+    pub(crate) fn channels(&self, settings: &Settings, channels: ChannelSet) -> Result<Arc<Channels>> {
+        let key = LinkKey::new(folder_key(&settings.data()?.join("links.key"))?);
+        let (gate, keep) = (Arc::clone(&self.gate), Arc::new(self.ledger.clone()));
+        Ok(Channels::new(gate, keep, key, settings.config.server.public_url.clone(), channels))
     }
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
@@ -274,7 +286,7 @@ impl Persist for Kept {
 }
 
 /// A key of the data folder, made at the first start: one that compiled plugins are checked with, one that seals what MCP
-/// clients keep.
+/// clients keep, one that decision links are signed with.
 pub(crate) fn folder_key(path: &Path) -> Result<[u8; 32]> {
     let mut key = [0_u8; 32];
     match fs::File::open(path) {

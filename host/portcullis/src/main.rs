@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod channels;
 mod cli;
 mod commands;
 mod config;

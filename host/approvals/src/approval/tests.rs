@@ -48,6 +48,7 @@ fn approval(plan: Plan) -> Approval {
         comments: vec![],
         modification: None,
         withdrawn: None,
+        escalated_ms: None,
     }
 }
 

@@ -56,7 +56,9 @@ fn operation(route: &Route) -> Value {
         "security": if route.access == Access::Open { json!([]) } else { json!([{ "token": [] }]) },
     });
     if let (Some(schema), Some(out)) = (request(route.operation), out.as_object_mut()) {
-        let body = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+        let form = matches!(route.operation, Operation::DecideByLink | Operation::SlackInteraction);
+        let media = if form { "application/x-www-form-urlencoded" } else { "application/json" };
+        let body = json!({ "required": true, "content": { (media): { "schema": schema } } });
         out.insert("requestBody".to_owned(), body);
     }
     out
@@ -75,6 +77,8 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::Comment => Some(reference("Comment")),
         Operation::Modify => Some(reference("Modification")),
         Operation::AcceptPin => Some(reference("Acceptance")),
+        Operation::DecideByLink => Some(reference("LinkDecision")),
+        Operation::SlackInteraction => Some(object(&[("payload", typed("string"))])),
         _ => None,
     }
 }
@@ -103,6 +107,15 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         | Operation::Modify => reference("Approval"),
         Operation::DecideMany => object(&[("results", list("Decided"))]),
         Operation::Arguments => json!({ "description": "the arguments, as the agent sent them" }),
+        Operation::Outbox => object(&[
+            ("messages", list("Message")),
+            ("waiting", typed("integer")),
+            ("dead", typed("integer")),
+            ("lost", typed("integer")),
+        ]),
+        Operation::RetryMessage => reference("Message"),
+        Operation::DecisionPage | Operation::DecideByLink => return ("text/html", typed("string")),
+        Operation::SlackInteraction => object(&[("text", typed("string"))]),
         Operation::Pins => object(&[("pins", list("Pin")), ("next", optional("string"))]),
         Operation::Pin | Operation::AcceptPin => reference("Pin"),
         Operation::Events => return ("text/event-stream", typed("string")),
@@ -124,6 +137,22 @@ fn responses(route: &Route) -> Value {
     insert("200", "done", media, &schema);
     if route.operation == Operation::Ready {
         insert("503", "not ready, and why", media, &schema);
+    }
+    if matches!(route.operation, Operation::DecisionPage | Operation::DecideByLink) {
+        for (status, description) in
+            [("404", "not a link of this server"), ("410", "expired, used or decided: nothing has changed")]
+        {
+            insert(status, description, media, &schema);
+        }
+    }
+    if route.operation == Operation::DecideByLink {
+        for (status, description) in [
+            ("400", "neither approve nor deny"),
+            ("409", "another answer is being recorded"),
+            ("503", "the ledger cannot be written: nothing has changed"),
+        ] {
+            insert(status, description, media, &schema);
+        }
     }
     for (status, description) in errors(route) {
         insert(status, description, "application/json", &reference("Error"));
@@ -177,6 +206,13 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("415", "not JSON, or compressed"),
             ("503", "the ledger cannot be written: nothing has changed"),
         ]),
+        Operation::RetryMessage => errors.push(("404", "no such message")),
+        Operation::SlackInteraction => errors.extend([
+            ("400", "no pressed button"),
+            ("401", "not signed, or not now"),
+            ("404", "no channels here"),
+            ("413", "larger than allowed"),
+        ]),
         Operation::Activate => errors.extend([
             ("422", "the configuration is wrong; nothing has changed"),
             ("503", "a reload is running, or it could not be put into effect"),
@@ -223,9 +259,16 @@ fn parameters(operation: Operation) -> Value {
                 limit(1000),
             ])
         }
+        Operation::Outbox => json!([
+            query("state", json!({ "type": "string", "enum": ["waiting", "dead"] })),
+            query("before", json!({ "type": "string", "format": "uuid" })),
+            limit(500),
+        ]),
+        Operation::DecisionPage | Operation::DecideByLink => json!([path("link", typed("string"))]),
         Operation::Pin | Operation::AcceptPin => json!([path("id", typed("string"))]),
         Operation::Approval => json!([path("id", json!({ "type": "string", "format": "uuid" })), wait()]),
         Operation::Decide
+        | Operation::RetryMessage
         | Operation::Arguments
         | Operation::Modify
         | Operation::Claim
@@ -404,6 +447,25 @@ fn schemas() -> Value {
             "required": ["changes"],
             "additionalProperties": false,
         },
+        "LinkDecision": {
+            "type": "object",
+            "properties": {
+                "decision": { "type": "string", "enum": ["approve", "deny"] },
+                "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
+            },
+            "required": ["decision"],
+        },
+        "Message": object(&[
+            ("id", json!({ "type": "string", "format": "uuid" })),
+            ("channel", typed("string")),
+            ("kind", json!({ "type": "string", "enum": ["parked", "escalated", "modified", "decided"] })),
+            ("approval", json!({ "type": "string", "format": "uuid" })),
+            ("state", json!({ "type": "string", "enum": ["waiting", "dead"] })),
+            ("attempts", typed("integer")),
+            ("created", json!({ "type": "string", "format": "date-time" })),
+            ("next", json!({ "type": ["string", "null"], "format": "date-time" })),
+            ("problem", optional("string")),
+        ]),
         "Acceptance": {
             "type": "object",
             "properties": { "digest": { "type": "string", "description": "of the definition that waits" } },

@@ -1,10 +1,10 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use portcullis_ledger::{AppendError, Attachment, Kept, Ledger, ReadError, Report, StoredEntry};
+use portcullis_ledger::{AppendError, Attachment, Kept, Ledger, ReadError, Record, Report, StoredEntry};
 use portcullis_model::Draft;
 use uuid::Uuid;
 
-use super::{EntryRef, Journal, JournalError, JournalHealth};
+use super::{EntryRef, Journal, JournalError, JournalHealth, Keep};
 
 impl Journal for Ledger {
     fn append(&self, draft: Draft, attach: Vec<Attachment>) -> BoxFuture<'_, Result<EntryRef, JournalError>> {
@@ -35,6 +35,12 @@ impl Journal for Ledger {
     fn health(&self) -> JournalHealth {
         let problem = self.trouble();
         JournalHealth { writable: problem.is_none(), problem, queued: self.metrics().waiting }
+    }
+}
+
+impl Keep for Ledger {
+    fn keep(&self, records: &[Record]) -> Result<(), JournalError> {
+        Ok(self.put_records_later(records)?)
     }
 }
 

@@ -85,6 +85,10 @@ impl Identity for Credentials {
         self.0.load().agent(tenant, agent).map_or(0, |agent| agent.tools_version())
     }
 
+    fn operator(&self, tenant: &str, name: &str) -> Option<OperatorIdentity> {
+        self.0.load().operator(tenant, name).map(|operator| operator_identity(operator))
+    }
+
     fn denials(&self, tenant: &str, agent: &str) -> DenialForm {
         self.0.load().agent(tenant, agent).map(|agent| agent.denials).unwrap_or_default()
     }

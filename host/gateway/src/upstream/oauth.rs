@@ -130,12 +130,26 @@ impl ClientSecret {
     }
 
     async fn read(&self) -> Result<Zeroizing<String>, OauthError> {
+        self.reveal().await.map_err(OauthError::Secret)
+    }
+
+    /// The same, blocking.
+    pub(crate) fn look(&self) -> Result<Zeroizing<String>, String> {
+        match self {
+            Self::Text(text) if text.is_empty() => Err("it is empty".to_owned()),
+            Self::Text(text) => Ok(text.clone()),
+            Self::File(path) => read_secret(path),
+        }
+    }
+
+    /// The secret as it is now; else what is wrong, without anything of it.
+    pub(crate) async fn reveal(&self) -> Result<Zeroizing<String>, String> {
         let path = match self {
             Self::Text(text) => return Ok(text.clone()),
             Self::File(path) => path.clone(),
         };
         let read = tokio::task::spawn_blocking(move || read_secret(&path)).await;
-        read.map_err(|error| OauthError::Secret(error.to_string()))?.map_err(OauthError::Secret)
+        read.map_err(|error| error.to_string())?
     }
 }
 

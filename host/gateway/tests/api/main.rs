@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod approvals;
+mod channels;
 mod clavenar;
 mod contract;
 mod core;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use portcullis_approvals::{Approvals, Limits};
+use portcullis_approvals::{Approvals, Limits, OUTBOX_RECORDS, RECORDS};
 use portcullis_gateway::api::{Api, ApiConfig};
-use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor, RECORDS};
+use portcullis_gateway::channels::{ChannelSet, ChannelSpec, Channels, LinkKey};
+use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{Gate, Heavy, Ports};
@@ -45,6 +46,8 @@ pub struct WordJudge {
     pub changed: AtomicBool,
     /// Another policy of the same words was activated.
     pub reloaded: AtomicBool,
+    /// What plans are like beyond the usual.
+    pub plan: Mutex<Option<fn(&mut Plan)>>,
     /// Tenants by mode; others have no pipeline.
     modes: HashMap<&'static str, Mode>,
 }
@@ -92,7 +95,7 @@ impl Judge for WordJudge {
         if changed {
             reasons.push(reason("pin.changed", "the tool is not what was pinned", "pins"));
         }
-        let plan = Plan {
+        let mut plan = Plan {
             approvers: vec![Approver::Role(if raw.contains("CFO") { "cfo" } else { "approver" }.into())],
             quorum: 1,
             deadline_seconds: 900,
@@ -101,6 +104,9 @@ impl Judge for WordJudge {
             summary: "a call with the word REVIEW".into(),
             may_modify: raw.contains("FLEX"),
         };
+        if let Some(adjust) = *self.plan.lock().unwrap() {
+            adjust(&mut plan);
+        }
         Some(Judgement {
             decision,
             reasons,
@@ -408,6 +414,8 @@ pub struct Bench {
     pub pins: Arc<KeptPins>,
     pub gate: Arc<Gate>,
     pub credentials: Arc<Credentials>,
+    pub channels: Arc<Channels>,
+    sender: Option<JoinHandle<()>>,
     folder: Arc<TempDir>,
     clavenar: Option<AllowBody>,
     mcp: Vec<Upstream>,
@@ -426,7 +434,8 @@ impl Bench {
 
     async fn on(folder: Arc<TempDir>, setup: Setup) -> Self {
         let ledger = Ledger::open(LedgerConfig::new(folder.path())).unwrap();
-        let (approvals, errors) = Approvals::load(Limits::default(), ledger.records(b"approval/").unwrap());
+        let records = ledger.records(RECORDS).unwrap().into_iter().chain(ledger.records(OUTBOX_RECORDS).unwrap());
+        let (approvals, errors) = Approvals::load(Limits::default(), records);
         assert!(errors.is_empty(), "{errors:?}");
         let journal = Arc::new(Breakable { ledger, broken: AtomicBool::new(false) });
         let modes = HashMap::from([
@@ -435,8 +444,8 @@ impl Bench {
             ("default", Mode::Enforce),
             ("watched", Mode::Observe),
         ]);
-        let (judged, pause, changed, reloaded) = Default::default();
-        let judge = Arc::new(WordJudge { judged, pause, changed, reloaded, modes });
+        let (judged, pause, changed, reloaded, plan) = Default::default();
+        let judge = Arc::new(WordJudge { judged, pause, changed, reloaded, plan, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
         let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();
@@ -457,10 +466,14 @@ impl Bench {
             let upstreams = Upstreams::new(setup.mcp.iter().cloned()).unwrap();
             let mcp = McpDoor::new(Arc::clone(&gate), upstreams, McpLimits::default());
             let door = ClavenarDoor::new(Arc::clone(&gate), mcp, allow);
-            door.recover(journal.ledger.records(RECORDS).unwrap()).await.unwrap();
+            door.recover(journal.ledger.records(clavenar::RECORDS).unwrap()).await.unwrap();
             mounts.extend(door.mounts());
         }
-        let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, mounts, &config));
+        let api = Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, mounts, &config);
+        let keep = Arc::new(journal.ledger.clone());
+        let public = Some("http://localhost/".to_owned());
+        let channels = Channels::new(Arc::clone(&gate), keep, LinkKey::new([7; 32]), public, ChannelSet::none());
+        let api = Arc::new(api.with_channels(Arc::clone(&channels)));
         let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
         let server_config = ServerConfig { tls: tls.clone(), ..setup.server };
         let mut server = Server::bind("127.0.0.1:0".parse().unwrap(), server_config, api).unwrap();
@@ -489,6 +502,8 @@ impl Bench {
             pins,
             gate,
             credentials,
+            channels,
+            sender: None,
             folder,
             clavenar,
             mcp,
@@ -509,9 +524,13 @@ impl Bench {
     /// The same data folder in a new server.
     pub async fn restarted(mut self) -> Self {
         self.stop();
-        let Self { serving, journal, folder, gate, clavenar, mcp, .. } = self;
+        let Self { serving, journal, folder, gate, clavenar, mcp, channels, sender, .. } = self;
         serving.await.unwrap();
-        drop(gate);
+        if let Some(sender) = sender {
+            sender.abort();
+            let _ = sender.await;
+        }
+        drop((gate, channels));
         // Farewells to upstreams may still be under way.
         for _ in 0..200 {
             if Arc::strong_count(&journal) == 1 {
@@ -522,6 +541,12 @@ impl Bench {
         let journal = Arc::into_inner(journal).expect("nobody uses the ledger any more");
         journal.ledger.close().await;
         Self::on(folder, Setup { clavenar, mcp, ..Setup::default() }).await
+    }
+
+    /// From now on messages are sent, over these channels.
+    pub fn tell(&mut self, specs: Vec<ChannelSpec>) {
+        self.channels.replace(ChannelSet::new(specs).unwrap());
+        self.sender.get_or_insert_with(|| tokio::spawn(Arc::clone(&self.channels).run()));
     }
 
     pub async fn client(&self) -> Client {

@@ -19,6 +19,7 @@ pub(crate) fn run(command: &cli::Approvals) -> Result<ExitCode> {
         }
         cli::Approvals::Show { log, id } => show(log, *id),
         cli::Approvals::Watch { log } => watch(log),
+        cli::Approvals::Outbox { log, retry } => outbox(log, *retry),
         cli::Approvals::Approve { log, id, comment } => decide(log, id, "approve", comment.as_deref()),
         cli::Approvals::Deny { log, id, comment } => decide(log, id, "deny", comment.as_deref()),
         cli::Approvals::Claim { log, id, release } => {
@@ -62,6 +63,47 @@ fn show(log: &Log, id: Uuid) -> Result<ExitCode> {
         print!("{}", whole(&approval));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Messages about parked calls that are not delivered; with an id, one of them is sent again first.
+fn outbox(log: &Log, retry: Option<Uuid>) -> Result<ExitCode> {
+    let server = server(log, retry.is_some())?;
+    if let Some(id) = retry {
+        server.post(&format!("/v1/outbox/{id}/retry"), "")?;
+    }
+    let answer = server.get("/v1/outbox")?;
+    if log.json {
+        println!("{answer}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let messages = answer.get("messages").and_then(Value::as_array).context("the server sent no messages")?;
+    for message in messages {
+        println!("{}", message_line(message));
+    }
+    let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or_default();
+    println!(
+        "{} waiting, {} dead, {} lost in tenant {}",
+        number("waiting"),
+        number("dead"),
+        number("lost"),
+        log.tenant
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn message_line(message: &Value) -> String {
+    let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or("-");
+    let attempts = message.get("attempts").and_then(Value::as_u64).unwrap_or_default();
+    let next = message.get("next").and_then(Value::as_str).map(|next| format!(" next {next}")).unwrap_or_default();
+    let problem = message.get("problem").and_then(Value::as_str).map(|why| format!(": {why}")).unwrap_or_default();
+    printable(&format!(
+        "{}  {:<7} {:<9} to {} about {}; {attempts} tries{next}{problem}",
+        text("id"),
+        text("state"),
+        text("kind"),
+        text("channel"),
+        text("approval"),
+    ))
 }
 
 fn watch(log: &Log) -> Result<ExitCode> {

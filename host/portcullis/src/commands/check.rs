@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Settings;
 use crate::assemble;
+use crate::channels;
 use crate::cli::{Check, Where};
 use crate::config::{self, Config};
 use crate::host;
@@ -42,9 +43,12 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
         assemble::tls(&settings.config, settings.place.as_ref())?.map(|tls| tls.warnings).unwrap_or_default();
     warnings.extend(missing_programs(&settings.config));
     warnings.extend(patterns_without_upstream(&settings.config));
+    channels::channels(&settings.config, settings.place.as_ref())?;
+    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref())?;
+    warnings.extend(channels::warnings(&settings.config, &pipelines));
     let engine = host::engine(&settings, None)?;
     let mut tenants = Vec::new();
-    for pipeline in assemble::pipelines(&settings.config, settings.place.as_ref())? {
+    for pipeline in pipelines {
         let generation = pipeline.build(&engine)?;
         tenants.push(json!({
             "tenant": pipeline.spec.tenant, "mode": generation.mode(), "generation": generation.id(),

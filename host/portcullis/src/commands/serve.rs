@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::channels::Channels;
 use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
 use portcullis_gateway::http::{Drained, Server, ServerConfig, Tls};
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
 use crate::assemble::{self, Control};
+use crate::channels;
 use crate::cli::{self, Where};
 use crate::config::{Allow, ClientCertificates};
 use crate::descriptors;
@@ -42,6 +44,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     if !listen.ip().is_loopback() && settings.config.server.hosts.is_empty() && !settings.config.tenant.is_empty() {
         bail!("{listen} is not a loopback address: name the host under which clients address it in server.hosts");
     }
+    let told = channels::channels(&settings.config, settings.place.as_ref())?;
     let control = generate_token()?;
     if !arguments.json {
         eprintln!("loading plugins (the first start on a data folder compiles them: some seconds) …");
@@ -51,8 +54,10 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         warn(&material.warnings);
         Arc::new(Tls::new(material, Arc::clone(host.gate.metrics())))
     });
+    let channels = host.channels(&settings, told)?;
     let reloader = Arc::new(Reloader {
         host: Arc::clone(&host),
+        channels: Arc::clone(&channels),
         tls: tls.clone(),
         place: arguments.place.clone(),
         turn: tokio::sync::Mutex::default(),
@@ -77,7 +82,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let _set = reloader.door.set(mcp.clone());
     let read_timeout = Duration::from_secs(own.read_timeout_seconds);
     let api_config = ApiConfig {
-        hosts: own.hosts.clone(),
+        hosts: own.hosts.iter().cloned().chain(own.public_host().map(str::to_owned)).collect(),
         origins: own.origins.clone(),
         body_timeout: read_timeout,
         upstreams: own_upstreams,
@@ -95,7 +100,8 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
             "calls that were being run when the last process ended are on record as uncertain"
         );
     }
-    let api = Arc::new(Api::new(Arc::clone(&host.gate), reload, clavenar.mounts(), &api_config));
+    let api = Api::new(Arc::clone(&host.gate), reload, clavenar.mounts(), &api_config);
+    let api = Arc::new(api.with_channels(Arc::clone(&channels)));
     let handshake = settings.config.tls.as_ref().map_or(10, |tls| tls.handshake_timeout_seconds);
     let server_config = ServerConfig {
         tls: tls.clone(),
@@ -120,6 +126,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
 
     let background = [
         tokio::spawn(async move { api.expire().await }),
+        tokio::spawn(channels.run()),
         tokio::spawn(Arc::clone(&reloader).on_hangup()?),
         tokio::spawn(reloader.on_change(settings)),
     ];
@@ -213,6 +220,7 @@ fn shutdown() -> Result<impl Future<Output = ()>> {
 /// Reads the configuration again: on request, on SIGHUP, when a file of it changes.
 struct Reloader {
     host: Arc<Host>,
+    channels: Arc<Channels>,
     tls: Option<Arc<Tls>>,
     place: Where,
     /// One at a time, or an older configuration could come last.
@@ -231,6 +239,7 @@ impl Reloader {
         let read = move || assemble::tls(&reading.config, reading.place.as_ref());
         let read = tokio::task::spawn_blocking(read).await.map_err(|error| ReloadError::Failed(error.to_string()))?;
         let material = read.map_err(invalid)?;
+        let told = channels::channels(&settings.config, settings.place.as_ref()).map_err(invalid)?;
         self.host.reload(settings).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {
                 ReloadError::Failed(format!("{error:#}"))
@@ -238,6 +247,7 @@ impl Reloader {
                 invalid(error)
             }
         })?;
+        self.channels.replace(told);
         match (&self.tls, material) {
             (Some(tls), Some(material)) => {
                 warn(&material.warnings);

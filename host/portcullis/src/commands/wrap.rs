@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::channels::Channels;
 use portcullis_gateway::doors::mcp::{Desk, McpLimits, Wrapping, wrap};
 use portcullis_gateway::http::{Drained, Server};
 use portcullis_gateway::ports::{AgentIdentity, GenerationView, Reload, ReloadError};
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::Settings;
 use crate::assemble::Control;
+use crate::channels;
 use crate::cli;
 use crate::host::{Host, hold_limits};
 use crate::logs;
@@ -51,6 +53,7 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
             _ = interrupt.recv() => {}
         }
     };
+    let told = channels::channels(&settings.config, settings.place.as_ref())?;
     let secret = generate_token()?.expose().to_owned();
     let host = Host::start(settings, Control { secret: secret.clone(), decides: arguments.decide }).await?;
     let agent = AgentIdentity {
@@ -59,7 +62,8 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
         persona: None,
         may_explain: false,
     };
-    let port = Port::open(&host, &settings.data()?, Arc::clone(&upstream.name), &secret, arguments.decide);
+    let channels = host.channels(settings, told)?;
+    let port = Port::open(&host, &channels, &settings.data()?, Arc::clone(&upstream.name), &secret, arguments.decide);
     if let Err(error) = &port {
         tracing::warn!("while this runs, no other command can look at its data folder: {error:#}");
     }
@@ -73,10 +77,13 @@ async fn serve(arguments: &cli::Wrap, settings: &Settings, upstream: Upstream) -
     };
     let gate = Arc::clone(&host.gate);
     let expiring = tokio::spawn(async move { gate.keep_expiring().await });
+    let telling = tokio::spawn(channels.run());
     let status = wrap(wrapping, tokio::io::stdin(), tokio::io::stdout(), shutdown).await;
-    expiring.abort();
-    // Its end is what counts; being aborted is no failure.
-    let _ = expiring.await;
+    for task in [expiring, telling] {
+        task.abort();
+        // Its end is what counts; being aborted is no failure.
+        let _ = task.await;
+    }
     if let Ok(port) = port {
         port.close().await;
     }
@@ -95,9 +102,17 @@ impl Port {
     /// How long a command may take to get its answer after the client has gone.
     const DRAIN: Duration = Duration::from_secs(1);
 
-    fn open(host: &Host, data: &Path, upstream: Arc<str>, secret: &str, decides: bool) -> Result<Self> {
+    fn open(
+        host: &Host,
+        channels: &Arc<Channels>,
+        data: &Path,
+        upstream: Arc<str>,
+        secret: &str,
+        decides: bool,
+    ) -> Result<Self> {
         let config = ApiConfig { upstreams: vec![upstream], ..ApiConfig::default() };
-        let api = Arc::new(Api::new(Arc::clone(&host.gate), Arc::new(Fixed), Vec::new(), &config));
+        let api = Api::new(Arc::clone(&host.gate), Arc::new(Fixed), Vec::new(), &config);
+        let api = Arc::new(api.with_channels(Arc::clone(channels)));
         let server = Server::local(secret, Self::DRAIN, api)?;
         let left = Running::new(server.address(), secret, decides).leave(data)?;
         tracing::info!(data = %data.display(), "other commands find this with --data");
