@@ -305,7 +305,7 @@ impl Gate {
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
     ) -> Result<Ruling, GateError> {
         // What an upstream says of its own accord is not charged to the agent.
-        if (call.phase == Phase::Call || door == Door::Inspect)
+        if (call.phase == Phase::Call || matches!(door, Door::Inspect | Door::Arden))
             && let Err(error) = self.admit(call)
         {
             return self.refuse(call, door, error).await;

@@ -14,10 +14,12 @@ use uuid::Uuid;
 
 mod ledger;
 mod pins;
+mod records;
 mod tenancy;
 
 pub use pins::{NoPins, Pin, PinChange, PinDefinition, PinError, PinState, Pins};
 pub use portcullis_tenancy::DenialForm;
+pub use records::Records;
 pub use tenancy::Credentials;
 
 /// Judges calls: the pipelines of all tenants.

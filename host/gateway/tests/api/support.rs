@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use portcullis_approvals::{Approvals, Limits};
 use portcullis_gateway::api::{Api, ApiConfig};
+use portcullis_gateway::doors::arden::{ArdenDoor, ArdenSettings};
 use portcullis_gateway::doors::clavenar::{AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::events::Events;
@@ -43,6 +44,8 @@ pub struct WordJudge {
     pub pause: Mutex<Duration>,
     /// Every tool is another one than was pinned: its calls are for a person.
     pub changed: AtomicBool,
+    /// Seconds that a parked call waits.
+    pub deadline: AtomicU32,
     /// Tenants by mode; others have no pipeline.
     modes: HashMap<&'static str, Mode>,
 }
@@ -93,7 +96,7 @@ impl Judge for WordJudge {
         let plan = Plan {
             approvers: vec![Approver::Role("approver".into())],
             quorum: 1,
-            deadline_seconds: 900,
+            deadline_seconds: self.deadline.load(Ordering::SeqCst),
             channels: Vec::new(),
             escalation: Vec::new(),
             summary: "a call with the word REVIEW".into(),
@@ -275,6 +278,8 @@ impl Pins for KeptPins {
 }
 
 pub const AGENT: &str = "agent-token";
+/// Another key of the same agent.
+pub const AGENT_TEST: &str = "arden_test_00112233445566778899aabbccddeeff";
 pub const SECOND: &str = "second-agent-token";
 pub const MUTE: &str = "mute-agent-token";
 pub const SLOW: &str = "slow-agent-token";
@@ -316,7 +321,11 @@ pub fn halting(name: &str) -> Directory {
         ..TenantSpec::default()
     };
     let acme = vec![
-        AgentSpec { halted: name == "bot", ..agent("bot", AGENT) },
+        AgentSpec {
+            halted: name == "bot",
+            token_sha256: vec![token_digest(AGENT), token_digest(AGENT_TEST)],
+            ..agent("bot", AGENT)
+        },
         agent("bot2", SECOND),
         AgentSpec { may_explain: false, ..agent("mute", MUTE) },
         AgentSpec { rate: Some(RateLimit { per_second: 0.01, burst: 1 }), ..agent("slow", SLOW) },
@@ -351,6 +360,8 @@ pub struct Setup {
     pub local: Option<&'static str>,
     /// What the Clavenar door answers to what is allowed, if there is one.
     pub clavenar: Option<AllowBody>,
+    /// What the Arden door is configured with, if there is one.
+    pub arden: Option<ArdenSettings>,
 }
 
 impl Default for Setup {
@@ -373,6 +384,7 @@ impl Default for Setup {
             tls: None,
             local: None,
             clavenar: None,
+            arden: None,
         }
     }
 }
@@ -391,6 +403,8 @@ pub struct Bench {
     pub credentials: Arc<Credentials>,
     folder: Arc<TempDir>,
     clavenar: Option<AllowBody>,
+    arden: Option<ArdenSettings>,
+    pub arden_door: Option<ArdenDoor>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
 }
@@ -416,7 +430,7 @@ impl Bench {
             ("watched", Mode::Observe),
         ]);
         let (judged, pause, changed) = Default::default();
-        let judge = Arc::new(WordJudge { judged, pause, changed, modes });
+        let judge = Arc::new(WordJudge { judged, pause, changed, deadline: AtomicU32::new(900), modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
         let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();
@@ -437,6 +451,13 @@ impl Bench {
             let mcp = McpDoor::new(Arc::clone(&gate), Upstreams::default(), McpLimits::default());
             mounts.extend(ClavenarDoor::new(Arc::clone(&gate), mcp, allow).mounts());
         }
+        let mut arden_door = None;
+        if let Some(settings) = setup.arden.clone() {
+            let records = Arc::new(journal.ledger.clone());
+            let door = ArdenDoor::start(Arc::clone(&gate), records, settings).await.unwrap();
+            mounts.push(Arc::new(door.clone()));
+            arden_door = Some(door);
+        }
         let api = Arc::new(Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, mounts, &config));
         let tls = setup.tls.map(|files| Arc::new(Tls::new(files.read().unwrap(), Arc::clone(gate.metrics()))));
         let server_config = ServerConfig { tls: tls.clone(), ..setup.server };
@@ -454,7 +475,7 @@ impl Bench {
             }
         }));
         let stop = Some(stop);
-        let clavenar = setup.clavenar;
+        let Setup { clavenar, arden, .. } = setup;
         Self {
             address,
             local,
@@ -468,6 +489,8 @@ impl Bench {
             credentials,
             folder,
             clavenar,
+            arden,
+            arden_door,
             stop,
             serving,
         }
@@ -485,12 +508,12 @@ impl Bench {
     /// The same data folder in a new server.
     pub async fn restarted(mut self) -> Self {
         self.stop();
-        let Self { serving, journal, folder, gate, clavenar, .. } = self;
+        let Self { serving, journal, folder, gate, clavenar, arden, arden_door, .. } = self;
         serving.await.unwrap();
-        drop(gate);
+        drop((gate, arden_door));
         let journal = Arc::into_inner(journal).expect("nobody uses the ledger any more");
         journal.ledger.close().await;
-        Self::on(folder, Setup { clavenar, ..Setup::default() }).await
+        Self::on(folder, Setup { clavenar, arden, ..Setup::default() }).await
     }
 
     pub async fn client(&self) -> Client {
