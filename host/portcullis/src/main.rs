@@ -11,6 +11,7 @@ mod host;
 mod judge;
 mod logs;
 mod pins;
+mod policies;
 mod reference;
 mod remote;
 

@@ -15,6 +15,7 @@ use crate::assemble;
 use crate::cli::{Check, Where};
 use crate::config::{self, Config};
 use crate::host;
+use crate::policies::Edited;
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     match check(arguments) {
@@ -38,13 +39,14 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     let settings = Settings::read(&Where { config: arguments.config.clone(), data: None })?;
     assemble::directory(&settings.config, settings.place.as_ref(), None, None)?;
     host::upstreams(&settings.config, settings.place.as_ref(), &[])?;
+    assemble::arden(&settings.config, settings.place.as_ref())?;
     let mut warnings =
         assemble::tls(&settings.config, settings.place.as_ref())?.map(|tls| tls.warnings).unwrap_or_default();
     warnings.extend(missing_programs(&settings.config));
     warnings.extend(patterns_without_upstream(&settings.config));
     let engine = host::engine(&settings, None)?;
     let mut tenants = Vec::new();
-    for pipeline in assemble::pipelines(&settings.config, settings.place.as_ref())? {
+    for pipeline in assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())? {
         let generation = pipeline.build(&engine)?;
         tenants.push(json!({
             "tenant": pipeline.spec.tenant, "mode": generation.mode(), "generation": generation.id(),
