@@ -323,7 +323,8 @@ pub(crate) struct ArdenPrice {
 pub(crate) struct Tenant {
     /// Letters, digits, `.`, `_`, `-`; at most 63.
     pub name: String,
-    /// Policy pack: `baseline`, `observe`, `pinned`, `private`, or the folder of your own pack. With `plugins` given, leave it out.
+    /// Policy pack: `arden`, `baseline`, `observe`, `pinned`, `private`, or the folder of your own pack. With `plugins` given,
+    /// leave it out.
     pub policy: Option<String>,
     /// `enforce` or `observe`; default is the pack's, else `enforce`.
     #[schemars(with = "Option<String>")]

@@ -52,7 +52,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Approvals(command) => commands::approvals::run(command),
         Command::Pins(command) => commands::pins::run(command),
         Command::Plugin(command) => commands::plugin::run(command),
-        Command::Token => commands::token::run(),
+        Command::Token { prefix } => commands::token::run(prefix),
         Command::Reference { format } => {
             let text = match format {
                 ReferenceFormat::Markdown => reference::markdown()?,
