@@ -10,7 +10,8 @@ use crate::toolchain::{self, Choice};
 
 const CARGO_DENY: &str = "0.20.2";
 /// Python packages of the real clients, pinned.
-const PYTHON: &[&str] = &["mcp==2.3.0", "clavenar-agent-sdk==1.5.3", "aiosmtpd==1.4.6"];
+const PYTHON: &[&str] =
+    &["mcp==2.3.0", "clavenar-agent-sdk==1.5.3", "ardenpy==0.5.7", "langchain-core==1.7.2", "aiosmtpd==1.4.6"];
 /// npm packages of the real clients and servers, and Node itself, pinned.
 const NODE: &str = "tests/clients/package.json";
 

@@ -29,6 +29,7 @@ mod health;
 mod ledger;
 mod openapi;
 mod pins;
+mod policies;
 mod query;
 mod routes;
 
@@ -259,6 +260,13 @@ impl Api {
                 let operator = pins::accepter(context)?.clone();
                 let body = self.json_body(request, context, MAX_SMALL_BODY).await?;
                 self.accept_pin(&operator, parameter, body.bytes).await
+            }
+            Operation::Policies => self.policies(context, query).await,
+            Operation::Policy => self.policy(context, query, parameter).await,
+            Operation::ReplacePolicy => {
+                let operator = policies::writer(context)?.clone();
+                let body = self.json_body(request, context, policies::MAX_POLICIES).await?;
+                self.replace_policy(&operator, parameter, body.bytes).await
             }
             Operation::Events => self.events(context, query, peer),
             Operation::Health => Ok(json_value(StatusCode::OK, &health::Alive { status: "ok" })),

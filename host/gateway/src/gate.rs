@@ -363,7 +363,7 @@ impl Gate {
         // What an upstream says of its own accord is not charged to the agent, nor is a call that was charged before.
         let admitted = if wait.charged() {
             self.stands(call)
-        } else if call.phase == Phase::Call || door == Door::Inspect {
+        } else if call.phase == Phase::Call || matches!(door, Door::Inspect | Door::Arden) {
             self.admit(call, 1)
         } else {
             Ok(())

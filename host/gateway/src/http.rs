@@ -1,5 +1,7 @@
 //! HTTP as all doors share it: bodies in, bodies out, errors, who may address the server, the server itself.
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use futures_util::future::BoxFuture;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, Response};
+use socket2::SockRef;
+use tokio::net::TcpStream;
 
 use crate::ports::PeerIdentity;
 
@@ -50,11 +54,23 @@ pub struct PeerInfo {
     pub address: SocketAddr,
     /// Who it is by its client certificate.
     pub identity: Option<Arc<PeerIdentity>>,
+    stream: Option<Arc<TcpStream>>,
+}
+
+impl PeerInfo {
+    /// Whether it has closed its side: then nobody is likely to read what is sent now.
+    pub(crate) fn has_closed(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        self.stream.as_ref().is_some_and(|stream| match SockRef::from(&**stream).peek(&mut byte) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        })
+    }
 }
 
 impl From<SocketAddr> for PeerInfo {
     fn from(address: SocketAddr) -> Self {
-        Self { address, identity: None }
+        Self { address, identity: None, stream: None }
     }
 }
 

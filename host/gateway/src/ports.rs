@@ -14,10 +14,14 @@ use uuid::Uuid;
 
 mod ledger;
 mod pins;
+mod policies;
+mod records;
 mod tenancy;
 
 pub use pins::{NoPins, Pin, PinChange, PinDefinition, PinError, PinState, Pins};
+pub use policies::{Policies, PolicyChange, PolicyError, PolicyView};
 pub use portcullis_tenancy::DenialForm;
+pub use records::Records;
 pub use tenancy::Credentials;
 
 /// Judges calls: the pipelines of all tenants.
@@ -255,6 +259,11 @@ pub trait Reload: Send + Sync + 'static {
     /// # Errors
     /// What is wrong, with file, line and key. Nothing has changed then.
     fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
+
+    /// The policies that operators may replace; none where nobody may.
+    fn policies(&self) -> Option<&dyn Policies> {
+        None
+    }
 }
 
 /// Why nothing was activated.

@@ -4,18 +4,22 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use portcullis_engine::{Engine, Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
+use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Price};
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
 use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Selector};
 use portcullis_tenancy::{
     AgentSpec, DenialForm, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, ToolRules, roles, token_digest,
 };
+use zeroize::Zeroizing;
 
-use crate::config::{self, ClientCertificates, Config, ConfigError, Denials, OnFailure, Pack, Place};
+use crate::config::{self, ArdenEnvironment, ClientCertificates, Config, ConfigError, Denials, OnFailure, Pack, Place};
 use crate::embedded;
+use crate::policies::{self, Edited};
 use crate::remote::control_token;
 
 /// The policy of tenants that name none.
@@ -24,16 +28,27 @@ pub(crate) const DEFAULT_POLICY: &str = "baseline";
 /// A tenant's pipeline and where its text stands, so that what is wrong with it can be placed.
 pub(crate) struct Pipeline {
     pub spec: PipelineSpec,
+    /// Names of its plugins that take policies from operators.
+    pub editable: Vec<Arc<str>>,
     place: Place,
     /// Key of the tables in that text: `tenant[2].` or nothing for a pack.
     prefix: String,
 }
 
-/// The pipelines of a configuration; of the embedded default without one.
+/// The pipelines of a configuration; of the embedded default without one. What operators edited takes the place of what is
+/// written there.
 ///
 /// # Errors
 /// A policy, plugin or folder that is not there, with file, line and key.
-pub(crate) fn pipelines(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
+pub(crate) fn pipelines(config: &Config, place: Option<&Place>, edited: &Edited) -> Result<Vec<Pipeline>> {
+    let mut pipelines = written(config, place)?;
+    for pipeline in &mut pipelines {
+        edited.apply(pipeline);
+    }
+    Ok(pipelines)
+}
+
+fn written(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
     let mut files = Files::default();
     if config.tenant.is_empty() {
         let pack = Place::embedded("policy baseline", embedded::pack(DEFAULT_POLICY)?);
@@ -188,6 +203,53 @@ pub(crate) fn tls(config: &Config, place: Option<&Place>) -> Result<Option<TlsMa
     Ok(Some(material))
 }
 
+/// What the door for Arden's client is configured with. Blocking.
+///
+/// # Errors
+/// An endpoint, key or price that cannot be used, with file, line and key.
+pub(crate) fn arden(config: &Config, place: Option<&Place>) -> Result<ArdenSettings> {
+    let at = |key: String, error: anyhow::Error| match place {
+        Some(place) => anyhow::Error::from(place.error(&key, format!("{error:#}"))),
+        None => error,
+    };
+    let mut settings = ArdenSettings::default();
+    for (index, webhook) in config.arden.webhook.iter().enumerate() {
+        let key = signing_key(webhook)
+            .and_then(|key| Ok(Arc::new(Endpoint::new(&webhook.url, &key, webhook.private_address)?)));
+        let endpoint = key.map_err(|error| at(format!("arden.webhook[{index}]"), error))?;
+        let sides = match webhook.environment {
+            None => &[Environment::Live, Environment::Test][..],
+            Some(ArdenEnvironment::Live) => &[Environment::Live],
+            Some(ArdenEnvironment::Test) => &[Environment::Test],
+        };
+        for side in sides {
+            let owner = (webhook.tenant.as_str().into(), webhook.agent.as_str().into(), *side);
+            settings.webhooks.insert(owner, Arc::clone(&endpoint));
+        }
+    }
+    for (index, price) in config.arden.price.iter().enumerate() {
+        let made = Price::new(&price.model, price.prompt_usd, price.completion_usd);
+        settings.prices.push(made.map_err(|error| at(format!("arden.price[{index}]"), error.into()))?);
+    }
+    Ok(settings)
+}
+
+fn signing_key(webhook: &config::ArdenWebhook) -> Result<Zeroizing<String>> {
+    let key = match (&webhook.signing_key_file, &webhook.signing_key_env) {
+        (Some(path), None) => {
+            let text = fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+            Zeroizing::new(text)
+        }
+        (None, Some(name)) => {
+            let key = std::env::var(name).ok();
+            Zeroizing::new(key.with_context(|| format!("the environment variable {name} is not set"))?)
+        }
+        _ => anyhow::bail!("give exactly one of `signing_key_file` and `signing_key_env`"),
+    };
+    // Editors end files with a line break.
+    Ok(Zeroizing::new(key.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
 /// Component files, each read once however many tenants use it.
 #[derive(Default)]
 struct Files(HashMap<String, PluginFile>);
@@ -266,7 +328,9 @@ impl Parts<'_> {
             router.grants.clock = true;
         }
         let spec = PipelineSpec { tenant: tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
-        Ok(Pipeline { spec, place: place.clone(), prefix })
+        let editable = self.plugins.iter().filter(|plugin| policies::editable(plugin));
+        let editable = editable.map(|plugin| plugin.name.as_str().into()).collect();
+        Ok(Pipeline { spec, editable, place: place.clone(), prefix })
     }
 }
 
@@ -322,6 +386,7 @@ pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
     if let Some(tls) = &config.tls {
         files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).cloned());
     }
+    files.extend(config.arden.webhook.iter().filter_map(|webhook| webhook.signing_key_file.clone()));
     let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));
         files.extend(names.filter(|name| name.ends_with(".wasm")).map(|name| place.relative(Path::new(name))));

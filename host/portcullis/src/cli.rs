@@ -40,7 +40,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plugin(Plugin),
     /// Make a token: the token for its holder, its SHA-256 for the configuration file.
-    Token,
+    Token {
+        /// What it begins with. Arden's keys for tests begin with `arden_test_`.
+        #[arg(long, default_value = "pct_")]
+        prefix: String,
+    },
     /// Print the reference of the configuration file.
     Reference {
         /// Markdown for people or JSON Schema for editors.

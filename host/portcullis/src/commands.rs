@@ -38,6 +38,7 @@ fn text(value: &Value, pointer: &str) -> String {
 }
 
 /// The configuration and data folder that a command line names.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub config: Config,
     pub place: Option<Place>,

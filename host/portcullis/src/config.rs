@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub approvals: Approvals,
     /// How people are told of parked calls: see channels.md.
     pub channel: Vec<Channel>,
+    /// The Arden contract, for its published client.
+    pub arden: Arden,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -287,13 +289,67 @@ pub(crate) enum Allow {
     Contract,
 }
 
+/// The door for Arden's client.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Arden {
+    /// Where agents are told what was decided about their parked calls.
+    pub webhook: Vec<ArdenWebhook>,
+    /// What the tokens of models cost. The first that fits counts; a model without a price costs nothing and is marked.
+    pub price: Vec<ArdenPrice>,
+}
+
+/// One agent's endpoint. Exactly one of `signing_key_file` and `signing_key_env` is given.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArdenWebhook {
+    /// Name of the agent's tenant.
+    pub tenant: String,
+    /// Name of the agent.
+    pub agent: String,
+    /// Only calls with keys of this side: `live` or `test`. Default: both.
+    pub environment: Option<ArdenEnvironment>,
+    /// The whole address, `https` unless `private_address` is set. Redirects are not followed.
+    pub url: String,
+    /// File with the signing key, 16 bytes or more. A relative path starts at the configuration file.
+    pub signing_key_file: Option<PathBuf>,
+    /// Name of the environment variable with the signing key.
+    pub signing_key_env: Option<String>,
+    /// Whether its name may stand for a private or loopback address, and the address be plain `http`.
+    #[serde(default)]
+    pub private_address: bool,
+}
+
+/// One side of an agent, chosen by what its key begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ArdenEnvironment {
+    /// Keys that do not begin with `arden_test_` or `test_`.
+    Live,
+    /// Keys that do.
+    Test,
+}
+
+/// What the tokens of a model cost.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArdenPrice {
+    /// The model's name, or what it begins with and `*`.
+    pub model: String,
+    /// US dollars for a million tokens of the prompt.
+    pub prompt_usd: f64,
+    /// US dollars for a million tokens of the completion.
+    pub completion_usd: f64,
+}
+
 /// One tenant.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tenant {
     /// Letters, digits, `.`, `_`, `-`; at most 63.
     pub name: String,
-    /// Policy pack: `baseline`, `observe`, `pinned`, `private`, or the folder of your own pack. With `plugins` given, leave it out.
+    /// Policy pack: `arden`, `baseline`, `observe`, `pinned`, `private`, or the folder of your own pack. With `plugins` given,
+    /// leave it out.
     pub policy: Option<String>,
     /// `enforce` or `observe`; default is the pack's, else `enforce`.
     #[schemars(with = "Option<String>")]
@@ -539,6 +595,7 @@ impl Default for Config {
             clavenar: Clavenar::default(),
             approvals: Approvals::default(),
             channel: Vec::new(),
+            arden: Arden::default(),
             tenant: Vec::new(),
         }
     }
@@ -627,6 +684,11 @@ impl Config {
             }
         }
         config.channel.iter_mut().for_each(|channel| channel.relative_to(&place));
+        for webhook in &mut config.arden.webhook {
+            if let Some(path) = &mut webhook.signing_key_file {
+                *path = place.relative(path);
+            }
+        }
         config.check(&place)?;
         Ok((config, place))
     }
@@ -684,6 +746,7 @@ impl Config {
                 return Err(place.error(&format!("{key}.upstreams"), "give 1 to 64 names of upstreams"));
             }
         }
+        self.check_arden(place)?;
         for (index, tenant) in self.tenant.iter().enumerate() {
             let key = format!("tenant[{index}]");
             if self.tenant.iter().take(index).any(|other| other.name == tenant.name) {
@@ -729,6 +792,29 @@ impl Config {
         }
         if !(1..=A_DAY).contains(&use_within_seconds) {
             return Err(place.error("approvals.use_within_seconds", format!("give 1 to {A_DAY} seconds")));
+        }
+        Ok(())
+    }
+
+    fn check_arden(&self, place: &Place) -> Result<(), ConfigError> {
+        for (index, webhook) in self.arden.webhook.iter().enumerate() {
+            let key = format!("arden.webhook[{index}]");
+            if webhook.signing_key_file.is_some() == webhook.signing_key_env.is_some() {
+                return Err(place.error(&key, "give exactly one of `signing_key_file` and `signing_key_env`"));
+            }
+            let tenant = self.tenant.iter().find(|tenant| tenant.name == webhook.tenant);
+            if !tenant.is_some_and(|tenant| tenant.agent.iter().any(|agent| agent.name == webhook.agent)) {
+                return Err(place.error(&format!("{key}.agent"), "there is no such agent in this tenant"));
+            }
+            let same = |other: &&ArdenWebhook| {
+                let side = other.environment == webhook.environment
+                    || other.environment.is_none()
+                    || webhook.environment.is_none();
+                other.tenant == webhook.tenant && other.agent == webhook.agent && side
+            };
+            if self.arden.webhook.iter().take(index).find(same).is_some() {
+                return Err(place.error(&key, "another webhook is for the same agent and side"));
+            }
         }
         Ok(())
     }

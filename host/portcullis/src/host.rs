@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
@@ -16,18 +16,19 @@ use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
-use portcullis_gateway::ports::Credentials;
+use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyView};
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
-use portcullis_ledger::{Evidence, Ledger, LedgerConfig, Record};
+use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Generation, Generations};
 use uuid::Uuid;
 
-use crate::assemble::{self, Control};
+use crate::assemble::{self, Control, Pipeline};
 use crate::commands::Settings;
 use crate::config::{self, Config, Place, Withhold};
 use crate::judge::{Pipelines, views};
 use crate::pins::StatePins;
+use crate::policies::{self, Edit, Edited};
 use crate::remote::Running;
 
 /// What serves calls: everything but the listener.
@@ -38,6 +39,9 @@ pub(crate) struct Host {
     credentials: Arc<Credentials>,
     engine: Engine,
     control: Control,
+    /// What is in force, and what operators edited of it.
+    settings: Mutex<Arc<Settings>>,
+    edited: Mutex<Edited>,
 }
 
 impl Host {
@@ -87,7 +91,9 @@ impl Host {
         };
         let metrics = Arc::new(Metrics::new());
         let gate = Arc::new(Gate::new(ports, metrics, Events::default(), heavy()));
-        let host = Self { gate, ledger, generations, credentials, engine, control };
+        let edited = Mutex::new(Edited::load(&ledger)?);
+        let current = Mutex::new(Arc::new(settings.clone()));
+        let host = Self { gate, ledger, generations, credentials, engine, control, settings: current, edited };
         let fresh = host.build(settings)?;
         host.activate(&fresh).await?;
         // Before any call is made: of those that were under way, nobody knows whether they ran.
@@ -107,7 +113,7 @@ impl Host {
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
     pub(crate) fn build(&self, settings: &Settings) -> Result<Vec<Arc<Generation>>> {
-        let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref())?;
+        let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &lock(&self.edited))?;
         let built = pipelines.iter().map(|pipeline| Ok(Arc::new(pipeline.build(&self.engine)?)));
         built.collect()
     }
@@ -144,7 +150,8 @@ impl Host {
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, Some(&previous), Some(&self.control))?;
         let host = Arc::clone(self);
-        let fresh = tokio::task::spawn_blocking(move || host.build(&settings)).await??;
+        let building = Arc::clone(&settings);
+        let fresh = tokio::task::spawn_blocking(move || host.build(&building)).await??;
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
@@ -152,6 +159,7 @@ impl Host {
             host.activate(&fresh).await?;
             host.credentials.replace(directory);
             host.generations.replace(fresh);
+            *lock(&host.settings) = settings;
             Ok(())
         };
         tokio::spawn(change).await?
@@ -166,6 +174,85 @@ pub(crate) fn hold_limits(mcp: &config::Mcp) -> HoldLimits {
         calls_per_agent: mcp.hold_calls_per_agent,
         ..HoldLimits::default()
     }
+}
+
+impl Host {
+    /// The policies of a tenant's plugins that take theirs from operators. Blocking.
+    pub(crate) fn policies(&self, tenant: &str) -> Result<Vec<PolicyView>, PolicyError> {
+        let edited = lock(&self.edited).clone();
+        edited.views(&self.pipeline(tenant, &edited)?)
+    }
+
+    /// Builds the pipeline with the new policies, records the change and puts it in force, in this order. One at a time, and
+    /// not beside a reload.
+    pub(crate) async fn replace_policies(self: &Arc<Self>, change: PolicyChange) -> Result<PolicyView, PolicyError> {
+        let host = Arc::clone(self);
+        let PolicyChange { operator, plugin, policies, replaces } = change;
+        let tenant = Arc::clone(&operator.tenant);
+        let plugin: Arc<str> = plugin.into();
+        let edit = match policies {
+            Some(policies) => Some(Edit {
+                tenant: Arc::clone(&tenant),
+                plugin: Arc::clone(&plugin),
+                by: Arc::clone(&operator.name),
+                at_ms: now_ms(),
+                policies: serde_json::from_str(policies.get())
+                    .map_err(|error| PolicyError::Invalid(error.to_string()))?,
+            }),
+            None => None,
+        };
+        let unavailable = |error: &dyn std::fmt::Display| PolicyError::Unavailable(error.to_string());
+        let record = policies::record(&tenant, &plugin, edit.as_ref()).map_err(|error| unavailable(&error))?;
+        let build = move || {
+            let present = host.policies(&tenant)?;
+            let present = present.into_iter().find(|view| view.plugin == plugin).ok_or(PolicyError::Unknown)?;
+            if replaces.is_some_and(|replaces| replaces != present.digest) {
+                return Err(PolicyError::Changed);
+            }
+            let mut edited = lock(&host.edited).clone();
+            match edit {
+                Some(edit) => edited.put(edit),
+                None => edited.remove(&tenant, &plugin),
+            }
+            let pipeline = host.pipeline(&tenant, &edited)?;
+            let view = edited.views(&pipeline)?.into_iter().find(|view| view.plugin == plugin);
+            // What is wrong is in the request: lines of the file would mislead.
+            let generation = pipeline.build(&host.engine).map_err(|error| PolicyError::Invalid(error.message))?;
+            Ok((edited, view.ok_or(PolicyError::Unknown)?, Arc::new(generation)))
+        };
+        let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
+        let (edited, view, generation) = built?;
+        let host = Arc::clone(self);
+        // A task of its own: what is recorded comes into effect, whether or not anybody still waits.
+        let change = async move {
+            let old = host.generations.current(generation.tenant()).map(|old| old.id());
+            let note = Some(policies::note(&view, old));
+            let entry = Draft { agent: operator.name, note, ..activation(&generation, old) };
+            let appended = host.ledger.append_with(entry, vec![Attachment::Record(record)]).await;
+            appended.map_err(|error| PolicyError::Unavailable(error.to_string()))?;
+            let mut all = host.generations.all();
+            all.retain(|other| other.tenant() != generation.tenant());
+            host.generations.replace(all.into_iter().chain([Arc::clone(&generation)]));
+            *lock(&host.edited) = edited;
+            for view in views(&host.generations, Some(generation.tenant())) {
+                host.gate.events().generation(&view);
+            }
+            Ok(view)
+        };
+        tokio::spawn(change).await.map_err(|error| unavailable(&error))?
+    }
+
+    /// The pipeline of one tenant, as it is configured and with this edited.
+    fn pipeline(&self, tenant: &str, edited: &Edited) -> Result<Pipeline, PolicyError> {
+        let settings = Arc::clone(&lock(&self.settings));
+        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited);
+        let all = all.map_err(|error| PolicyError::Unavailable(format!("{error:#}")))?;
+        all.into_iter().find(|pipeline| &*pipeline.spec.tenant == tenant).ok_or(PolicyError::Unknown)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Large payloads judged at a time: each takes a thread, and with one for each core the workers that judge small ones

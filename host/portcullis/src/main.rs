@@ -12,6 +12,7 @@ mod host;
 mod judge;
 mod logs;
 mod pins;
+mod policies;
 mod reference;
 mod remote;
 
@@ -52,7 +53,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Approvals(command) => commands::approvals::run(command),
         Command::Pins(command) => commands::pins::run(command),
         Command::Plugin(command) => commands::plugin::run(command),
-        Command::Token => commands::token::run(),
+        Command::Token { prefix } => commands::token::run(prefix),
         Command::Reference { format } => {
             let text = match format {
                 ReferenceFormat::Markdown => reference::markdown()?,

@@ -19,5 +19,5 @@ pub use directory::{
 pub use label::{MAX_LABEL, is_label};
 pub use rate::{RateLimit, RateLimited};
 pub use spiffe::SpiffeId;
-pub use token::{Token, TokenError, generate_token, token_digest};
+pub use token::{Token, TokenError, generate_token, generate_token_as, token_digest};
 pub use tools::{ToolRules, ToolRulesError};

@@ -21,10 +21,18 @@ pub struct TokenError(getrandom::Error);
 /// # Errors
 /// The operating system gave no random bytes.
 pub fn generate_token() -> Result<Token, TokenError> {
+    generate_token_as(PREFIX)
+}
+
+/// Makes a token that begins otherwise, for clients that look at the beginning of theirs.
+///
+/// # Errors
+/// The operating system gave no random bytes.
+pub fn generate_token_as(prefix: &str) -> Result<Token, TokenError> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(TokenError)?;
-    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + 43));
-    text.push_str(PREFIX);
+    let mut text = Zeroizing::new(String::with_capacity(prefix.len() + 43));
+    text.push_str(prefix);
     URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
     Ok(Token(text))
 }
@@ -72,6 +80,7 @@ mod tests {
             assert_eq!(token.digest(), Digest::of(token.expose().as_bytes()));
             assert!(!format!("{token:?}").contains(body));
         }
+        assert!(generate_token_as("arden_test_").unwrap().expose().starts_with("arden_test_"));
         assert_eq!(tokens.iter().map(Token::expose).collect::<HashSet<_>>().len(), 64);
     }
 }

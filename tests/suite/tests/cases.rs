@@ -253,6 +253,7 @@ plugins! {
     detector_pii "detector-pii"
     detector_secrets "detector-secrets"
     router_default "router-default"
+    rule_arguments "rule-arguments"
     rule_baseline "rule-baseline"
     rule_rego "rule-rego"
     rule_tool_pin "rule-tool-pin"

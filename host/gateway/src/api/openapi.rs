@@ -79,6 +79,7 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::AcceptPin => Some(reference("Acceptance")),
         Operation::DecideByLink => Some(reference("LinkDecision")),
         Operation::SlackInteraction => Some(object(&[("payload", typed("string"))])),
+        Operation::ReplacePolicy => Some(reference("PolicyChange")),
         _ => None,
     }
 }
@@ -118,6 +119,8 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         Operation::SlackInteraction => object(&[("text", typed("string"))]),
         Operation::Pins => object(&[("pins", list("Pin")), ("next", optional("string"))]),
         Operation::Pin | Operation::AcceptPin => reference("Pin"),
+        Operation::Policies => object(&[("policies", list("Policies"))]),
+        Operation::Policy | Operation::ReplacePolicy => reference("Policies"),
         Operation::Events => return ("text/event-stream", typed("string")),
         Operation::Health => object(&[("status", typed("string"))]),
         Operation::Ready => reference("Readiness"),
@@ -213,11 +216,19 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("404", "no channels here"),
             ("413", "larger than allowed"),
         ]),
+        Operation::ReplacePolicy => errors.extend([
+            ("404", "no plugin of this name that takes policies"),
+            ("409", "others are in force than those to be replaced"),
+            ("413", "larger than allowed"),
+            ("415", "not JSON, or compressed"),
+            ("422", "the policies are wrong; nothing has changed"),
+            ("503", "they could not be recorded: nothing has changed"),
+        ]),
         Operation::Activate => errors.extend([
             ("422", "the configuration is wrong; nothing has changed"),
             ("503", "a reload is running, or it could not be put into effect"),
         ]),
-        Operation::Approval | Operation::Pin | Operation::LedgerEntry => {
+        Operation::Approval | Operation::Pin | Operation::Policy | Operation::LedgerEntry => {
             errors.push(("404", "there is nothing of this name"))
         }
         Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
@@ -266,6 +277,7 @@ fn parameters(operation: Operation) -> Value {
         ]),
         Operation::DecisionPage | Operation::DecideByLink => json!([path("link", typed("string"))]),
         Operation::Pin | Operation::AcceptPin => json!([path("id", typed("string"))]),
+        Operation::Policy | Operation::ReplacePolicy => json!([path("plugin", typed("string"))]),
         Operation::Approval => json!([path("id", json!({ "type": "string", "format": "uuid" })), wait()]),
         Operation::Decide
         | Operation::RetryMessage
@@ -470,6 +482,22 @@ fn schemas() -> Value {
             "type": "object",
             "properties": { "digest": { "type": "string", "description": "of the definition that waits" } },
             "required": ["digest"],
+            "additionalProperties": false,
+        },
+        "Policies": object(&[
+            ("plugin", typed("string")),
+            ("digest", typed("string")),
+            ("by", optional("string")),
+            ("at_ms", optional("integer")),
+            ("policies", json!({ "type": "array", "items": { "type": "object" } })),
+        ]),
+        "PolicyChange": {
+            "type": "object",
+            "properties": {
+                "policies": { "type": ["array", "null"], "description": "null: those of the configuration" },
+                "replaces": { "type": "string", "description": "only if the present ones have this digest" },
+            },
+            "required": ["policies"],
             "additionalProperties": false,
         },
         "Pin": object(&[

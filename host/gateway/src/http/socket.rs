@@ -41,10 +41,10 @@ impl Peer {
         Self { identity: identity.map(Arc::new), ..self }
     }
 
-    /// Its address and identity, without the connection.
+    /// Its address and identity, and whether it is still there.
     #[must_use]
     pub(crate) fn info(&self) -> PeerInfo {
-        PeerInfo { address: self.address, identity: self.identity.clone() }
+        PeerInfo { address: self.address, identity: self.identity.clone(), stream: Some(Arc::clone(&self.stream)) }
     }
 
     /// Who it is by its certificate.

@@ -105,7 +105,8 @@ async fn answers_are_as_described() {
         if path.starts_with("/v1/pins/") {
             continue;
         }
-        let answer = bench.get(&real, if path == "/v1/pins" || path.ends_with("/arguments") { OPERATOR } else { AGENT }).await;
+        let answer =
+            bench.get(&real, if path == "/v1/pins" || path.ends_with("/arguments") { OPERATOR } else { AGENT }).await;
         assert_eq!(answer.status, 200, "{path}");
         check(&schema["schema"], &answer.json(), path);
     }

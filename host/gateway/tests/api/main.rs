@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
 mod approvals;
+mod arden;
 mod channels;
 mod clavenar;
 mod contract;

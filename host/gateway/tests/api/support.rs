@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use portcullis_approvals::{Approvals, Limits, OUTBOX_RECORDS, RECORDS};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::channels::{ChannelSet, ChannelSpec, Channels, LinkKey};
+use portcullis_gateway::doors::arden::{ArdenDoor, ArdenSettings};
 use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{McpDoor, McpLimits};
 use portcullis_gateway::events::Events;
@@ -48,6 +49,8 @@ pub struct WordJudge {
     pub reloaded: AtomicBool,
     /// What plans are like beyond the usual.
     pub plan: Mutex<Option<fn(&mut Plan)>>,
+    /// Seconds that a parked call waits.
+    pub deadline: AtomicU32,
     /// Tenants by mode; others have no pipeline.
     modes: HashMap<&'static str, Mode>,
 }
@@ -98,7 +101,7 @@ impl Judge for WordJudge {
         let mut plan = Plan {
             approvers: vec![Approver::Role(if raw.contains("CFO") { "cfo" } else { "approver" }.into())],
             quorum: 1,
-            deadline_seconds: 900,
+            deadline_seconds: self.deadline.load(Ordering::SeqCst),
             channels: Vec::new(),
             escalation: Vec::new(),
             summary: "a call with the word REVIEW".into(),
@@ -290,6 +293,8 @@ impl Pins for KeptPins {
 }
 
 pub const AGENT: &str = "agent-token";
+/// Another key of the same agent.
+pub const AGENT_TEST: &str = "arden_test_00112233445566778899aabbccddeeff";
 pub const SECOND: &str = "second-agent-token";
 pub const MUTE: &str = "mute-agent-token";
 pub const SLOW: &str = "slow-agent-token";
@@ -334,7 +339,11 @@ pub fn halting(name: &str) -> Directory {
         ..TenantSpec::default()
     };
     let acme = vec![
-        AgentSpec { halted: name == "bot", ..agent("bot", AGENT) },
+        AgentSpec {
+            halted: name == "bot",
+            token_sha256: vec![token_digest(AGENT), token_digest(AGENT_TEST)],
+            ..agent("bot", AGENT)
+        },
         agent("bot2", SECOND),
         AgentSpec {
             may_explain: false,
@@ -375,6 +384,8 @@ pub struct Setup {
     pub clavenar: Option<AllowBody>,
     /// Where calls can be sent on to.
     pub mcp: Vec<Upstream>,
+    /// What the Arden door is configured with, if there is one.
+    pub arden: Option<ArdenSettings>,
 }
 
 impl Default for Setup {
@@ -398,6 +409,7 @@ impl Default for Setup {
             local: None,
             clavenar: None,
             mcp: Vec::new(),
+            arden: None,
         }
     }
 }
@@ -419,6 +431,8 @@ pub struct Bench {
     folder: Arc<TempDir>,
     clavenar: Option<AllowBody>,
     mcp: Vec<Upstream>,
+    arden: Option<ArdenSettings>,
+    pub arden_door: Option<ArdenDoor>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
 }
@@ -445,7 +459,8 @@ impl Bench {
             ("watched", Mode::Observe),
         ]);
         let (judged, pause, changed, reloaded, plan) = Default::default();
-        let judge = Arc::new(WordJudge { judged, pause, changed, reloaded, plan, modes });
+        let deadline = AtomicU32::new(900);
+        let judge = Arc::new(WordJudge { judged, pause, changed, reloaded, plan, deadline, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
         let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();
@@ -469,6 +484,13 @@ impl Bench {
             door.recover(journal.ledger.records(clavenar::RECORDS).unwrap()).await.unwrap();
             mounts.extend(door.mounts());
         }
+        let mut arden_door = None;
+        if let Some(settings) = setup.arden.clone() {
+            let records = Arc::new(journal.ledger.clone());
+            let door = ArdenDoor::start(Arc::clone(&gate), records, settings).await.unwrap();
+            mounts.push(Arc::new(door.clone()));
+            arden_door = Some(door);
+        }
         let api = Api::new(Arc::clone(&gate), Arc::clone(&reloads) as Arc<dyn Reload>, mounts, &config);
         let keep = Arc::new(journal.ledger.clone());
         let public = Some("http://localhost/".to_owned());
@@ -490,7 +512,7 @@ impl Bench {
             }
         }));
         let stop = Some(stop);
-        let (clavenar, mcp) = (setup.clavenar, setup.mcp);
+        let Setup { clavenar, mcp, arden, .. } = setup;
         Self {
             address,
             local,
@@ -507,6 +529,8 @@ impl Bench {
             folder,
             clavenar,
             mcp,
+            arden,
+            arden_door,
             stop,
             serving,
         }
@@ -524,13 +548,13 @@ impl Bench {
     /// The same data folder in a new server.
     pub async fn restarted(mut self) -> Self {
         self.stop();
-        let Self { serving, journal, folder, gate, clavenar, mcp, channels, sender, .. } = self;
+        let Self { serving, journal, folder, gate, clavenar, mcp, arden, arden_door, channels, sender, .. } = self;
         serving.await.unwrap();
         if let Some(sender) = sender {
             sender.abort();
             let _ = sender.await;
         }
-        drop((gate, channels));
+        drop((gate, channels, arden_door));
         // Farewells to upstreams may still be under way.
         for _ in 0..200 {
             if Arc::strong_count(&journal) == 1 {
@@ -540,7 +564,7 @@ impl Bench {
         }
         let journal = Arc::into_inner(journal).expect("nobody uses the ledger any more");
         journal.ledger.close().await;
-        Self::on(folder, Setup { clavenar, mcp, ..Setup::default() }).await
+        Self::on(folder, Setup { clavenar, mcp, arden, ..Setup::default() }).await
     }
 
     /// From now on messages are sent, over these channels.

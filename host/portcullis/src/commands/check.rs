@@ -16,6 +16,7 @@ use crate::channels;
 use crate::cli::{Check, Where};
 use crate::config::{self, Config};
 use crate::host;
+use crate::policies::Edited;
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     match check(arguments) {
@@ -39,12 +40,13 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     let settings = Settings::read(&Where { config: arguments.config.clone(), data: None })?;
     assemble::directory(&settings.config, settings.place.as_ref(), None, None)?;
     host::upstreams(&settings.config, settings.place.as_ref(), &[])?;
+    assemble::arden(&settings.config, settings.place.as_ref())?;
     let mut warnings =
         assemble::tls(&settings.config, settings.place.as_ref())?.map(|tls| tls.warnings).unwrap_or_default();
     warnings.extend(missing_programs(&settings.config));
     warnings.extend(patterns_without_upstream(&settings.config));
     channels::channels(&settings.config, settings.place.as_ref())?;
-    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref())?;
+    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())?;
     warnings.extend(channels::warnings(&settings.config, &pipelines));
     let engine = host::engine(&settings, None)?;
     let mut tenants = Vec::new();

@@ -13,6 +13,7 @@ use super::Settings;
 use crate::assemble;
 use crate::cli::Inspect;
 use crate::host;
+use crate::policies::Edited;
 use crate::remote::{Running, Server};
 
 pub(crate) fn run(arguments: &Inspect) -> Result<ExitCode> {
@@ -63,7 +64,7 @@ fn online(arguments: &Inspect) -> Result<Value> {
 
 fn offline(arguments: &Inspect) -> Result<Value> {
     let settings = Settings::read(&arguments.place)?;
-    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref())?;
+    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())?;
     let pipeline = pipelines.iter().find(|pipeline| *pipeline.spec.tenant == *arguments.tenant);
     let pipeline = pipeline.with_context(|| format!("there is no tenant `{}`", arguments.tenant))?;
     let engine = host::engine(&settings, None)?;

@@ -10,10 +10,11 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::channels::Channels;
+use portcullis_gateway::doors::arden::ArdenDoor;
 use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
-use portcullis_gateway::http::{Drained, Server, ServerConfig, Tls};
-use portcullis_gateway::ports::{GenerationView, Reload, ReloadError};
+use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls};
+use portcullis_gateway::ports::{GenerationView, Policies, PolicyChange, PolicyError, PolicyView, Reload, ReloadError};
 use portcullis_tenancy::generate_token;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +41,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     let upstreams = upstreams(&settings.config, settings.place.as_ref(), &arguments.upstreams)?;
     // Before anything is opened: a certificate that cannot be used is no reason to touch the ledger.
     let material = assemble::tls(&settings.config, settings.place.as_ref())?;
+    let arden = assemble::arden(&settings.config, settings.place.as_ref())?;
     let listen = arguments.listen.unwrap_or(settings.config.listen);
     if !listen.ip().is_loopback() && settings.config.server.hosts.is_empty() && !settings.config.tenant.is_empty() {
         bail!("{listen} is not a loopback address: name the host under which clients address it in server.hosts");
@@ -62,6 +64,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         place: arguments.place.clone(),
         turn: tokio::sync::Mutex::default(),
         door: OnceLock::new(),
+        arden: OnceLock::new(),
     });
     let own = &settings.config.server;
     let mcp_limits = McpLimits {
@@ -100,7 +103,11 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
             "calls that were being run when the last process ended are on record as uncertain"
         );
     }
-    let api = Api::new(Arc::clone(&host.gate), reload, clavenar.mounts(), &api_config);
+    let arden = ArdenDoor::start(Arc::clone(&host.gate), Arc::new(host.ledger.clone()), arden).await?;
+    let _set = reloader.arden.set(arden.clone());
+    let mut mounts = clavenar.mounts();
+    mounts.push(Arc::new(arden) as Arc<dyn Mount>);
+    let api = Api::new(Arc::clone(&host.gate), reload, mounts, &api_config);
     let api = Arc::new(api.with_channels(Arc::clone(&channels)));
     let handshake = settings.config.tls.as_ref().map_or(10, |tls| tls.handshake_timeout_seconds);
     let server_config = ServerConfig {
@@ -227,6 +234,8 @@ struct Reloader {
     turn: tokio::sync::Mutex<()>,
     /// Whose clients are told when they can see other tools.
     door: OnceLock<McpDoor>,
+    /// Whose endpoints and prices are replaced.
+    arden: OnceLock<ArdenDoor>,
 }
 
 impl Reloader {
@@ -236,9 +245,12 @@ impl Reloader {
         let invalid = |error: anyhow::Error| ReloadError::Invalid(format!("{error:#}"));
         let settings = Arc::new(settings);
         let reading = Arc::clone(&settings);
-        let read = move || assemble::tls(&reading.config, reading.place.as_ref());
+        let read = move || {
+            let place = reading.place.as_ref();
+            Ok((assemble::tls(&reading.config, place)?, assemble::arden(&reading.config, place)?))
+        };
         let read = tokio::task::spawn_blocking(read).await.map_err(|error| ReloadError::Failed(error.to_string()))?;
-        let material = read.map_err(invalid)?;
+        let (material, arden) = read.map_err(invalid)?;
         let told = channels::channels(&settings.config, settings.place.as_ref()).map_err(invalid)?;
         self.host.reload(settings).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {
@@ -256,6 +268,9 @@ impl Reloader {
             (None, None) => {}
             (Some(_), None) => tracing::warn!("[tls] is gone; HTTPS is served until a restart"),
             (None, Some(_)) => tracing::warn!("[tls] is new; plain HTTP is served until a restart"),
+        }
+        if let Some(door) = self.arden.get() {
+            door.configure(arden);
         }
         if let Some(door) = self.door.get() {
             door.policy_changed();
@@ -311,6 +326,33 @@ impl Reload for Reloader {
         async move {
             self.again().await?;
             Ok(views(&self.host.generations, None))
+        }
+        .boxed()
+    }
+
+    fn policies(&self) -> Option<&dyn Policies> {
+        Some(self)
+    }
+}
+
+impl Policies for Reloader {
+    fn list<'p>(&'p self, tenant: &'p str) -> BoxFuture<'p, Result<Vec<PolicyView>, PolicyError>> {
+        let (host, tenant) = (Arc::clone(&self.host), tenant.to_owned());
+        async move {
+            let read = tokio::task::spawn_blocking(move || host.policies(&tenant)).await;
+            read.map_err(|error| PolicyError::Unavailable(error.to_string()))?
+        }
+        .boxed()
+    }
+
+    fn replace(&self, change: PolicyChange) -> BoxFuture<'_, Result<PolicyView, PolicyError>> {
+        async move {
+            let _turn = self.turn.lock().await;
+            let view = self.host.replace_policies(change).await?;
+            if let Some(door) = self.door.get() {
+                door.policy_changed();
+            }
+            Ok(view)
         }
         .boxed()
     }

@@ -1,0 +1,618 @@
+//! Tells an agent's endpoint what was decided about its parked calls.
+//!
+//! A hook is on record from the entry that parks its call until it is delivered, so a restart loses none. What it says is
+//! the same at each try; its time and signature are those of the try.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_rustls::ConfigBuilderExt as _;
+use hyper_util::rt::TokioIo;
+use portcullis_approvals::State;
+use portcullis_ledger::Record;
+use portcullis_model::Call;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::delivery::REPEATED_WITHIN;
+use super::request::Environment;
+use super::{Inner, Parked, Stands, gone};
+use crate::gate::{GateError, now_ms};
+use crate::ports::{JournalError, Owner, Records};
+
+/// Keys of all records start with this; the number is the version of their form.
+const RECORDS: &str = "arden/hook/1/";
+/// Calls of one agent, and of one tenant, that wait for a decision or its delivery.
+const MAX_OF_AGENT: usize = 200;
+const MAX_OF_TENANT: usize = 2000;
+pub(super) const FULL: &str = "too many calls of this agent wait for a decision or for its delivery";
+/// Requests at a time: of all agents, to one endpoint.
+const AT_ONCE: usize = 16;
+const AT_ONCE_OF_AGENT: usize = 2;
+/// For one whole request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two tries: the first pause, doubled each time up to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(300);
+/// How long after the decision it is tried.
+const TRIED_FOR_MS: u64 = 24 * 60 * 60 * 1000;
+/// The client registers its callback when it has read the answer to its check; before that it would drop the event.
+const GRACE: Duration = Duration::from_millis(500);
+/// How often a decision that is not recorded yet is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Longest single wait for a decision.
+const WAIT: Duration = Duration::from_secs(60 * 60);
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 4;
+/// Bytes of an answer that are taken.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Bytes of a signing key.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=4096;
+
+const TIMESTAMP: &str = "x-arden-timestamp";
+const SIGNATURE: &str = "x-arden-signature";
+
+/// Where an agent is told of decisions, and with which key that is signed.
+pub struct Endpoint {
+    uri: Uri,
+    host: String,
+    port: u16,
+    tls: bool,
+    private: bool,
+    key: Zeroizing<String>,
+}
+
+/// Why an endpoint cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not an address of a web server.
+    #[error("write the whole address of a web server, such as https://agent.example/arden, without user and fragment")]
+    Url,
+    /// In the clear over a network that is not one's own.
+    #[error("plain http carries arguments in the clear: use https, or allow private addresses for this endpoint")]
+    Plain,
+    /// The signing key is too short or too long.
+    #[error("the signing key must have 16 to 4096 bytes")]
+    Key,
+}
+
+/// Why a request did not get through. Says nothing of what was sent.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error("its name cannot be resolved: {0}")]
+    Resolve(std::io::Error),
+    #[error("{0} is a private address, which this endpoint may not have")]
+    Private(IpAddr),
+    #[error("it has no address")]
+    NoAddress,
+    #[error("it cannot be reached: {0}")]
+    Connect(std::io::Error),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(rustls::Error),
+    #[error("the exchange broke off: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("it did not answer in time")]
+    Timeout,
+    #[error("the request could not be made: {0}")]
+    Request(#[from] hyper::http::Error),
+    #[error("the event could not be written: {0}")]
+    Event(#[from] serde_json::Error),
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    #[error("what is to be told is not kept any more")]
+    Forgotten,
+}
+
+/// A parked call whose agent is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hook {
+    tenant: Arc<str>,
+    agent: Arc<str>,
+    environment: Environment,
+    action: Uuid,
+    approval: Uuid,
+}
+
+/// Everything that is being followed.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    /// None once the server drains.
+    tasks: Mutex<Option<JoinSet<()>>>,
+    counts: Arc<Mutex<HashMap<Owner, usize>>>,
+    sending: Semaphore,
+    /// By agent; those that nobody uses are dropped with the next one.
+    agents: Mutex<HashMap<Owner, Arc<Semaphore>>>,
+}
+
+/// One of an agent's places, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    counts: Arc<Mutex<HashMap<Owner, usize>>>,
+    owner: Owner,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    event_type: &'static str,
+    timestamp: &'a str,
+    action: EventAction<'a>,
+    approval: EventApproval<'a>,
+}
+
+#[derive(Serialize)]
+struct EventAction<'a> {
+    action_id: Uuid,
+    tool_name: &'a str,
+    status: &'static str,
+    agent_id: &'a str,
+    context: &'a RawValue,
+    created_at: &'a str,
+    environment: Environment,
+}
+
+#[derive(Serialize)]
+struct EventApproval<'a> {
+    action: &'static str,
+    admin_user_id: Option<&'a str>,
+    notes: Option<&'a str>,
+}
+
+impl Endpoint {
+    /// An endpoint. With `private` its name may stand for a private or loopback address, and it may be plain http.
+    ///
+    /// # Errors
+    /// The address is none of a web server, or not safe; the key is too short.
+    pub fn new(url: &str, signing_key: &str, private: bool) -> Result<Self, EndpointError> {
+        let uri: Uri = url.parse().map_err(|_| EndpointError::Url)?;
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") if private => false,
+            Some("http") => return Err(EndpointError::Plain),
+            _ => return Err(EndpointError::Url),
+        };
+        let authority = uri.authority().ok_or(EndpointError::Url)?;
+        if authority.as_str().contains('@') || url.contains('#') || authority.host().is_empty() {
+            return Err(EndpointError::Url);
+        }
+        if !KEY_BYTES.contains(&signing_key.len()) {
+            return Err(EndpointError::Key);
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { uri, host, port, tls, private, key: Zeroizing::new(signing_key.to_owned()) })
+    }
+
+    /// `sha256=` and the HMAC-SHA-256 of time, dot and body, in lower-case hex.
+    fn signature(&self, timestamp: &str, body: &[u8]) -> String {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()) else { return String::new() };
+        for part in [timestamp.as_bytes(), b".", body] {
+            mac.update(part);
+        }
+        let mut out = "sha256=".to_owned();
+        for byte in mac.finalize().into_bytes() {
+            out.push_str(&format!("{byte:02x}"));
+        }
+        out
+    }
+
+    /// Sends an event. Only an answer of success counts; a redirect is none.
+    async fn send(&self, body: Vec<u8>) -> Result<(), SendError> {
+        let sent = async {
+            let stream = self.connect().await?;
+            if !self.tls {
+                return self.exchange(stream, body).await;
+            }
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            let config = config.map_err(SendError::Tls)?.with_webpki_roots().with_no_client_auth();
+            let name = ServerName::try_from(self.host.clone());
+            let name = name.map_err(|error| SendError::Connect(std::io::Error::other(error)))?;
+            let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+            self.exchange(stream.map_err(SendError::Connect)?, body).await
+        };
+        tokio::time::timeout(TIMEOUT, sent).await.unwrap_or(Err(SendError::Timeout))
+    }
+
+    /// Connects to an address that was looked at: the name is not resolved again.
+    async fn connect(&self) -> Result<TcpStream, SendError> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(SendError::Resolve)?;
+        let found: Vec<SocketAddr> = found.collect();
+        if let Some(private) = found.iter().find(|address| !self.private && is_private(address.ip())) {
+            return Err(SendError::Private(private.ip()));
+        }
+        let mut last = SendError::NoAddress;
+        for address in found.into_iter().take(ADDRESSES) {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = SendError::Connect(error),
+            }
+        }
+        Err(last)
+    }
+
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        body: Vec<u8>,
+    ) -> Result<(), SendError> {
+        let timestamp = (now_ms() / 1000).to_string();
+        let signature = self.signature(&timestamp, &body);
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let authority = self.uri.authority().map_or(self.host.as_str(), |authority| authority.as_str());
+        let request = Request::post(path)
+            .header(HOST, authority)
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .header(TIMESTAMP, timestamp)
+            .header(SIGNATURE, signature)
+            .body(Full::<Bytes>::from(body))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut driver = JoinSet::new();
+        // Ends with this function.
+        driver.spawn(connection);
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        // Some servers complain if nobody takes what they say.
+        let _rest = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        if status.is_success() { Ok(()) } else { Err(SendError::Status(status)) }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Some keep a secret in the path.
+        f.debug_struct("Endpoint").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Whether an address is not one of the public internet, or hides one that is not.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h] = address.segments();
+            let [g1, g2] = g.to_be_bytes();
+            let [h1, h2] = h.to_be_bytes();
+            let [b1, b2] = b.to_be_bytes();
+            let [c1, c2] = c.to_be_bytes();
+            let last = Ipv4Addr::new(g1, g2, h1, h2);
+            match (a, b, c, d, e, f) {
+                // Mapped, compatible and translated ones, and those of 6to4, stand for an address of version 4.
+                (0, 0, 0, 0, 0, 0 | 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => is_private_v4(last),
+                (0x2002, ..) => is_private_v4(Ipv4Addr::new(b1, b2, c1, c2)),
+                _ => {
+                    address.is_multicast()
+                        || address == Ipv6Addr::UNSPECIFIED
+                        // Only 2000::/3 is given out; of that not Teredo, benchmarks, ORCHID and documentation.
+                        || a & 0xe000 != 0x2000
+                        || (a == 0x2001 && (b < 0x200 || b == 0xdb8))
+                        || (a == 0x3fff && b < 0x1000)
+                }
+            }
+        }
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || a == 0
+        || a >= 224
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
+        || (a == 198 && (b == 18 || b == 19))
+}
+
+impl Hook {
+    pub(super) fn new(call: &Call, environment: Environment, approval: Uuid) -> Self {
+        let (tenant, agent) = (Arc::clone(&call.tenant), Arc::clone(&call.agent));
+        Self { tenant, agent, environment, action: call.id, approval }
+    }
+
+    fn owner(&self) -> Owner {
+        (Arc::clone(&self.tenant), Arc::clone(&self.agent))
+    }
+
+    fn key(&self) -> Vec<u8> {
+        format!("{RECORDS}{}/{}", self.tenant, self.action).into_bytes()
+    }
+
+    /// What must become durable with the entry that parks the call.
+    pub(super) fn record(&self) -> Record {
+        Record { key: self.key(), value: serde_json::to_vec(self).ok() }
+    }
+}
+
+/// The hooks of an earlier run.
+pub(super) fn load(records: &dyn Records) -> Result<Vec<Hook>, JournalError> {
+    let mut hooks = Vec::new();
+    for (key, value) in records.read(RECORDS.as_bytes())? {
+        match serde_json::from_slice::<Hook>(&value) {
+            Ok(hook) if hook.key() == key => hooks.push(hook),
+            _ => {
+                let key = key.escape_ascii();
+                tracing::warn!(%key, "a webhook's record is not in a known form: it is left, and nobody is told");
+            }
+        }
+    }
+    Ok(hooks)
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            tasks: Mutex::new(Some(JoinSet::new())),
+            counts: Arc::default(),
+            sending: Semaphore::new(AT_ONCE),
+            agents: Mutex::default(),
+        }
+    }
+}
+
+impl Hooks {
+    /// A place for one more call of an agent, if it has one left.
+    pub(super) fn place(&self, owner: &Owner) -> Option<Place> {
+        let mut counts = lock(&self.counts);
+        let of_tenant: usize =
+            counts.iter().filter(|((tenant, _), _)| *tenant == owner.0).map(|(_, count)| count).sum();
+        let of_agent = counts.get(owner).copied().unwrap_or_default();
+        if of_agent >= MAX_OF_AGENT || of_tenant >= MAX_OF_TENANT {
+            return None;
+        }
+        counts.insert(owner.clone(), of_agent + 1);
+        Some(Place { counts: Arc::clone(&self.counts), owner: owner.clone() })
+    }
+
+    /// Ends everything that is being followed, wherever it stands.
+    pub(super) async fn close(&self) {
+        let tasks = lock(&self.tasks).take();
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
+    }
+
+    /// The agent's own share of what is sent at once.
+    fn of_agent(&self, owner: &Owner) -> Arc<Semaphore> {
+        let mut agents = lock(&self.agents);
+        if let Some(own) = agents.get(owner) {
+            return Arc::clone(own);
+        }
+        agents.retain(|_, own| Arc::strong_count(own) > 1);
+        let own = Arc::new(Semaphore::new(AT_ONCE_OF_AGENT));
+        agents.insert(owner.clone(), Arc::clone(&own));
+        own
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.counts);
+        if let Some(count) = counts.get_mut(&self.owner) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.owner);
+            }
+        }
+    }
+}
+
+/// Waits for the decision about a parked call and tells its agent. `told` becomes true when its check has been answered.
+pub(super) fn follow(inner: &Arc<Inner>, hook: Hook, place: Option<Place>, told: Option<watch::Receiver<bool>>) {
+    let mut tasks = lock(&inner.hooks.tasks);
+    let Some(tasks) = tasks.as_mut() else { return };
+    while tasks.try_join_next().is_some() {}
+    let inner = Arc::clone(inner);
+    tasks.spawn(async move {
+        // After a restart those that are there count, too, and may be more than there are places.
+        let _place = place.or_else(|| inner.hooks.place(&hook.owner()));
+        decided(&inner, &hook).await;
+        if let Some(mut told) = told {
+            // Nobody who is still there is this slow; who asks again meanwhile is told under the same id.
+            let _ = tokio::time::timeout(REPEATED_WITHIN, told.wait_for(|told| *told)).await;
+            tokio::time::sleep(GRACE).await;
+        }
+        deliver(&inner, &hook).await;
+        if let Err(error) = inner.records.put(vec![gone(hook.key())]).await {
+            tracing::warn!(%error, action = %hook.action, "a webhook that is done stays on record and is sent again");
+        }
+    });
+}
+
+/// Waits until the approval is final, or forgotten.
+async fn decided(inner: &Inner, hook: &Hook) {
+    loop {
+        match inner.gate.approvals().wait(&hook.tenant, hook.approval, WAIT, now_ms()).await {
+            Some(approval) if approval.state == State::Pending => tokio::time::sleep(LOOK_EVERY).await,
+            _ => return,
+        }
+    }
+}
+
+/// Tries until it is delivered or too late.
+async fn deliver(inner: &Arc<Inner>, hook: &Hook) {
+    let mut pause = FIRST_PAUSE;
+    let began = now_ms();
+    let key = (Arc::clone(&hook.tenant), Arc::clone(&hook.agent), hook.environment);
+    let (action, agent) = (hook.action, &*hook.agent);
+    loop {
+        let Some(endpoint) = inner.settings.load().webhooks.get(&key).cloned() else {
+            tracing::warn!(%action, agent, "the agent has no webhook any more; it can still ask for the status");
+            return;
+        };
+        match attempt(inner, hook, &endpoint).await {
+            Ok(()) => return,
+            Err(error @ (SendError::Forgotten | SendError::Event(_))) => {
+                tracing::warn!(%action, agent, %error, "a webhook cannot be sent");
+                return;
+            }
+            Err(error) if now_ms().saturating_sub(began) >= TRIED_FOR_MS => {
+                tracing::warn!(%action, agent, %error, "a webhook was not delivered within a day and is given up");
+                return;
+            }
+            Err(error) => tracing::info!(%action, agent, %error, retry_s = pause.as_secs(), "a webhook was not taken"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// One try. What is sent is made anew each time: it may be large, and many may wait.
+async fn attempt(inner: &Arc<Inner>, hook: &Hook, endpoint: &Endpoint) -> Result<(), SendError> {
+    let own = inner.hooks.of_agent(&hook.owner());
+    // Neither is ever closed.
+    let _own = own.acquire().await;
+    let _place = inner.hooks.sending.acquire().await;
+    let parked = inner.parked(&hook.tenant, hook.action).await?.ok_or(SendError::Forgotten)?;
+    let stands = match inner.stands(&hook.tenant, hook.approval, hook.action).await {
+        Ok(stands) => stands,
+        // That is final as well.
+        Err(error @ (GateError::Halted | GateError::Removed)) => {
+            let approval = inner.gate.approvals().get(&hook.tenant, hook.approval);
+            Stands { status: "denied", message: Some(error.to_string()), approval }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    endpoint.send(event(hook, &parked, &stands)?).await
+}
+
+/// The body.
+fn event(hook: &Hook, parked: &Parked, stands: &Stands) -> Result<Vec<u8>, serde_json::Error> {
+    let approved = stands.status == "approved";
+    let (event_type, status, action) =
+        if approved { ("action_approved", "approved", "approve") } else { ("action_denied", "denied", "deny") };
+    let ended = stands.approval.as_ref().and_then(|approval| approval.view(now_ms()).ended);
+    let vote =
+        stands.approval.as_ref().and_then(|approval| approval.votes.last().filter(|vote| vote.approve == approved));
+    let nothing = RawValue::from_string("{}".to_owned())?;
+    serde_json::to_vec(&Event {
+        event_type,
+        timestamp: ended.as_deref().unwrap_or(&parked.created),
+        action: EventAction {
+            action_id: hook.action,
+            tool_name: &parked.tool,
+            status,
+            agent_id: &hook.agent,
+            context: parked.context.as_deref().unwrap_or(&nothing),
+            created_at: &parked.created,
+            environment: hook.environment,
+        },
+        approval: EventApproval {
+            action,
+            admin_user_id: vote.map(|vote| &*vote.operator),
+            notes: stands.message.as_deref(),
+        },
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "test_signing_key";
+
+    #[test]
+    fn the_signature_is_that_of_the_contract() {
+        let endpoint = Endpoint::new("https://agent.example/hook", KEY, false).unwrap();
+        let body = br#"{"event_type":"action_approved","action":{"action_id":"a1"}}"#;
+        let expected = "sha256=6d90a66637d67b72780d0d1cbc391bc505987896def894687db5d9a52b08dd90";
+        assert_eq!(endpoint.signature("1713096000", body), expected);
+        assert!(!format!("{endpoint:?}").contains(KEY) && !format!("{endpoint:?}").contains("hook"));
+    }
+
+    #[test]
+    fn only_safe_addresses_are_endpoints() {
+        let error = |url: &str, private: bool| Endpoint::new(url, KEY, private).err();
+        for url in ["https://agent.example/", "https://agent.example:8443/a?b=c", "https://[2001:4860::1]/"] {
+            assert_eq!(error(url, false), None, "{url}");
+        }
+        for url in ["", "agent.example", "/hook", "ftp://agent.example/", "https://u:p@agent.example/", "https:///x"] {
+            assert_eq!(error(url, true), Some(EndpointError::Url), "{url}");
+        }
+        assert_eq!(error("http://agent.example/", false), Some(EndpointError::Plain));
+        assert_eq!(error("http://127.0.0.1:1/", true), None);
+        assert_eq!(Endpoint::new("https://agent.example/", "short", false).err(), Some(EndpointError::Key));
+    }
+
+    #[test]
+    fn private_addresses_are_known_in_every_disguise() {
+        let private = [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.0.1",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::7f00:1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+        ];
+        for address in private {
+            assert!(is_private(address.parse().unwrap()), "{address}");
+        }
+        for address in ["1.1.1.1", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1"] {
+            assert!(!is_private(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_of_a_private_address_is_refused_before_anything_is_sent() {
+        let endpoint = Endpoint::new("https://localhost:9/", KEY, false).unwrap();
+        let error = endpoint.send(Vec::new()).await.unwrap_err();
+        assert!(matches!(error, SendError::Private(_)), "{error}");
+    }
+
+    #[test]
+    fn one_agent_does_not_take_every_place() {
+        let hooks = Hooks::default();
+        let owner = |agent: &str| (Arc::from("t"), Arc::from(agent));
+        let mut places: Vec<_> = (0..MAX_OF_AGENT).map(|_| hooks.place(&owner("a")).unwrap()).collect();
+        assert!(hooks.place(&owner("a")).is_none());
+        assert!(hooks.place(&owner("b")).is_some());
+        places.pop();
+        assert!(hooks.place(&owner("a")).is_some());
+        drop(places);
+        assert!(lock(&hooks.counts).is_empty());
+    }
+}
