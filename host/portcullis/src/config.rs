@@ -738,6 +738,10 @@ impl Config {
         }
         if !(1..=A_DAY).contains(&use_within_seconds) {
             return Err(place.error("approvals.use_within_seconds", format!("give 1 to {A_DAY} seconds")));
+        }
+        Ok(())
+    }
+
     fn check_arden(&self, place: &Place) -> Result<(), ConfigError> {
         for (index, webhook) in self.arden.webhook.iter().enumerate() {
             let key = format!("arden.webhook[{index}]");
@@ -748,13 +752,13 @@ impl Config {
             if !tenant.is_some_and(|tenant| tenant.agent.iter().any(|agent| agent.name == webhook.agent)) {
                 return Err(place.error(&format!("{key}.agent"), "there is no such agent in this tenant"));
             }
-            let same = |other: &&ArdenWebhook| {
+            let same = |other: &ArdenWebhook| {
                 let side = other.environment == webhook.environment
                     || other.environment.is_none()
                     || webhook.environment.is_none();
                 other.tenant == webhook.tenant && other.agent == webhook.agent && side
             };
-            if self.arden.webhook.iter().take(index).find(same).is_some() {
+            if self.arden.webhook.iter().take(index).any(same) {
                 return Err(place.error(&key, "another webhook is for the same agent and side"));
             }
         }
