@@ -806,13 +806,13 @@ impl Config {
             if !tenant.is_some_and(|tenant| tenant.agent.iter().any(|agent| agent.name == webhook.agent)) {
                 return Err(place.error(&format!("{key}.agent"), "there is no such agent in this tenant"));
             }
-            let same = |other: &&ArdenWebhook| {
+            let same = |other: &ArdenWebhook| {
                 let side = other.environment == webhook.environment
                     || other.environment.is_none()
                     || webhook.environment.is_none();
                 other.tenant == webhook.tenant && other.agent == webhook.agent && side
             };
-            if self.arden.webhook.iter().take(index).find(same).is_some() {
+            if self.arden.webhook.iter().take(index).any(same) {
                 return Err(place.error(&key, "another webhook is for the same agent and side"));
             }
         }

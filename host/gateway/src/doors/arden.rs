@@ -360,7 +360,10 @@ impl Inner {
         match live.state_at(now_ms()) {
             State::Pending => return Ok(Stands { status: "pending", message: None, approval: Some(live) }),
             State::Denied => {
-                let why = said(&live, false).unwrap_or_else(|| "an approver refused it".to_owned());
+                let why = match &live.withdrawn {
+                    Some(code) => format!("it was withdrawn ({code})"),
+                    None => said(&live, false).unwrap_or_else(|| "an approver refused it".to_owned()),
+                };
                 return Ok(denied(why, Some(live)));
             }
             State::Expired => {
@@ -377,6 +380,10 @@ impl Inner {
         Ok(match (live.released_to, live.released_ms) {
             (Some(to), _) if to == action => {
                 Stands { status: "approved", message: said(&live, true), approval: Some(live) }
+            }
+            // Parked at another door, where that can be told.
+            (_, None) if live.modification.is_some() => {
+                denied("its approver changed the arguments, which this contract cannot carry".to_owned(), Some(live))
             }
             (_, None) => denied("the approval was not used in time".to_owned(), Some(live)),
             _ => denied("another call of the same content used the approval".to_owned(), Some(live)),
@@ -403,8 +410,7 @@ impl Inner {
             tenant: &operator.tenant,
             // Lists of parked calls name approvals.
             id: parked.map_or(id, |parked| parked.approval),
-            operator: &operator.name,
-            roles: &operator.roles,
+            by: operator.voter(),
             approve,
             comment: comment.as_deref(),
             now_ms: now_ms(),

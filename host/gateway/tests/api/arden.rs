@@ -22,11 +22,13 @@ async fn bench() -> Bench {
     Bench::with(Setup { arden: Some(ArdenSettings::default()), ..Setup::default() }).await
 }
 
-/// A server whose agent `bot` is told of decisions about live calls at this address.
-async fn hooked(url: &str) -> Bench {
-    let endpoint = Endpoint::new(url, SIGNING_KEY, true).unwrap();
-    let key = ("acme".into(), "bot".into(), Environment::Live);
-    let webhooks = HashMap::from([(key, Arc::new(endpoint))]);
+/// A server whose agents are told of decisions about live calls at these addresses.
+async fn hooked(agents: &[(&str, &str)]) -> Bench {
+    let endpoint = |(agent, url): &(&str, &str)| {
+        let endpoint = Endpoint::new(url, SIGNING_KEY, true).unwrap();
+        (("acme".into(), (*agent).into(), Environment::Live), Arc::new(endpoint))
+    };
+    let webhooks: HashMap<_, _> = agents.iter().map(endpoint).collect();
     Bench::with(Setup { arden: Some(ArdenSettings { webhooks, ..ArdenSettings::default() }), ..Setup::default() }).await
 }
 
@@ -433,7 +435,7 @@ fn hooks_on_record(bench: &Bench) -> usize {
 #[tokio::test]
 async fn a_webhook_says_what_was_decided_to_the_byte() {
     let (url, mut sent) = sink(&["200 OK"]).await;
-    let bench = hooked(&url).await;
+    let bench = hooked(&[("bot", &url)]).await;
     let kwargs = r#"{"w":"REVIEW","big":1180591620717411303424,"x":1.50,"text":"ü\u0000"}"#;
     let body = format!(r#"{{"tool_name":"stripe.issue_refund","args":[],"kwargs":{kwargs},"metadata":null}}"#);
     let id = check(&bench, AGENT, &body).await["action_id"].as_str().unwrap().to_owned();
@@ -480,7 +482,7 @@ async fn a_webhook_says_what_was_decided_to_the_byte() {
 async fn a_webhook_is_sent_again_with_a_new_signature_until_it_is_taken() {
     let redirect = "307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/elsewhere";
     let (url, mut sent) = sink(Box::leak(Box::new(["500 Oops", redirect, "204 No Content"]))).await;
-    let bench = hooked(&url).await;
+    let bench = hooked(&[("bot", &url)]).await;
     let id = park(&bench, AGENT, &json!({ "w": "REVIEW", "text": "x".repeat(1 << 20) })).await;
     vote(&bench, "approve", &id, &Value::Null).await;
     let tries = [next(&mut sent).await, next(&mut sent).await, next(&mut sent).await];
@@ -499,7 +501,7 @@ async fn a_webhook_is_sent_again_with_a_new_signature_until_it_is_taken() {
 #[tokio::test]
 async fn a_webhook_comes_after_the_answer_to_its_check() {
     let (url, mut sent) = sink(&["200 OK"]).await;
-    let bench = hooked(&url).await;
+    let bench = hooked(&[("bot", &url)]).await;
     let mut client = bench.client().await;
     let body = call("pay", &json!({ "w": "REVIEW" }));
     client.0.write_all(&bytes("POST", "/arden/policy/check", AGENT, &body)).await.unwrap();
@@ -519,7 +521,7 @@ async fn a_webhook_comes_after_the_answer_to_its_check() {
 #[tokio::test]
 async fn a_webhook_survives_a_restart_and_a_sink_that_hangs() {
     let (url, mut sent) = sink(&["", "200 OK"]).await;
-    let bench = hooked(&url).await;
+    let bench = hooked(&[("bot", &url)]).await;
     let id = park(&bench, AGENT, &json!({ "w": "REVIEW" })).await;
     let bench = bench.restarted().await;
     vote(&bench, "approve", &id, &Value::Null).await;
@@ -531,4 +533,29 @@ async fn a_webhook_survives_a_restart_and_a_sink_that_hangs() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(hooks_on_record(&bench), 0);
     assert_eq!(bench.count("acme", EntryKind::Approval), 2, "one vote, one release");
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_holds_nobody_else_up() {
+    // Accepts and never says anything.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hangs = format!("http://{}/", silent.local_addr().unwrap());
+    let (url, mut sent) = sink(&["200 OK"]).await;
+    let bench = hooked(&[("bot", &hangs), ("bot2", &url)]).await;
+    for n in 0..20 {
+        let id = park(&bench, AGENT, &json!({ "w": "REVIEW", "n": n })).await;
+        vote(&bench, "approve", &id, &Value::Null).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let id = park(&bench, SECOND, &json!({ "w": "REVIEW" })).await;
+    vote(&bench, "approve", &id, &Value::Null).await;
+    let began = Instant::now();
+    assert_eq!(next(&mut sent).await.check()["action"]["agent_id"], "bot2");
+    assert!(began.elapsed() < Duration::from_secs(5), "the other agent's calls have places of their own");
+    assert_eq!(status(&bench, AGENT, &id).await.status, 404);
+    // Draining does not wait for the sink either.
+    let began = Instant::now();
+    let bench = bench.restarted().await;
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(hooks_on_record(&bench), 20, "they are sent later");
 }
