@@ -131,3 +131,17 @@ fn an_access_token_needs_one_secret_and_an_http_upstream() {
     let path = config.upstream[0].oauth.clone().unwrap().client_secret_file.unwrap();
     assert!(path.is_absolute() && path.ends_with("secret"), "{path:?}");
 }
+
+#[test]
+fn the_address_where_people_decide_names_the_approval() {
+    for address in
+        ["desk.example/{id}", "ftp://desk.example/{id}", "https://desk.example/", "https://desk.example/ {id}"]
+    {
+        let (at, key, message) = place(&format!("[mcp]\napproval_url = \"{address}\"\n"));
+        assert_eq!((at.map(|at| at.0), key.as_deref()), (Some(2), Some("mcp.approval_url")), "{address}");
+        assert!(message.contains("{id}"), "{message}");
+    }
+    assert_eq!(place("[mcp]\nhold_seconds = 86401\n").1.as_deref(), Some("mcp.hold_seconds"));
+    let config = read("[mcp]\nhold_seconds = 0\napproval_url = \"https://desk.example/{id}\"\n").unwrap();
+    assert_eq!((config.mcp.hold_seconds, config.mcp.hold_calls_per_agent), (0, 64));
+}

@@ -324,8 +324,8 @@ impl Inspector {
 }
 
 const CANCELLED: &str = "the request was cancelled";
-/// How long an approved call can be used at most, in milliseconds.
-const USED_WITHIN_MS: u64 = 60 * 60 * 1000;
+/// How long an approved call can be used at most, in milliseconds: a day.
+const USED_WITHIN_MS: u64 = 24 * 60 * 60 * 1000;
 
 fn refused(id: &Id, why: &str) -> Bytes {
     answers::error(Some(id), INVALID_PARAMS, &format!("requestState {why}: make the call without it"), None)
