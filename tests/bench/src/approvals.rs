@@ -1,7 +1,9 @@
 //! Parked calls: how long a person's decision takes on its way, and what a long list costs.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,6 +19,8 @@ const AGENT: &str = "agent-token-of-the-bench";
 const OPERATOR: &str = "operator-token-of-the-bench";
 /// What waits when the list is measured.
 const PENDING: u32 = 10_000;
+/// Messages to a webhook.
+const MESSAGES: u32 = 1_000;
 /// Calls of one batch.
 const BATCH: u32 = 100;
 
@@ -72,6 +76,80 @@ fn configuration() -> String {
         hash(AGENT),
         hash(OPERATOR)
     )
+}
+
+/// The same with a router that tells a webhook at this port.
+fn telling(port: u16) -> String {
+    let plugins = "[[tenant.plugins]]\nname = \"rule-baseline\"\nlimits = { deadline_ms = 1000 }\n\n[tenant.router]\nname = \
+                   \"router-default\"\nconfig = { channels = [\"bench\"] }\n";
+    let channel = format!(
+        "[[channel]]\nname = \"bench\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \
+         \"hook.key\"\nnetworks = [\"127.0.0.0/8\"]\n"
+    );
+    format!("{}\n{plugins}\n{channel}", configuration())
+}
+
+/// Takes whatever is posted and counts it.
+fn sink() -> Result<(u16, Arc<AtomicU32>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let (port, taken) = (listener.local_addr()?.port(), Arc::<AtomicU32>::default());
+    let count = Arc::clone(&taken);
+    // Ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let count = Arc::clone(&count);
+            std::thread::spawn(move || drain(stream, &count));
+        }
+    });
+    Ok((port, taken))
+}
+
+/// Answers every request on a connection.
+fn drain(mut stream: TcpStream, count: &AtomicU32) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        reader.by_ref().take(length).read_to_end(&mut Vec::new()).ok()?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// From the first of many parked calls until the last message about them has arrived.
+fn outbox(settings: &Arguments) -> Result<Row> {
+    let mut rate = Figure::none();
+    for _ in 0..settings.runs {
+        let (port, taken) = sink()?;
+        let files = vec![("hook.key".to_owned(), b"a key of the bench, 32 characters".to_vec())];
+        let server = Server::start(&Setup { config: Some(telling(port)), files, ..Setup::default() })?;
+        let mut agent = Line::open(&server, AGENT)?;
+        let started = Instant::now();
+        for batch in 0..MESSAGES / BATCH {
+            let calls: Vec<_> = (0..BATCH).map(|index| wire(batch * BATCH + index)).collect();
+            agent.ask("POST", "/v1/inspect/batch", &json!({ "calls": calls }).to_string())?;
+        }
+        while taken.load(Ordering::Relaxed) < MESSAGES {
+            ensure!(started.elapsed() < Duration::from_secs(120), "only {} arrived", taken.load(Ordering::Relaxed));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        rate.push(f64::from(MESSAGES) / started.elapsed().as_secs_f64());
+    }
+    let what = "webhook outbox, 1,000 calls parked in batches of 100, until all are told";
+    Ok(Row::new(what, format!("{rate} messages/s, four at a time, each durable and signed"), ""))
 }
 
 fn wire(amount: u32) -> Value {
@@ -136,5 +214,6 @@ pub(crate) fn rows(settings: &Arguments) -> Result<Vec<Row>> {
         format!("{} (none there); {each:.1} KiB of memory each", lists.join(", ")),
         "",
     ));
+    rows.push(outbox(settings)?);
     Ok(rows)
 }
