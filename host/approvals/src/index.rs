@@ -12,7 +12,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::approval::{check_plan, check_reasons};
 use crate::outbox::{MessageKind, OUTBOX_RECORDS, Outbox, OutboxLimits, Post};
 use crate::{
-    Approval, Comment, DecideError, MAX_DEADLINE_SECONDS, Modification, PlanError, ReleaseError, State, Vote, Voter,
+    Approval, Comment, DecideError, KeptCall, MAX_DEADLINE_SECONDS, Modification, PlanError, ReleaseError, State, Vote,
+    Voter,
 };
 
 /// Keys of all records start with this.
@@ -269,8 +270,9 @@ impl Approvals {
     pub fn park(&self, request: &ParkRequest<'_>) -> Result<Change, ParkError> {
         let ParkRequest { call, digest, generation, now_ms, .. } = *request;
         let mut plan = check_plan(request.plan)?;
-        let arguments = call.payload.raw();
-        plan.may_modify &= request.may_modify && arguments.len() <= MAX_ARGUMENTS;
+        plan.may_modify &= request.may_modify && call.payload.raw().len() <= MAX_ARGUMENTS;
+        let kept = plan.may_modify.then(|| KeptCall::write(call)).flatten();
+        plan.may_modify = kept.is_some();
         let (reasons, more_reasons) = check_reasons(request.reasons);
         let approval = Arc::new(Approval {
             id: id_at(now_ms),
@@ -303,9 +305,8 @@ impl Approvals {
         let evict = self.index().reserve(&self.0.limits, &approval, now_ms)?;
         let slot = Arc::new(Slot { busy: AtomicBool::new(true), ..Slot::new(Arc::clone(&approval)) });
         let mut records = vec![record(&approval)];
-        if approval.plan.may_modify {
-            let key = arguments_key(&approval.tenant, approval.id);
-            records.push(Record { key, value: Some(arguments.as_bytes().to_vec()) });
+        if let Some(kept) = kept {
+            records.push(Record { key: arguments_key(&approval.tenant, approval.id), value: Some(kept) });
         }
         records.extend(evict.iter().map(|id| Record { key: key(&approval.tenant, *id), value: None }));
         let post = self.post(&Event::Parked, &approval, &approval, now_ms);

@@ -26,6 +26,6 @@ pub use approval::{
 pub use index::{
     Approvals, Ballot, Change, Event, Filter, Limits, LoadError, MAX_ARGUMENTS, ParkError, ParkRequest, RECORDS, Record,
 };
-pub use modification::{ArgumentChange, MAX_CHANGES, Modification, ModificationError, modify};
+pub use modification::{ArgumentChange, KeptCall, MAX_CHANGES, Modification, ModificationError, modify};
 pub use outbox::{Backoff, Message, MessageKind, MessageState, OUTBOX_RECORDS, Outbox, OutboxCounts, OutboxLimits};
 pub use view::{ClaimView, CommentView, ModificationView, Notice, View, VoteView, time};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_model::{Digest, Document, Kind, Value};
+use portcullis_model::{Call, Digest, Document, Kind, Value};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// Most values that one modification replaces.
 pub const MAX_CHANGES: usize = 32;
@@ -59,6 +60,42 @@ pub enum ModificationError {
     /// The changed text is no document any more.
     #[error("the changed arguments are no acceptable JSON")]
     Result,
+}
+
+/// What is kept of a call that may be changed, besides its approval: everything that policy may look at.
+#[derive(Debug)]
+pub struct KeptCall {
+    /// What the agent is for.
+    pub persona: Option<Arc<str>>,
+    /// What the user asked for.
+    pub task: Option<Arc<str>>,
+    /// The arguments.
+    pub payload: Document,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored<'a> {
+    persona: Option<Arc<str>>,
+    task: Option<Arc<str>>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+impl KeptCall {
+    /// The bytes to store; none if the payload is no JSON text, which a document always is.
+    pub(crate) fn write(call: &Call) -> Option<Vec<u8>> {
+        let payload: &RawValue = serde_json::from_str(call.payload.raw()).ok()?;
+        let stored = Stored { persona: call.persona.clone(), task: call.task.clone(), payload };
+        serde_json::to_vec(&stored).ok()
+    }
+
+    /// What was stored; none if it is damaged.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let Stored { persona, task, payload } = serde_json::from_slice(bytes).ok()?;
+        Some(Self { persona, task, payload: Document::parse(payload.get()).ok()? })
+    }
 }
 
 /// The arguments with the changes made; every other byte stays as it was.

@@ -418,7 +418,7 @@ impl Gate {
             Hold::Changed(change) => {
                 attach.extend(records(&change));
                 attach.extend(attempts::begun(change.approval(), call.id, door));
-                self.append_and_commit(draft, attach, change).await.map(|(entry, approval)| (entry, Some(approval)))
+                self.append_and_commit(draft, attach, *change).await.map(|(entry, approval)| (entry, Some(approval)))
             }
         };
         let (entry, approval) = recorded.inspect_err(|error| self.metrics.refused(&call.tenant, door, error.code()))?;
@@ -716,7 +716,7 @@ impl Gate {
                 // Used by somebody else a moment ago: this call needs an approval of its own.
                 _ => {
                     if let Ok(change) = approvals.release(&call.tenant, approval.id, call.id, now_ms) {
-                        return Ok(Hold::Changed(change));
+                        return Ok(Hold::Changed(Box::new(change)));
                     }
                 }
             }
@@ -731,7 +731,7 @@ impl Gate {
             ParkError::TenantFull | ParkError::AgentFull => GateError::Busy("too many calls are waiting for approval"),
         })?;
         wait.take(&self.waiters, &mut taken, change.approval().id);
-        Ok(Hold::Changed(change))
+        Ok(Hold::Changed(Box::new(change)))
     }
 
     /// The cheap gates, for so many calls at once.
@@ -789,7 +789,7 @@ enum Hold {
     /// It was parked before and nobody decided yet.
     Known(Arc<Approval>),
     /// It is parked, or released, with its entry.
-    Changed(Change),
+    Changed(Box<Change>),
 }
 
 impl Hold {

@@ -311,7 +311,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     let global = a & 0xe000 == 0x2000;
     // 2001::/23 (Teredo, ORCHID and others), documentation, 6to4.
-    let special = (a == 0x2001 && b < 0x200) || (a == 0x2001 && b == 0xdb8) || a == 0x2002 || a == 0x3fff;
+    let special = a == 0x2001 && (b < 0x200 || b == 0xdb8) || matches!(a, 0x2002 | 0x3fff);
     global && !special
 }
 

@@ -242,7 +242,7 @@ impl Inner {
             Err(error) => return answer::failed(&error),
         };
         let call = match request::read(bytes, agent, environment) {
-            Check::Call(call) => call,
+            Check::Call(call) => *call,
             Check::Observation(call) => return self.observe(&call, environment).await,
             Check::Refused(code, why) => return refuse(&Outcome::block(code, why)),
             Check::Malformed(why) => return answer::error(StatusCode::BAD_REQUEST, &why),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use portcullis_approvals::{
-    Approval, Approvals, ArgumentChange, Comment, DecideError, Modification, ModificationError, Voter, modify,
+    Approval, Approvals, ArgumentChange, Comment, DecideError, KeptCall, Modification, ModificationError, Voter, modify,
 };
 use portcullis_model::{Call, Decision, Document, Door, EntryKind, Judgement, codes};
 use uuid::Uuid;
@@ -88,6 +88,10 @@ impl Gate {
     /// # Errors
     /// It may not, or they could not be read.
     pub async fn arguments(&self, operator: &OperatorIdentity, id: Uuid) -> Result<Document, VoteError> {
+        Ok(self.kept_call(operator, id).await?.payload)
+    }
+
+    async fn kept_call(&self, operator: &OperatorIdentity, id: Uuid) -> Result<KeptCall, VoteError> {
         self.approvals().may_modify(&operator.tenant, id, &operator.voter(), now_ms())?;
         let key = Approvals::arguments_key(&operator.tenant, id);
         let journal = Arc::clone(self.journal());
@@ -96,7 +100,7 @@ impl Gate {
         let bytes = read.map_err(|_| GateError::Failed)?.map_err(GateError::from)?;
         // Decided a moment ago, if they are not there.
         let bytes = bytes.ok_or(DecideError::Fixed)?;
-        Ok(Document::parse(bytes).map_err(|_| GateError::Failed)?)
+        Ok(KeptCall::read(&bytes).ok_or(GateError::Failed)?)
     }
 
     /// Replaces scalar values in the arguments of a parked call. The changed call is judged in full, on record, and must be
@@ -111,7 +115,7 @@ impl Gate {
         changes: Vec<ArgumentChange>,
         comment: Option<String>,
     ) -> Result<Arc<Approval>, ModifyError> {
-        let arguments = self.arguments(operator, id).await?;
+        let KeptCall { persona, task, payload } = self.kept_call(operator, id).await?;
         let approval = self.approvals().get(&operator.tenant, id).ok_or(DecideError::Unknown)?;
         let call = Call {
             id: Uuid::now_v7(),
@@ -119,11 +123,11 @@ impl Gate {
             tenant: Arc::clone(&approval.tenant),
             agent: Arc::clone(&approval.agent),
             session: approval.session.clone(),
-            persona: None,
-            task: None,
+            persona,
+            task,
             upstream: approval.upstream.clone(),
             tool: Arc::clone(&approval.tool),
-            payload: Arc::new(modify(&arguments, &changes)?),
+            payload: Arc::new(modify(&payload, &changes)?),
             time_ms: now_ms(),
         };
         let (judgement, digest) = self.judge_call(&call).await?;

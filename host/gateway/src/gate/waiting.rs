@@ -149,6 +149,6 @@ impl Gate {
         let Some(own) = wait.own().filter(|_| passes) else { return Hold::None };
         let approved = self.ports.approvals.get(&call.tenant, own).filter(|own| own.state == State::Approved);
         let change = approved.map(|own| self.ports.approvals.release(&call.tenant, own.id, call.id, now_ms()));
-        change.and_then(Result::ok).map_or(Hold::None, Hold::Changed)
+        change.and_then(Result::ok).map_or(Hold::None, |change| Hold::Changed(Box::new(change)))
     }
 }

@@ -145,7 +145,8 @@ async fn selectors(m: &mut Matrix, bench: &Bench) {
     let tool = call("t", &json!({})).to_string();
     let list = json!({ "jsonrpc": "2.0", "method": "tools/list", "id": 1 }).to_string();
     let legacy = ("x-clavenar-execution-contract", "clavenar.execution/v1");
-    let rows: &[(&str, &[(&str, &str)], &str, &str)] = &[
+    type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], &'r str, &'r str);
+    let rows: &[Row<'_>] = &[
         ("an id only", &[(ID, &one)], &tool, "400 decision_selector_invalid"),
         ("a decision without an id", &[DECISION], &tool, "400 decision_selector_invalid"),
         ("version 2", &[(DECISION.0, "clavenar.decision/v2"), (ID, &one)], &tool, "400 decision_selector_invalid"),

@@ -96,6 +96,17 @@ async fn who_waits_for_the_decision_is_given_the_changed_arguments_and_again_und
 }
 
 #[tokio::test]
+async fn what_an_agent_is_for_and_was_asked_to_do_belongs_to_the_changed_call_too() {
+    let bench = Bench::new().await;
+    let told = FLEX.replacen('{', r#"{"persona":"pays bills","task":"pay the rent","#, 1);
+    let id = park(&bench, AGENT, &told).await;
+    assert_eq!(change(&bench, &id, "/amount", json!(7)).await.status, 200);
+    approve(&bench, &id).await;
+    let ran = bench.inspect(AGENT, &told).await.json();
+    assert_eq!((&ran["approval"]["state"], &ran["arguments"]["amount"]), (&json!("approved"), &json!(7)), "{ran}");
+}
+
+#[tokio::test]
 async fn a_changed_call_is_inspected_in_full() {
     let bench = Bench::new().await;
     let id = park(&bench, AGENT, FLEX).await;

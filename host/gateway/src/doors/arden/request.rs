@@ -56,9 +56,9 @@ impl Environment {
 #[derive(Debug)]
 pub(super) enum Check {
     /// A call that its sender wants to make.
-    Call(Call),
+    Call(Box<Call>),
     /// A call that is over: nobody waits for the answer.
-    Observation(Call),
+    Observation(Box<Call>),
     /// It is JSON, and nobody can judge it.
     Refused(&'static str, String),
     /// It is no check at all.
@@ -86,6 +86,7 @@ pub(super) fn read(body: Vec<u8>, agent: &AgentIdentity, environment: Environmen
                 payload: Arc::new(payload),
                 time_ms: now_ms(),
             };
+            let call = Box::new(call);
             if observation { Check::Observation(call) } else { Check::Call(call) }
         }
         Err(check) => check,
@@ -195,7 +196,7 @@ mod tests {
 
     fn call(body: &str) -> Call {
         match check(body) {
-            Check::Call(call) => call,
+            Check::Call(call) => *call,
             other => panic!("{other:?}"),
         }
     }
