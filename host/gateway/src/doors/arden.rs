@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::answer::{Outcome, StatusReply};
 use self::delivery::{Action, Lost, Ticket};
-use self::request::Check;
+use self::request::{Check, Fault};
 use self::usage::Usage;
 use self::webhook::{Hook, Hooks};
 use super::inspect::KEPT_FOR;
@@ -242,10 +242,10 @@ impl Inner {
             Err(error) => return answer::failed(&error),
         };
         let call = match request::read(bytes, agent, environment) {
-            Check::Call(call) => *call,
-            Check::Observation(call) => return self.observe(&call, environment).await,
-            Check::Refused(code, why) => return refuse(&Outcome::block(code, why)),
-            Check::Malformed(why) => return answer::error(StatusCode::BAD_REQUEST, &why),
+            Ok(Check::Call(call)) => call,
+            Ok(Check::Observation(call)) => return self.observe(&call, environment).await,
+            Err(Fault::Refused(code, why)) => return refuse(&Outcome::block(code, why)),
+            Err(Fault::Malformed(why)) => return answer::error(StatusCode::BAD_REQUEST, &why),
         };
         if let Err(error) = self.gate.awake(agent) {
             return refuse(&Outcome::refused(&error));

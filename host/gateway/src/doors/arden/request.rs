@@ -56,41 +56,38 @@ impl Environment {
 #[derive(Debug)]
 pub(super) enum Check {
     /// A call that its sender wants to make.
-    Call(Box<Call>),
+    Call(Call),
     /// A call that is over: nobody waits for the answer.
-    Observation(Box<Call>),
-    /// It is JSON, and nobody can judge it.
+    Observation(Call),
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It is JSON, and nobody can judge it: a code, and why.
     Refused(&'static str, String),
     /// It is no check at all.
     Malformed(String),
 }
 
 /// Reads a check. Tenant and agent are those of the key.
-pub(super) fn read(body: Vec<u8>, agent: &AgentIdentity, environment: Environment) -> Check {
-    let body = match Document::parse(body) {
-        Ok(body) => body,
-        Err(error) => return unreadable(&error),
+pub(super) fn read(body: Vec<u8>, agent: &AgentIdentity, environment: Environment) -> Result<Check, Fault> {
+    let body = Document::parse(body).map_err(|error| unreadable(&error))?;
+    let Parts { tool, payload, session, observation } = parts(body.root())?;
+    let call = Call {
+        id: Uuid::now_v7(),
+        phase: if observation { Phase::Result } else { Phase::Call },
+        tenant: Arc::clone(&agent.tenant),
+        agent: Arc::clone(&agent.name),
+        session,
+        persona: agent.persona.clone(),
+        task: None,
+        upstream: Some(environment.upstream().into()),
+        tool,
+        payload: Arc::new(payload),
+        time_ms: now_ms(),
     };
-    match parts(body.root()) {
-        Ok(Parts { tool, payload, session, observation }) => {
-            let call = Call {
-                id: Uuid::now_v7(),
-                phase: if observation { Phase::Result } else { Phase::Call },
-                tenant: Arc::clone(&agent.tenant),
-                agent: Arc::clone(&agent.name),
-                session,
-                persona: agent.persona.clone(),
-                task: None,
-                upstream: Some(environment.upstream().into()),
-                tool,
-                payload: Arc::new(payload),
-                time_ms: now_ms(),
-            };
-            let call = Box::new(call);
-            if observation { Check::Observation(call) } else { Check::Call(call) }
-        }
-        Err(check) => check,
-    }
+    Ok(if observation { Check::Observation(call) } else { Check::Call(call) })
 }
 
 struct Parts {
@@ -100,23 +97,23 @@ struct Parts {
     observation: bool,
 }
 
-fn parts(root: Value<'_>) -> Result<Parts, Check> {
+fn parts(root: Value<'_>) -> Result<Parts, Fault> {
     if root.kind() != Kind::Object {
-        return Err(Check::Malformed("the body must be a JSON object".to_owned()));
+        return Err(Fault::Malformed("the body must be a JSON object".to_owned()));
     }
     // What nobody judges, nobody may run.
     if root.members().any(|member| !MEMBERS.contains(&member.name().unwrap_or_default())) {
         let why = "the check has members beside tool_name, args, kwargs and metadata";
-        return Err(Check::Refused("unknown_member", why.to_owned()));
+        return Err(Fault::Refused("unknown_member", why.to_owned()));
     }
     let tool = root.get("tool_name").and_then(Value::as_str).filter(|tool| !tool.is_empty());
-    let tool = tool.ok_or_else(|| Check::Malformed("tool_name must be a string with something in it".to_owned()))?;
+    let tool = tool.ok_or_else(|| Fault::Malformed("tool_name must be a string with something in it".to_owned()))?;
     if tool.len() > MAX_TOOL {
-        return Err(Check::Refused("too_large", format!("the tool's name has more than {MAX_TOOL} bytes")));
+        return Err(Fault::Refused("too_large", format!("the tool's name has more than {MAX_TOOL} bytes")));
     }
     let member = |name: &str, kind: Kind, what: &str| match root.get(name) {
         Some(value) if value.kind() == kind => Ok(Some(value)),
-        Some(value) if value.kind() != Kind::Null => Err(Check::Malformed(format!("{name} must be {what}"))),
+        Some(value) if value.kind() != Kind::Null => Err(Fault::Malformed(format!("{name} must be {what}"))),
         _ => Ok(None),
     };
     let args = member("args", Kind::Array, "an array")?.filter(|args| args.items().next().is_some());
@@ -138,10 +135,10 @@ fn parts(root: Value<'_>) -> Result<Parts, Check> {
 }
 
 /// Arguments by position stand beside those by name, under the name that the client itself gives to such ones.
-fn together(args: Value<'_>, kwargs: Option<Value<'_>>) -> Result<Document, Check> {
+fn together(args: Value<'_>, kwargs: Option<Value<'_>>) -> Result<Document, Fault> {
     if kwargs.is_some_and(|kwargs| kwargs.get("args").is_some()) {
         let why = "there are arguments by position and one that is called args: they cannot be told apart";
-        return Err(Check::Refused("ambiguous_arguments", why.to_owned()));
+        return Err(Fault::Refused("ambiguous_arguments", why.to_owned()));
     }
     let mut text = format!("{{\"args\":{}", args.raw());
     for member in kwargs.into_iter().flat_map(Value::members) {
@@ -171,12 +168,12 @@ pub(super) fn session(value: Value<'_>) -> Option<Arc<str>> {
 }
 
 /// What is JSON and only too much of it is refused by name; a client would try anything else again.
-fn unreadable(error: &DocumentError) -> Check {
+fn unreadable(error: &DocumentError) -> Fault {
     match error.fault {
         DocumentFault::Utf8 | DocumentFault::Syntax(_) => {
-            Check::Malformed(format!("the body is not acceptable JSON: {error}"))
+            Fault::Malformed(format!("the body is not acceptable JSON: {error}"))
         }
-        _ => Check::Refused("too_complex", format!("the arguments cannot be judged: {error}")),
+        _ => Fault::Refused("too_complex", format!("the arguments cannot be judged: {error}")),
     }
 }
 
@@ -189,14 +186,14 @@ pub(super) fn id(text: &str) -> Option<Uuid> {
 mod tests {
     use super::*;
 
-    fn check(body: &str) -> Check {
+    fn check(body: &str) -> Result<Check, Fault> {
         let agent = AgentIdentity { tenant: "t".into(), name: "a".into(), persona: None, may_explain: false };
         read(body.as_bytes().to_vec(), &agent, Environment::Test)
     }
 
     fn call(body: &str) -> Call {
         match check(body) {
-            Check::Call(call) => *call,
+            Ok(Check::Call(call)) => call,
             other => panic!("{other:?}"),
         }
     }
@@ -216,7 +213,7 @@ mod tests {
         let only = call(r#"{"tool_name":"t","args":[1]}"#);
         assert_eq!(only.payload.raw(), r#"{"args":[1]}"#);
         let twice = check(r#"{"tool_name":"t","args":[1],"kwargs":{"args":2}}"#);
-        assert!(matches!(twice, Check::Refused("ambiguous_arguments", _)), "{twice:?}");
+        assert!(matches!(twice, Err(Fault::Refused("ambiguous_arguments", _))), "{twice:?}");
     }
 
     #[test]
@@ -239,7 +236,7 @@ mod tests {
     fn only_what_the_observer_sends_is_an_observation() {
         let observed = |tool: &str, kwargs: &str, metadata: &str| {
             let body = format!(r#"{{"tool_name":"{tool}","args":[],"kwargs":{kwargs},"metadata":{metadata}}}"#);
-            matches!(check(&body), Check::Observation(_))
+            matches!(check(&body), Ok(Check::Observation(_)))
         };
         assert!(observed("langchain.search", r#"{"input":"a","output":{"b":1}}"#, "null"));
         assert!(!observed("search", r#"{"input":"a","output":"b"}"#, "null"));
@@ -253,14 +250,14 @@ mod tests {
         for body in
             ["", "{", "[]", "1", "{}", r#"{"tool_name":""}"#, r#"{"tool_name":1}"#, r#"{"tool_name":"t","args":{}}"#]
         {
-            assert!(matches!(check(body), Check::Malformed(_)), "{body}");
+            assert!(matches!(check(body), Err(Fault::Malformed(_))), "{body}");
         }
         let deep = format!(r#"{{"tool_name":"t","kwargs":{{"a":{}1{}}}}}"#, "[".repeat(70), "]".repeat(70));
         let long = format!(r#"{{"tool_name":"{}"}}"#, "t".repeat(MAX_TOOL + 1));
         let unknown = r#"{"tool_name":"t","code":"x"}"#.to_owned();
         let twice = r#"{"tool_name":"t","kwargs":{"a":1,"a":2}}"#.to_owned();
         for body in [deep, long, unknown, twice] {
-            assert!(matches!(check(&body), Check::Refused(..)), "{body}");
+            assert!(matches!(check(&body), Err(Fault::Refused(..))), "{body}");
         }
     }
 
