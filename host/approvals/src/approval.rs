@@ -188,6 +188,9 @@ pub enum DecideError {
     /// It has as many comments as are kept.
     #[error("an approval keeps at most {MAX_COMMENTS} comments")]
     Comments,
+    /// It was changed, and the vote does not say that it is about the call as it is now.
+    #[error("the arguments were changed: name the digest of the call that was shown")]
+    Unseen,
     /// The router, or the door that the call came by, lets nobody change it.
     #[error("the arguments of this call cannot be changed by its approver")]
     Fixed,

@@ -330,6 +330,10 @@ impl Approvals {
     /// Why it does not count. An approval of another tenant looks like none.
     pub fn decide(&self, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
         let turn = self.turn(ballot.tenant, ballot.id)?;
+        // Whoever does not say what was shown may have seen the arguments as they were.
+        if ballot.approve && turn.approval().modification.is_some() {
+            return Err(DecideError::Unseen);
+        }
         self.counted(turn, ballot)
     }
 

@@ -391,13 +391,9 @@ impl Gate {
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
         wait: &mut Wait,
     ) -> Result<Ruling, GateError> {
-        let hold = if judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park {
-            match self.hold(call, digest, &judgement, door, wait) {
-                Ok(hold) => hold,
-                Err(error) => return self.refuse(call, door, error).await,
-            }
-        } else {
-            self.need_no_longer(call, &judgement, wait)
+        let hold = match self.holding(call, digest, &judgement, may_park, door, wait).await {
+            Ok(hold) => hold,
+            Err(error) => return self.refuse(call, door, error).await,
         };
         if let Some(approval) = hold.released() {
             match self.changed(call, approval).await {
@@ -413,7 +409,7 @@ impl Gate {
         draft.call_digest = Some(digest);
         draft.note = hold.note();
         let recorded = match hold {
-            Hold::None => self.append(draft, attach).await.map(|entry| (entry, None)),
+            Hold::None | Hold::Busy => self.append(draft, attach).await.map(|entry| (entry, None)),
             Hold::Known(approval) => self.append(draft, attach).await.map(|entry| (entry, Some(approval))),
             Hold::Changed(change) => {
                 attach.extend(records(&change));
@@ -692,6 +688,32 @@ impl Gate {
         judged.ok_or(GateError::NoPipeline)
     }
 
+    /// How a call stands towards an approval, once nobody else is changing that.
+    async fn holding(
+        &self,
+        call: &Call,
+        digest: Digest,
+        judgement: &Judgement,
+        may_park: bool,
+        door: Door,
+        wait: &mut Wait,
+    ) -> Result<Hold, GateError> {
+        let until = Instant::now() + APPEND_WAIT;
+        loop {
+            let reviewed = judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park;
+            let hold = if reviewed {
+                self.hold(call, digest, judgement, door, wait)?
+            } else {
+                self.need_no_longer(call, judgement, wait)
+            };
+            match hold {
+                Hold::Busy if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+                Hold::Busy => return Err(no_answer()),
+                hold => return Ok(hold),
+            }
+        }
+    }
+
     /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
     /// approver who was shown its arguments did not agree to a tool that has changed since. An approval that another caller
     /// waits for is that caller's: of two that make the same call at once, each waits for its own.
@@ -707,24 +729,26 @@ impl Gate {
         let now_ms = now_ms();
         let mut taken = self.waiters.taken();
         let free = |id| wait.own() == Some(id) || !taken.contains(&id);
-        if let Some(approval) = approvals.find_free(digest, judgement.generation, &judgement.reasons, now_ms, free) {
+        let found = approvals.find_free(digest, judgement.generation, &judgement.reasons, now_ms, free);
+        // Other doors cannot tell, or do not take, other arguments.
+        let carries = matches!(door, Door::Mcp | Door::Inspect);
+        if let Some(approval) = found.filter(|found| carries || found.modification.is_none()) {
             match approval.state {
                 State::Pending => {
                     wait.take(&self.waiters, &mut taken, approval.id);
                     return Ok(Hold::Known(approval));
                 }
-                // Used by somebody else a moment ago: this call needs an approval of its own.
-                _ => {
-                    if let Ok(change) = approvals.release(&call.tenant, approval.id, call.id, now_ms) {
-                        return Ok(Hold::Changed(Box::new(change)));
-                    }
-                }
+                _ => match approvals.release(&call.tenant, approval.id, call.id, now_ms) {
+                    Ok(change) => return Ok(Hold::Changed(Box::new(change))),
+                    Err(ReleaseError::Busy) => return Ok(Hold::Busy),
+                    // Used by somebody else a moment ago: this call needs an approval of its own.
+                    Err(_) => {}
+                },
             }
         }
         let plan = judgement.plan.as_ref().ok_or(GateError::NoPlan)?;
         let (generation, reasons) = (judgement.generation, judgement.reasons.as_slice());
-        // At other doors the caller runs what it has, and nobody can give it other arguments.
-        let may_modify = call.phase == Phase::Call && matches!(door, Door::Mcp | Door::Inspect);
+        let may_modify = call.phase == Phase::Call && carries;
         let request = ParkRequest { call, digest, generation, plan, reasons, may_modify, now_ms };
         let change = approvals.park(&request).map_err(|error| match error {
             ParkError::Plan(_) => GateError::NoPlan,
@@ -790,12 +814,14 @@ enum Hold {
     Known(Arc<Approval>),
     /// It is parked, or released, with its entry.
     Changed(Box<Change>),
+    /// Somebody else's change of its approval is being recorded: what came of it is known in a moment.
+    Busy,
 }
 
 impl Hold {
     fn approval(&self) -> Option<&Approval> {
         match self {
-            Self::None => None,
+            Self::None | Self::Busy => None,
             Self::Known(approval) => Some(approval),
             Self::Changed(change) => Some(change.approval()),
         }
@@ -805,7 +831,7 @@ impl Hold {
     fn released(&self) -> Option<&Approval> {
         match self {
             Self::Changed(change) => Some(&**change.approval()).filter(|approval| approval.released_ms.is_some()),
-            Self::None | Self::Known(_) => None,
+            Self::None | Self::Known(_) | Self::Busy => None,
         }
     }
 
@@ -819,7 +845,7 @@ impl Hold {
             return Some(released_note("released by its approval", approval));
         }
         match self {
-            Self::None => None,
+            Self::None | Self::Busy => None,
             Self::Known(_) => Some("parked before".to_owned()),
             Self::Changed(_) => Some("parked".to_owned()),
         }

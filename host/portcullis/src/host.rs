@@ -21,6 +21,7 @@ use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamEr
 use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Generation, Generations};
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use crate::assemble::{self, Control, Pipeline};
@@ -185,7 +186,11 @@ impl Host {
 
     /// Builds the pipeline with the new policies, records the change and puts it in force, in this order. One at a time, and
     /// not beside a reload.
-    pub(crate) async fn replace_policies(self: &Arc<Self>, change: PolicyChange) -> Result<PolicyView, PolicyError> {
+    pub(crate) async fn replace_policies(
+        self: &Arc<Self>,
+        change: PolicyChange,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<PolicyView, PolicyError> {
         let host = Arc::clone(self);
         let PolicyChange { operator, plugin, policies, replaces } = change;
         let tenant = Arc::clone(&operator.tenant);
@@ -223,8 +228,9 @@ impl Host {
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
         let (edited, view, generation) = built?;
         let host = Arc::clone(self);
-        // A task of its own: what is recorded comes into effect, whether or not anybody still waits.
+        // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
         let change = async move {
+            let _turn = turn;
             let old = host.generations.current(generation.tenant()).map(|old| old.id());
             let note = Some(policies::note(&view, old));
             let entry = Draft { agent: operator.name, note, ..activation(&generation, old) };

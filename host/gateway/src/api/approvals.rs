@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hyper::StatusCode;
 use portcullis_approvals::{Approval, ArgumentChange, Ballot, DecideError, Filter, MAX_CHANGES, Notice, State, View};
-use portcullis_model::{Document, Kind, Value};
+use portcullis_model::{Digest, Document, Kind, Value};
 use portcullis_tenancy::roles;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -82,6 +82,8 @@ const FILTERS: [&str; 12] = [
 struct Decision {
     approve: bool,
     comment: Option<String>,
+    /// Of the call that was shown.
+    digest: Option<Digest>,
 }
 
 impl Api {
@@ -115,6 +117,9 @@ impl Api {
             claimed_by: query.get("claimed_by"),
             asks: mine,
         };
+        if context.caller.agent.is_some() && filter.claimed_by.is_some() {
+            return Err(ApiError::forbidden("only operators see claims", "leave out claimed_by"));
+        }
         let (approvals, tenant) = (self.gate.approvals(), context.own_tenant()?);
         // Before the list: what changes meanwhile is told the next time.
         let mut version = approvals.version(tenant);
@@ -175,10 +180,10 @@ impl Api {
         }
         // All are read before any counts.
         let ballots = decisions.items().map(|item| {
-            let [id, decision, comment] = fields(item, ["id", "decision", "comment"], FORM)?;
+            let [id, decision, comment, digest] = fields(item, ["id", "decision", "comment", "digest"], FORM)?;
             let id = id.and_then(|id| Uuid::parse_str(id.as_str()?).ok());
             let id = id.ok_or_else(|| ApiError::malformed("an id is missing or none", FORM))?;
-            Ok((id, Decision::of(decision, comment, FORM)?))
+            Ok((id, Decision::of(decision, comment, digest, FORM)?))
         });
         let ballots = ballots.collect::<Result<Vec<_>, ApiError>>()?;
         let votes = ballots.iter().map(async |(id, decision)| match self.vote(operator, *id, decision).await {
@@ -287,7 +292,13 @@ impl Api {
             comment: decision.comment.as_deref(),
             now_ms: now_ms(),
         };
-        self.gate.vote(&ballot).await.map_err(not_counted)
+        match decision.digest {
+            None => self.gate.vote(&ballot).await.map_err(not_counted),
+            Some(shown) => {
+                let voted = self.gate.vote_shown(&ballot, shown).await.map_err(not_counted)?;
+                voted.ok_or_else(|| refused(DecideError::Unseen))
+            }
+        }
     }
 }
 
@@ -296,18 +307,25 @@ impl Decision {
     fn read(body: Vec<u8>) -> Result<Self, ApiError> {
         const FORM: &str = "send {\"decision\":\"approve\" or \"deny\",\"comment\":\"…\"}";
         let document = object(body, FORM)?;
-        let [decision, comment] = members(&document, ["decision", "comment"], FORM)?;
-        Self::of(decision, comment, FORM)
+        let [decision, comment, digest] = members(&document, ["decision", "comment", "digest"], FORM)?;
+        Self::of(decision, comment, digest, FORM)
     }
 
-    fn of(decision: Option<Value<'_>>, comment: Option<Value<'_>>, form: &'static str) -> Result<Self, ApiError> {
+    fn of(
+        decision: Option<Value<'_>>,
+        comment: Option<Value<'_>>,
+        digest: Option<Value<'_>>,
+        form: &'static str,
+    ) -> Result<Self, ApiError> {
+        let digest = digest.map(|digest| digest.as_str().and_then(|text| text.parse().ok()));
+        let digest = digest.map(|digest| digest.ok_or_else(|| ApiError::malformed("the digest is none", form)));
         let decision = decision.ok_or_else(|| ApiError::malformed("decision is missing", form))?;
         let approve = match decision.as_str() {
             Some("approve") => true,
             Some("deny") => false,
             _ => return Err(ApiError::malformed("a field has a wrong value", form)),
         };
-        Ok(Self { approve, comment: read_comment(comment, form)? })
+        Ok(Self { approve, comment: read_comment(comment, form)?, digest: digest.transpose()? })
     }
 }
 
@@ -396,6 +414,7 @@ fn refused(error: DecideError) -> ApiError {
         DecideError::Claimed => {
             ApiError::new(StatusCode::CONFLICT, "claimed", text, "a claim lapses after five minutes")
         }
+        DecideError::Unseen => ApiError::new(StatusCode::CONFLICT, "changed", text, "read the approval again"),
         DecideError::Comments => ApiError::new(StatusCode::CONFLICT, "too_many_comments", text, "decide, or say less"),
         DecideError::Fixed => ApiError::new(
             StatusCode::CONFLICT,

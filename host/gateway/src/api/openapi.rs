@@ -399,6 +399,7 @@ fn schemas() -> Value {
             "properties": {
                 "decision": { "type": "string", "enum": ["approve", "deny"] },
                 "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
+                "digest": { "type": "string", "description": "of the call that was shown; needed once it was changed" },
             },
             "required": ["decision"],
             "additionalProperties": false,
@@ -416,6 +417,7 @@ fn schemas() -> Value {
                             "id": { "type": "string", "format": "uuid" },
                             "decision": { "type": "string", "enum": ["approve", "deny"] },
                             "comment": { "type": "string", "maxLength": portcullis_approvals::MAX_COMMENT },
+                            "digest": { "type": "string", "description": "of the call that was shown; needed once it was changed" },
                         },
                         "required": ["id", "decision"],
                         "additionalProperties": false,

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -263,7 +264,8 @@ impl Inner {
     /// Rules a call in a task of its own: it goes on if the client goes away, who will ask again.
     fn begin(self: &Arc<Self>, call: Call, digest: Digest, environment: Environment, room: Room) -> Arc<Action> {
         let (sender, outcome) = watch::channel(None);
-        let action = Arc::new(Action { id: call.id, outcome, told: watch::Sender::new(false) });
+        let (told, again) = (watch::Sender::new(false), AtomicU8::new(0));
+        let action = Arc::new(Action { id: call.id, outcome, told, again });
         let (inner, told) = (Arc::clone(self), action.told.subscribe());
         tokio::spawn(async move {
             let _room = room;
@@ -374,6 +376,11 @@ impl Inner {
             State::Approved => {}
         }
         if live.released_ms.is_none() {
+            let mut generations = self.gate.judge().generations(Some(tenant)).into_iter();
+            // Another policy might not ask the same people, or none: nobody agreed to the call under it.
+            if !generations.any(|view| view.generation == live.generation) {
+                return Ok(denied("the policy was changed meanwhile: ask again".to_owned(), Some(live)));
+            }
             self.gate.release(&live, action, Door::Arden).await?;
         }
         let Some(live) = read() else { return Ok(denied("it was too long ago".to_owned(), None)) };

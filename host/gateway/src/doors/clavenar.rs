@@ -348,6 +348,9 @@ impl Inner {
         let Some(live) = read() else { return Ok(refused("it was too long ago")) };
         let stands = match (live.released_to, live.released_ms) {
             (Some(to), _) if to == id => Stands::Released,
+            (_, None) if live.modification.is_some() => {
+                Stands::Refused("its approver changed the arguments, which this contract cannot carry")
+            }
             (_, None) => Stands::Refused("the approval was not used in time"),
             _ => Stands::Refused("another call of the same content used the approval"),
         };

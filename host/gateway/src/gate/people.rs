@@ -1,4 +1,5 @@
-//! What operators do with parked calls besides voting: claim, comment, change arguments. And what ends them without anybody.
+//! What operators do with parked calls besides voting: claim, comment, change arguments. What ends them without anybody, and
+//! the release of a call whose caller is there with it.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub enum Release {
     Outdated,
 }
 
-/// Why an operator's act on a parked call has no effect.
+/// Why a change of arguments has no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModifyError {
     /// It does not count, or was not recorded.
@@ -174,6 +175,11 @@ impl Gate {
     pub async fn release_call(&self, approval: &Approval, call: &Call, door: Door) -> Result<Release, GateError> {
         let (judgement, digest) = self.judge_call(call).await?;
         if digest != approval.digest || judgement.generation != approval.generation || !passes(&judgement, approval) {
+            return Ok(Release::Outdated);
+        }
+        // The inspect door has nothing to say it with: its answer was written before.
+        let redacted = judgement.decision == Decision::Redact && approval.modification.is_none();
+        if redacted && door == Door::Inspect {
             return Ok(Release::Outdated);
         }
         let replacement = match self.changed(call, approval).await {

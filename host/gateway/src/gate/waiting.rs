@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis_approvals::{Approval, State};
+use portcullis_approvals::{Approval, ReleaseError, State};
 use portcullis_model::{Call, Decision, Door, Judgement, Mode};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -116,7 +116,7 @@ impl Gate {
     }
 
     /// Waits until an approval is final, at most for `timeout`: it may be pending still.
-    pub async fn decided(&self, approval: &Approval, timeout: Duration) -> Option<std::sync::Arc<Approval>> {
+    pub async fn decided(&self, approval: &Approval, timeout: Duration) -> Option<Arc<Approval>> {
         self.ports.approvals.wait(&approval.tenant, approval.id, timeout, now_ms()).await
     }
 
@@ -149,6 +149,10 @@ impl Gate {
         let Some(own) = wait.own().filter(|_| passes) else { return Hold::None };
         let approved = self.ports.approvals.get(&call.tenant, own).filter(|own| own.state == State::Approved);
         let change = approved.map(|own| self.ports.approvals.release(&call.tenant, own.id, call.id, now_ms()));
-        change.and_then(Result::ok).map_or(Hold::None, |change| Hold::Changed(Box::new(change)))
+        match change {
+            Some(Ok(change)) => Hold::Changed(Box::new(change)),
+            Some(Err(ReleaseError::Busy)) => Hold::Busy,
+            Some(Err(_)) | None => Hold::None,
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use portcullis_gateway::doors::clavenar::AllowBody;
 use portcullis_ledger::StoredEntry;
 use portcullis_model::EntryKind;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::*;
 
@@ -27,8 +29,14 @@ async fn change(bench: &Bench, id: &str, pointer: &str, value: Value) -> Answer 
     act(bench, OPERATOR, id, "modify", &body).await
 }
 
+/// Approves the call as it is shown now.
 async fn approve(bench: &Bench, id: &str) -> Answer {
-    act(bench, OPERATOR, id, "decide", &json!({ "decision": "approve" })).await
+    let view = bench.get(&format!("/v1/approvals/{id}"), OPERATOR).await.json();
+    let mut body = json!({ "decision": "approve" });
+    if let Some(changed) = view.get("modified") {
+        body["digest"] = changed["digest"].clone();
+    }
+    act(bench, OPERATOR, id, "decide", &body).await
 }
 
 #[tokio::test]
@@ -104,6 +112,48 @@ async fn what_an_agent_is_for_and_was_asked_to_do_belongs_to_the_changed_call_to
     approve(&bench, &id).await;
     let ran = bench.inspect(AGENT, &told).await.json();
     assert_eq!((&ran["approval"]["state"], &ran["arguments"]["amount"]), (&json!("approved"), &json!(7)), "{ran}");
+}
+
+#[tokio::test]
+async fn who_did_not_see_the_changed_arguments_does_not_approve_them() {
+    let bench = Bench::new().await;
+    let id = park(&bench, SECOND, FLEX).await;
+    let seen = bench.get(&format!("/v1/approvals/{id}"), OWNER).await.json()["digest"].clone();
+    assert_eq!(change(&bench, &id, "/amount", json!(9000)).await.status, 200);
+    let late = json!({ "decision": "approve" });
+    assert_eq!(act(&bench, OWNER, &id, "decide", &late).await.code(), "changed");
+    let late = json!({ "decision": "approve", "digest": seen });
+    assert_eq!(act(&bench, OWNER, &id, "decide", &late).await.code(), "changed");
+    let many = json!({ "decisions": [{ "id": id, "decision": "approve" }] });
+    let many = bench.ask("POST", "/v1/approvals/decide", OWNER, &many.to_string()).await.json();
+    assert_eq!(many["results"][0]["error"]["code"], "changed");
+    assert_eq!(bench.get(&format!("/v1/approvals/{id}"), OWNER).await.json()["votes"], json!([]));
+    // A refusal is one, whatever was seen.
+    let late = json!({ "decision": "deny" });
+    assert_eq!(act(&bench, OWNER, &id, "decide", &late).await.json()["state"], "denied");
+}
+
+#[tokio::test]
+async fn a_changed_call_is_given_to_no_door_that_cannot_carry_it() {
+    let bench = Bench::with(Setup { clavenar: Some(AllowBody::Verdict), ..Setup::default() }).await;
+    let id = park(&bench, AGENT, FLEX).await;
+    assert_eq!(change(&bench, &id, "/amount", json!(1)).await.status, 200);
+    assert_eq!(approve(&bench, &id).await.json()["state"], "approved");
+    let arguments = serde_json::from_str::<Value>(FLEX).unwrap()["arguments"].clone();
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "pay", "arguments": arguments } });
+    let mut client = bench.client().await;
+    let body = call.to_string();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {AGENT}\r\nx-clavenar-decision-contract: \
+         clavenar.decision/v1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.0.write_all(request.as_bytes()).await.unwrap();
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let view = bench.get(&format!("/v1/approvals/{id}"), OPERATOR).await.json();
+    assert_eq!(view["released"], Value::Null, "it waits for who can be given it");
 }
 
 #[tokio::test]
@@ -267,6 +317,7 @@ async fn lists_are_filtered() {
     for (query, token, status) in [
         ("agent=bot2", AGENT, 403),
         ("mine=true", AGENT, 403),
+        ("claimed_by=olga", AGENT, 403),
         ("mine=yes", OPERATOR, 400),
         ("agent=a&agent=b", OPERATOR, 400),
         ("color=red", OPERATOR, 400),

@@ -150,7 +150,23 @@ fn decide(log: &Log, ids: &[Uuid], decision: &str, comment: Option<&str>) -> Res
         body.insert("comment".to_owned(), comment.into());
     }
     let [id] = ids else { return decide_many(log, ids, &body) };
+    let changed = server(log, false)?.get(&format!("/v1/approvals/{id}"))?;
+    if let (Some(changed), Some(body)) = (changed.get("modified"), body.as_object_mut()) {
+        // Printed, since it is what the vote is about.
+        if !log.json {
+            print!("{}", changes(changed));
+        }
+        body.insert("digest".to_owned(), text(changed, "/digest").into());
+    }
     act(log, *id, "decide", &body)
+}
+
+/// What an approver put in place of arguments.
+fn changes(changed: &Value) -> String {
+    let each = changed.get("changes").and_then(Value::as_array).into_iter().flatten();
+    let lines =
+        each.map(|change| printable(&format!("            {} = {}", text(change, "/pointer"), text(change, "/value"))));
+    lines.map(|line| line + "\n").collect()
 }
 
 /// Several decisions in one request. Exit code 1 if one of them does not count.

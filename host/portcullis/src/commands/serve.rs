@@ -62,7 +62,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         channels: Arc::clone(&channels),
         tls: tls.clone(),
         place: arguments.place.clone(),
-        turn: tokio::sync::Mutex::default(),
+        turn: Arc::default(),
         door: OnceLock::new(),
         arden: OnceLock::new(),
     });
@@ -231,7 +231,7 @@ struct Reloader {
     tls: Option<Arc<Tls>>,
     place: Where,
     /// One at a time, or an older configuration could come last.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// Whose clients are told when they can see other tools.
     door: OnceLock<McpDoor>,
     /// Whose endpoints and prices are replaced.
@@ -347,8 +347,8 @@ impl Policies for Reloader {
 
     fn replace(&self, change: PolicyChange) -> BoxFuture<'_, Result<PolicyView, PolicyError>> {
         async move {
-            let _turn = self.turn.lock().await;
-            let view = self.host.replace_policies(change).await?;
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let view = self.host.replace_policies(change, turn).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
             }

@@ -1,10 +1,11 @@
 //! Answers on their way: the client repeats a check whose answer it did not get, without saying that it is a repeat.
 //!
-//! Only an answer of which not all was sent is given again, once, to the same check: two calls of the same content are two
+//! Only an answer of which not all was sent is given again, twice at most, to the same check: two calls of the same content are two
 //! calls as long as each was answered.
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use crate::http::{Body, PeerInfo, StreamBody};
 
 /// How long a check that was not answered may be repeated. The client pauses for a second and tries twice more.
 pub(super) const REPEATED_WITHIN: Duration = Duration::from_secs(10);
+/// How often an answer is given again.
+const AGAIN: u8 = 2;
 /// Answers that are kept for that, of all agents.
 const MAX_LOST: usize = 10_000;
 
@@ -32,6 +35,8 @@ pub(super) struct Action {
     pub(super) outcome: watch::Receiver<Option<Result<Arc<Outcome>, GateError>>>,
     /// Becomes true when its answer has been sent.
     pub(super) told: watch::Sender<bool>,
+    /// How often its answer got lost.
+    pub(super) again: AtomicU8,
 }
 
 /// Answers that did not get through, by the digest of their call, which covers tenant, agent and environment.
@@ -65,14 +70,18 @@ impl Lost {
         (since.elapsed() < REPEATED_WITHIN).then_some(action)
     }
 
-    fn add(&self, digest: Digest, action: Arc<Action>) {
+    /// As often as the client tries: one that says each time that it is gone does not get one answer for ever.
+    fn add(&self, digest: Digest, action: &Arc<Action>) {
+        if action.again.fetch_add(1, Ordering::Relaxed) >= AGAIN {
+            return;
+        }
         let mut all = self.all();
         if all.len() >= MAX_LOST {
             all.retain(|_, (since, _)| since.elapsed() < REPEATED_WITHIN);
         }
         // Beyond that a repeat is a call of its own.
         if all.len() < MAX_LOST {
-            all.insert(digest, (Instant::now(), action));
+            all.insert(digest, (Instant::now(), Arc::clone(action)));
         }
     }
 
@@ -97,7 +106,7 @@ impl Drop for Ticket {
         if self.sent {
             self.action.told.send_replace(true);
         } else {
-            self.lost.add(self.digest, Arc::clone(&self.action));
+            self.lost.add(self.digest, &self.action);
         }
     }
 }
@@ -142,7 +151,7 @@ mod tests {
 
     fn action() -> Arc<Action> {
         let (_, outcome) = watch::channel(None);
-        Arc::new(Action { id: Uuid::now_v7(), outcome, told: watch::Sender::new(false) })
+        Arc::new(Action { id: Uuid::now_v7(), outcome, told: watch::Sender::new(false), again: AtomicU8::new(0) })
     }
 
     #[tokio::test]
@@ -157,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_was_not_sent_is_given_again_once() {
+    async fn one_that_was_not_sent_is_given_again_as_often_as_the_client_tries() {
         let (lost, digest, action) = (Arc::<Lost>::default(), Digest::of(b"call"), action());
         // Before there was an answer, and before it was sent.
         drop(Ticket::new(&lost, digest, &action, peer()));
@@ -166,6 +175,9 @@ mod tests {
         drop(Ticket::new(&lost, digest, &action, peer()).body(b"{}".to_vec()));
         assert!(!*action.told.borrow());
         assert_eq!(lost.take(digest).unwrap().id, action.id);
+        // Not for ever.
+        drop(Ticket::new(&lost, digest, &action, peer()).body(b"{}".to_vec()));
+        assert!(lost.take(digest).is_none());
         assert!(lost.take(Digest::of(b"other")).is_none());
     }
 

@@ -133,6 +133,7 @@ impl Inner {
                     | DecideError::Claimed
                     | DecideError::Comments
                     | DecideError::Fixed
+                    | DecideError::Unseen
                     | DecideError::Busy => StatusCode::CONFLICT,
                 };
                 Answer::text(status, error.to_string())
