@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use portcullis_model::{Call, Decision, Digest, Door, Draft, EntryKind, EntryReason, Mode, Plan, Reason, codes};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::approval::{check_plan, check_reasons};
 use crate::outbox::{MessageKind, OUTBOX_RECORDS, Outbox, OutboxLimits, Post};
@@ -901,8 +902,10 @@ impl Drop for Turn {
 }
 
 fn id_at(now_ms: u64) -> Uuid {
+    /// Ids of one millisecond are in order, too.
+    static ORDER: Mutex<AssertUnwindSafe<ContextV7>> = Mutex::new(AssertUnwindSafe(ContextV7::new()));
     let nanos = u32::try_from(now_ms % 1000 * 1_000_000).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1000, nanos))
+    Uuid::new_v7(Timestamp::from_unix(&ORDER, now_ms / 1000, nanos))
 }
 
 fn key(tenant: &str, id: Uuid) -> Vec<u8> {

@@ -78,7 +78,7 @@ impl Judge for WordJudge {
                 channels: Vec::new(),
                 escalation: Vec::new(),
                 summary: String::new(),
-                may_modify: false,
+                may_modify: raw.contains("MODIFY"),
             }),
             generation: Digest::of(b"generation"),
             mode: if &*call.agent == "observer" { Mode::Observe } else { Mode::Enforce },
@@ -276,7 +276,8 @@ impl Parking {
             comment: None,
             now_ms: now_ms(),
         };
-        self.0.decide(&ballot).unwrap().commit();
+        let shown = self.0.get("default", id).unwrap().shown();
+        self.0.decide_shown(&ballot, shown).unwrap().unwrap().commit();
     }
 
     /// All of them, the oldest first.
