@@ -6,8 +6,8 @@ use portcullis_gateway::doors::clavenar::AllowBody;
 use portcullis_ledger::StoredEntry;
 use portcullis_model::EntryKind;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
 
+use crate::clavenar;
 use crate::support::*;
 
 /// Parked, and its arguments may be changed.
@@ -140,20 +140,11 @@ async fn a_changed_call_is_given_to_no_door_that_cannot_carry_it() {
     assert_eq!(change(&bench, &id, "/amount", json!(1)).await.status, 200);
     assert_eq!(approve(&bench, &id).await.json()["state"], "approved");
     let arguments = serde_json::from_str::<Value>(FLEX).unwrap()["arguments"].clone();
-    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": { "name": "pay", "arguments": arguments } });
-    let mut client = bench.client().await;
-    let body = call.to_string();
-    let request = format!(
-        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {AGENT}\r\nx-clavenar-decision-contract: \
-         clavenar.decision/v1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    client.0.write_all(request.as_bytes()).await.unwrap();
-    let answer = client.answer().await;
+    let answer = clavenar::decide(&bench, AGENT, &clavenar::id(), &clavenar::call("pay", &arguments)).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    let view = bench.get(&format!("/v1/approvals/{id}"), OPERATOR).await.json();
-    assert_eq!(view["released"], Value::Null, "it waits for who can be given it");
+    let all = bench.get("/v1/approvals", OPERATOR).await.json()["approvals"].clone();
+    assert_eq!(all[0]["digest"], all[1]["digest"], "it is the same call");
+    assert_eq!((&all[1]["id"], &all[1]["released"]), (&json!(id), &Value::Null), "it waits for who can be given it");
 }
 
 #[tokio::test]
