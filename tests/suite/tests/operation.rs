@@ -174,7 +174,8 @@ fn files_that_are_no_plugins_are_named_with_their_place() {
     }
     // A component of the right contract in the wrong place.
     let router = fs::read(root().join("target/plugins/router-default.wasm")).unwrap();
-    let said = refused(config, &[("mine.wasm", &router)]);
+    let granted = format!("{config}grants = {{ clock = true }}\n");
+    let said = refused(&granted, &[("mine.wasm", &router)]);
     assert!(said.contains("router") && said.contains("portcullis.toml:4"), "{said}");
     let said = refused(config, &[]);
     assert!(said.contains("mine.wasm") && said.contains("portcullis.toml:6"), "{said}");
