@@ -1,7 +1,7 @@
 //! The doors: HTTP server, inspect API, MCP, upstreams.
 //!
 //! A [door](doors) translates between its wire and the [gate]; the gate takes a call through limits, pipeline, ledger and
-//! approval. [Channels] tell people of what is parked. Pipelines, ledger, credentials and parked calls stand behind the traits of [ports].
+//! approval. [Channels](channels) tell people of what is parked. Pipelines, ledger, credentials and parked calls stand behind the traits of [ports].
 #![forbid(unsafe_code)]
 
 pub mod api;
