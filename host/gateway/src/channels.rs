@@ -37,7 +37,7 @@ pub use link::LinkKey;
 pub use mail::{MailSpec, MailTls};
 
 mod chat;
-mod link;
+pub(crate) mod link;
 mod mail;
 mod page;
 mod slack;

@@ -278,7 +278,7 @@ impl Host {
 }
 
 /// Whether an address is one of the public internet: not of this machine, this network, this site, nor reserved.
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
@@ -23,7 +22,6 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -35,6 +33,8 @@ use zeroize::Zeroizing;
 use super::delivery::REPEATED_WITHIN;
 use super::request::Environment;
 use super::{Inner, Parked, Stands, gone};
+use crate::channels::link::hmac_hex;
+use crate::channels::target::is_public;
 use crate::gate::{GateError, now_ms};
 use crate::ports::{JournalError, Owner, Records};
 
@@ -204,15 +204,7 @@ impl Endpoint {
 
     /// `sha256=` and the HMAC-SHA-256 of time, dot and body, in lower-case hex.
     fn signature(&self, timestamp: &str, body: &[u8]) -> String {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()) else { return String::new() };
-        for part in [timestamp.as_bytes(), b".", body] {
-            mac.update(part);
-        }
-        let mut out = "sha256=".to_owned();
-        for byte in mac.finalize().into_bytes() {
-            out.push_str(&format!("{byte:02x}"));
-        }
-        out
+        format!("sha256={}", hmac_hex(self.key.as_bytes(), &[timestamp.as_bytes(), b".", body]))
     }
 
     /// Sends an event. Only an answer of success counts; a redirect is none.
@@ -237,7 +229,7 @@ impl Endpoint {
     async fn connect(&self) -> Result<TcpStream, SendError> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(SendError::Resolve)?;
         let found: Vec<SocketAddr> = found.collect();
-        if let Some(private) = found.iter().find(|address| !self.private && is_private(address.ip())) {
+        if let Some(private) = found.iter().find(|address| !self.private && !is_public(address.ip())) {
             return Err(SendError::Private(private.ip()));
         }
         let mut last = SendError::NoAddress;
@@ -283,48 +275,6 @@ impl fmt::Debug for Endpoint {
         // Some keep a secret in the path.
         f.debug_struct("Endpoint").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
-}
-
-/// Whether an address is not one of the public internet, or hides one that is not.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_private_v4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h] = address.segments();
-            let [g1, g2] = g.to_be_bytes();
-            let [h1, h2] = h.to_be_bytes();
-            let [b1, b2] = b.to_be_bytes();
-            let [c1, c2] = c.to_be_bytes();
-            let last = Ipv4Addr::new(g1, g2, h1, h2);
-            match (a, b, c, d, e, f) {
-                // Mapped, compatible and translated ones, and those of 6to4, stand for an address of version 4.
-                (0, 0, 0, 0, 0, 0 | 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => is_private_v4(last),
-                (0x2002, ..) => is_private_v4(Ipv4Addr::new(b1, b2, c1, c2)),
-                _ => {
-                    address.is_multicast()
-                        || address == Ipv6Addr::UNSPECIFIED
-                        // Only 2000::/3 is given out; of that not Teredo, benchmarks, ORCHID and documentation.
-                        || a & 0xe000 != 0x2000
-                        || (a == 0x2001 && (b < 0x200 || b == 0xdb8))
-                        || (a == 0x3fff && b < 0x1000)
-                }
-            }
-        }
-    }
-}
-
-fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_documentation()
-        || a == 0
-        || a >= 224
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (b == 18 || b == 19))
 }
 
 impl Hook {
@@ -589,10 +539,10 @@ mod tests {
             "2001:db8::1",
         ];
         for address in private {
-            assert!(is_private(address.parse().unwrap()), "{address}");
+            assert!(!is_public(address.parse().unwrap()), "{address}");
         }
         for address in ["1.1.1.1", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1"] {
-            assert!(!is_private(address.parse().unwrap()), "{address}");
+            assert!(is_public(address.parse().unwrap()), "{address}");
         }
     }
 
