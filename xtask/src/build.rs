@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::guests::{self, Kind};
-use crate::setup::call;
+use crate::setup::{call, cargo};
 use crate::toolchain::Choice;
 
 /// Plugins, then the binary that holds them.
@@ -15,7 +15,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
     guests::build(root, Kind::Plugins, &[], Choice::Auto)?;
     println!("building target/release/portcullis (ten to twenty minutes on two cores the first time)");
     call(
-        Command::new("cargo")
+        cargo()
             .args(["build", "--release", "--package", "portcullis", "--package", "portcullis-ledger-verify"])
             .current_dir(root),
     )

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::setup::call;
+use crate::setup::{call, cargo};
 
 /// What cargo-fuzz passes on when no sanitizer is asked for. There is no unsafe code to sanitize.
 const FLAGS: &[&str] = &[
@@ -64,7 +64,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     let version = String::from_utf8(version.stdout)?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
     let target = root.join("target/fuzz");
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo();
     cargo.args(["build", "--release", "--quiet", "--manifest-path", "tests/fuzz/Cargo.toml"]);
     // With a target named, build scripts and macros are built without the flags.
     cargo.args(["--target", host, "--target-dir"]).arg(&target).current_dir(root);

@@ -63,7 +63,7 @@ fn cargo_deny() -> Result<()> {
     }
     println!("installing cargo-deny {CARGO_DENY} (about ten minutes on two cores, once)");
     let arguments = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--no-default-features", "--quiet"];
-    call(Command::new("cargo").args(arguments))
+    call(cargo().args(arguments))
 }
 
 fn python_packages(root: &Path) -> Result<()> {
@@ -107,9 +107,32 @@ fn remember(folder: &Path, wanted: &str) -> Result<()> {
     Ok(fs::write(folder.join(STAMP), wanted)?)
 }
 
+/// Cargo, as if it was called by hand.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    // Build scripts ask for some of these: with our own in place of none, half of everything would be built again after a
+    // `cargo build` by hand, and once more after the next task.
+    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs a command that prints to this terminal; its failure is an error.
 pub(crate) fn call(command: &mut Command) -> Result<()> {
-    let shown = format!("{command:?}").replace('"', "");
+    let text = format!("{command:?}").replace('"', "");
+    // Without the variables that it is not to have.
+    let mut words = text.split(' ').filter(|word| *word != "env");
+    let mut shown = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "-u" {
+            let _variable = words.next();
+        } else {
+            shown.push(word);
+        }
+    }
+    let shown = shown.join(" ");
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {shown}"))?;
     if status.success() { Ok(()) } else { bail!("failed ({status}): {shown}") }
 }

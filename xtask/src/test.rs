@@ -20,7 +20,7 @@ const PEERS: &str = "tests/peers/Cargo.toml";
 pub(crate) fn run(root: &Path) -> Result<()> {
     let all = Instant::now();
     let cargo = |arguments: &[&str]| {
-        let mut command = Command::new("cargo");
+        let mut command = setup::cargo();
         command.args(arguments).current_dir(root);
         command
     };
@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         call(&mut cargo(&arguments))
     })?;
     // One selection of packages for everything: another one would compile wasmtime again with other features.
-    step("build", || call(&mut cargo(&["build", "--release", "--workspace", "--all-targets", "--quiet"])))?;
+    step("build", || call(&mut cargo(&["build", "--release", "--workspace", "--all-targets"])))?;
     step("lints", || {
         let clippy = |targets: &[&str], allowed: &[&str]| {
             let mut command = cargo(&["clippy", "--release", "--workspace", "--quiet"]);
@@ -81,8 +81,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 }
 
 fn tests(root: &Path) -> Command {
-    let mut command = Command::new("cargo");
-    let nextest = Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
+    let mut command = setup::cargo();
+    let nextest = setup::cargo().args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     if nextest {
         command.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--status-level", "slow"]);
     } else {
@@ -93,7 +93,7 @@ fn tests(root: &Path) -> Command {
 }
 
 fn deny(root: &Path, workspace: &Path, checks: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
+    let mut command = setup::cargo();
     command.args(["deny", "--log-level", "error", "--config"]).arg(root.join(".ci/deny.toml"));
     command.arg("--manifest-path").arg(workspace.join("Cargo.toml")).args(checks).current_dir(root);
     command
