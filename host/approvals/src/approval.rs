@@ -140,6 +140,14 @@ pub struct Vote {
     pub comment: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub time_ms: u64,
+    /// Whether it does not count any more: when another one came, its operator was gone, or would not have been asked.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lapsed: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Who acts on an approval: what its credential says.
@@ -274,7 +282,7 @@ impl Approval {
     /// How many operators have approved.
     #[must_use]
     pub fn approvals(&self) -> u32 {
-        u32::try_from(self.votes.iter().filter(|vote| vote.approve).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.votes.iter().filter(|vote| vote.approve && !vote.lapsed).count()).unwrap_or(u32::MAX)
     }
 
     /// Digest of the call that would run now: with the arguments that an approver put in, if one did.
@@ -337,6 +345,13 @@ impl Approval {
         })
     }
 
+    /// The approval once the votes that `stands` does not fit have lapsed.
+    pub(crate) fn standing(&self, stands: impl Fn(&Vote) -> bool) -> Self {
+        let mut next = self.clone();
+        next.votes.iter_mut().for_each(|vote| vote.lapsed |= !stands(vote));
+        next
+    }
+
     /// The approval after a vote. One refusal is final; so are as many approvals as the quorum, by different operators.
     pub(crate) fn voted(&self, vote: Vote, by: &Voter<'_>, use_within_ms: u64) -> Result<Self, DecideError> {
         let now_ms = vote.time_ms;
@@ -344,7 +359,7 @@ impl Approval {
         check_comment(vote.comment.as_deref())?;
         if vote.approve {
             self.not_own(by)?;
-            if self.votes.iter().any(|earlier| earlier.operator == vote.operator) {
+            if self.votes.iter().any(|earlier| earlier.operator == vote.operator && !earlier.lapsed) {
                 return Err(DecideError::Voted);
             }
         }
@@ -373,7 +388,7 @@ impl Approval {
 
     /// The approval after its claim was given back.
     pub(crate) fn unclaimed(&self, by: &Voter<'_>, now_ms: u64) -> Result<Self, DecideError> {
-        self.still_pending(now_ms)?;
+        self.pending_for(by, now_ms)?;
         match self.claim_at(now_ms) {
             Some(claim) if &*claim.operator != by.operator => Err(DecideError::Claimed),
             _ => Ok(Self { claim: None, ..self.clone() }),
@@ -423,7 +438,7 @@ impl Approval {
         if self.asks(by.operator, by.roles, now_ms) { Ok(()) } else { Err(DecideError::NotEligible) }
     }
 
-    fn not_own(&self, by: &Voter<'_>) -> Result<(), DecideError> {
+    pub(crate) fn not_own(&self, by: &Voter<'_>) -> Result<(), DecideError> {
         let same = |name: &str| name.eq_ignore_ascii_case(&self.agent);
         if same(by.operator) || by.runs.iter().any(|agent| same(agent)) {
             return Err(DecideError::SelfApproval);

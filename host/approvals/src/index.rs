@@ -127,7 +127,8 @@ pub struct Change {
     event: Event,
     next: Arc<Approval>,
     records: Vec<Record>,
-    evict: Vec<Uuid>,
+    /// Those that make room; nobody changes them meanwhile.
+    evict: Vec<Turn>,
     /// Who is told of it.
     post: Option<Post>,
     time_ms: u64,
@@ -176,6 +177,8 @@ struct Index {
     /// Approvals that may be live, by call (which covers tenant and agent) and generation. Mostly one per call; more if
     /// the same call was parked twice at the same moment, or again for another reason.
     live: BTreeSet<(Digest, Digest, Uuid)>,
+    /// Approvals by the id of the call that was parked.
+    calls: BTreeSet<(Uuid, Uuid)>,
     /// Deadlines of everything pending.
     deadlines: BTreeSet<(u64, Uuid)>,
     /// The same by a clock that nobody sets: a system clock that is set back makes no deadline later.
@@ -224,6 +227,8 @@ struct Slot {
     /// When it ends at the latest. After a restart it may have its whole time again, if the system clock says so.
     ends: Instant,
     busy: AtomicBool,
+    /// Set when it makes room, by who has its turn: nobody changes it from then on.
+    gone: AtomicBool,
 }
 
 /// The right to change one approval.
@@ -309,7 +314,7 @@ impl Approvals {
         if let Some(kept) = kept {
             records.push(Record { key: arguments_key(&approval.tenant, approval.id), value: Some(kept) });
         }
-        records.extend(evict.iter().map(|id| Record { key: key(&approval.tenant, *id), value: None }));
+        records.extend(evict.iter().map(|turn| Record { key: key(&approval.tenant, turn.approval().id), value: None }));
         let post = self.post(&Event::Parked, &approval, &approval, now_ms);
         records.extend(post.iter().flat_map(Post::records));
         let approvals = self.clone();
@@ -330,31 +335,56 @@ impl Approvals {
     /// # Errors
     /// Why it does not count. An approval of another tenant looks like none.
     pub fn decide(&self, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
+        self.decide_while(ballot, |_, _| true)
+    }
+
+    /// The same, together with those earlier answers that `stand`.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub fn decide_while(
+        &self,
+        ballot: &Ballot<'_>,
+        stands: impl Fn(&Approval, &Vote) -> bool,
+    ) -> Result<Change, DecideError> {
         let turn = self.turn(ballot.tenant, ballot.id)?;
         // Whoever does not say what was shown may have seen the arguments as they were.
         if ballot.approve && turn.approval().modification.is_some() {
             return Err(DecideError::Unseen);
         }
-        self.counted(turn, ballot)
+        self.counted(turn, ballot, stands)
     }
 
     /// The same for somebody who was shown the call of this digest: none if an approver has changed it since.
     ///
     /// # Errors
     /// As [`decide`](Self::decide).
-    pub fn decide_shown(&self, ballot: &Ballot<'_>, shown: Digest) -> Result<Option<Change>, DecideError> {
+    pub fn decide_shown(
+        &self,
+        ballot: &Ballot<'_>,
+        shown: Digest,
+        stands: impl Fn(&Approval, &Vote) -> bool,
+    ) -> Result<Option<Change>, DecideError> {
         let turn = self.turn(ballot.tenant, ballot.id)?;
-        if turn.approval().shown() == shown { self.counted(turn, ballot).map(Some) } else { Ok(None) }
+        if turn.approval().shown() == shown { self.counted(turn, ballot, stands).map(Some) } else { Ok(None) }
     }
 
-    fn counted(&self, turn: Turn, ballot: &Ballot<'_>) -> Result<Change, DecideError> {
+    fn counted(
+        &self,
+        turn: Turn,
+        ballot: &Ballot<'_>,
+        stands: impl Fn(&Approval, &Vote) -> bool,
+    ) -> Result<Change, DecideError> {
         let vote = Vote {
             operator: Arc::from(ballot.by.operator),
             approve: ballot.approve,
             comment: ballot.comment.map(str::to_owned),
             time_ms: ballot.now_ms,
+            lapsed: false,
         };
-        let next = turn.approval().voted(vote.clone(), &ballot.by, self.0.limits.use_within_ms)?;
+        let before = turn.approval();
+        let before = before.standing(|vote| stands(&before, vote));
+        let next = before.voted(vote.clone(), &ballot.by, self.0.limits.use_within_ms)?;
         Ok(self.change(turn, Event::Voted(vote), next, ballot.now_ms))
     }
 
@@ -518,6 +548,16 @@ impl Approvals {
             .max_by_key(|approval| approval.state == State::Approved)
     }
 
+    /// The approval with this id, and those of the parked call with this id.
+    #[must_use]
+    pub fn named(&self, tenant: &str, id: Uuid) -> Vec<Arc<Approval>> {
+        let index = self.index();
+        let of_call = index.calls.range((id, Uuid::nil())..=(id, Uuid::max())).map(|(_, approval)| approval);
+        let ids: BTreeSet<&Uuid> = std::iter::once(&id).chain(of_call).collect();
+        let approvals = ids.into_iter().filter_map(|id| index.slots.get(id)).map(|slot| slot.approval());
+        approvals.filter(|approval| &*approval.tenant == tenant).collect()
+    }
+
     /// Approvals of a tenant, newest first, at most `limit`: those in `state` if given, older than `before` if given.
     #[must_use]
     pub fn list(
@@ -662,8 +702,11 @@ impl Change {
             Event::Cancelled => (Arc::clone(&self.next.agent), "the caller gave up".into()),
         };
         let Approval { plan, state, .. } = &*self.next;
+        // What is said, or claimed, decides nothing, also after the end.
+        let decides = matches!(self.event, Event::Voted(_) | Event::Withdrawn(_) | Event::Expired | Event::Cancelled);
         let (decision, code) = match state {
             State::Pending => (None, None),
+            _ if !decides => (None, None),
             State::Approved => (Some(Decision::Allow), None),
             State::Denied => {
                 let withdrawn = self.next.withdrawn.as_deref();
@@ -708,8 +751,10 @@ impl Change {
             if self.event == Event::Parked {
                 index.release_reservation(&next);
                 index.insert(&self.turn.0);
-                for id in std::mem::take(&mut self.evict) {
-                    index.remove(id);
+                for turn in &self.evict {
+                    // Who has found it a moment before must not bring it back.
+                    turn.0.gone.store(true, Ordering::Relaxed);
+                    index.remove(turn.approval().id);
                 }
             } else {
                 index.replace(&self.turn.0, &next);
@@ -737,7 +782,7 @@ impl Drop for Change {
 
 impl Index {
     /// Takes one of the tenant's and the agent's places; returns which finished approvals make room.
-    fn reserve(&mut self, limits: &Limits, approval: &Approval, now_ms: u64) -> Result<Vec<Uuid>, ParkError> {
+    fn reserve(&mut self, limits: &Limits, approval: &Approval, now_ms: u64) -> Result<Vec<Turn>, ParkError> {
         let tenant = self.tenants.entry(Arc::clone(&approval.tenant)).or_default();
         if tenant.pending >= limits.pending_per_tenant {
             return Err(ParkError::TenantFull);
@@ -747,13 +792,11 @@ impl Index {
         }
         let mut evict = Vec::new();
         if tenant.ids.len() >= limits.kept_per_tenant {
-            let finished = |id: &&Uuid| {
-                self.slots.get(id).is_none_or(|slot| {
-                    let approval = slot.approval.borrow();
-                    approval.state.is_final() && !approval.is_live(now_ms)
-                })
-            };
-            evict.extend(tenant.ids.iter().filter(finished).take(EVICT));
+            let finished = |approval: &Approval| approval.state.is_final() && !approval.is_live(now_ms);
+            // What somebody changes right now would be on record again after it went.
+            let slots = tenant.ids.iter().filter_map(|id| self.slots.get(id));
+            let turns = slots.filter(|slot| finished(&slot.approval())).filter_map(|slot| slot.turn());
+            evict.extend(turns.filter(|turn| finished(&turn.approval())).take(EVICT));
             if evict.is_empty() {
                 return Err(ParkError::TenantFull);
             }
@@ -783,6 +826,7 @@ impl Index {
         if matches!(approval.state, State::Pending | State::Approved) && approval.released_ms.is_none() {
             self.live.insert((approval.digest, approval.generation, approval.id));
         }
+        self.calls.insert((approval.call, approval.id));
         self.slots.insert(approval.id, Arc::clone(slot));
     }
 
@@ -812,6 +856,7 @@ impl Index {
         if let Some(tenant) = self.tenants.get_mut(&approval.tenant) {
             tenant.ids.remove(&id);
         }
+        self.calls.remove(&(approval.call, id));
         self.forget_live(&approval);
     }
 
@@ -837,7 +882,8 @@ impl Filter<'_> {
             && same(self.claimed_by, approval.claim_at(now_ms).map(|claim| &*claim.operator))
             && self.reason.is_none_or(parked_for)
             && self.asks.is_none_or(|by| {
-                approval.state_at(now_ms) == State::Pending && approval.asks(by.operator, by.roles, now_ms)
+                let waits = approval.state_at(now_ms) == State::Pending;
+                waits && approval.asks(by.operator, by.roles, now_ms) && approval.not_own(&by).is_ok()
             })
     }
 }
@@ -876,7 +922,12 @@ impl Slot {
     fn new(approval: Arc<Approval>) -> Self {
         let length = Duration::from_millis(approval.deadline_ms.saturating_sub(approval.created_ms));
         let ends = Instant::now() + length.min(Duration::from_secs(MAX_DEADLINE_SECONDS.into()));
-        Self { approval: watch::Sender::new(approval), ends, busy: AtomicBool::new(false) }
+        Self {
+            approval: watch::Sender::new(approval),
+            ends,
+            busy: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+        }
     }
 
     fn approval(&self) -> Arc<Approval> {
@@ -885,7 +936,8 @@ impl Slot {
 
     fn turn(self: &Arc<Self>) -> Option<Turn> {
         let free = self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        free.then(|| Turn(Arc::clone(self)))
+        let turn = free.then(|| Turn(Arc::clone(self)))?;
+        (!self.gone.load(Ordering::Relaxed)).then_some(turn)
     }
 }
 

@@ -131,6 +131,8 @@ pub struct VoteView<'a> {
     pub comment: Option<&'a str>,
     /// When, RFC 3339 in UTC.
     pub time: String,
+    /// Whether it does not count any more.
+    pub lapsed: bool,
 }
 
 impl Approval {
@@ -155,6 +157,7 @@ impl Approval {
             decision: if vote.approve { "approve" } else { "deny" },
             comment: vote.comment.as_deref(),
             time: time(vote.time_ms),
+            lapsed: vote.lapsed,
         });
         let comments = self.comments.iter().map(|comment| CommentView {
             operator: &comment.operator,

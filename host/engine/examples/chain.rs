@@ -224,6 +224,7 @@ fn call() -> Call {
         tool: "run".into(),
         payload: Arc::new(Document::parse(payload.to_string()).unwrap_or_else(|_| Document::empty())),
         time_ms: 0,
+        attached: None,
     }
 }
 

@@ -7,10 +7,10 @@
 //! A message says who wants what and why it waits, never with which arguments. It may carry a decision link, bound to
 //! one approval, call digest and operator, good once and until the deadline; opening it decides nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -25,23 +25,22 @@ use zeroize::Zeroizing;
 
 use crate::gate::{Gate, GateError, VoteError, now_ms};
 use crate::http::Reply;
+use crate::outbound::{Answered, TargetError, Targets};
 use crate::ports::{Keep, OperatorIdentity};
 use crate::upstream::ClientSecret;
 use link::{Bound, Purpose};
 use mail::Mail;
 use slack::Pressed;
-use target::{Answered, TargetError};
 use telling::Telling;
 
 pub use link::LinkKey;
 pub use mail::{MailSpec, MailTls};
 
 mod chat;
-pub(crate) mod link;
+mod link;
 mod mail;
 mod page;
 mod slack;
-pub mod target;
 mod telling;
 mod webhook;
 
@@ -71,7 +70,7 @@ pub struct ChannelSpec {
     /// How it tells.
     pub via: Via,
     /// Where its messages may go. Without any host: to the one of its address.
-    pub targets: target::Targets,
+    pub targets: Targets,
     /// When it tries again.
     pub backoff: Backoff,
 }
@@ -147,8 +146,6 @@ pub struct Channels {
     public_url: Option<String>,
     live: ArcSwap<ChannelSet>,
     delivered: AtomicU64,
-    /// Approvals and operators whose answer is being recorded: of two presses of one link one counts.
-    answering: Mutex<HashSet<(Uuid, String)>>,
     showing: Arc<Semaphore>,
 }
 
@@ -156,7 +153,7 @@ struct Channel {
     name: String,
     tenants: Vec<String>,
     via: Way,
-    targets: target::Targets,
+    targets: Targets,
     backoff: Backoff,
 }
 
@@ -288,7 +285,7 @@ impl Channel {
     }
 
     /// The address, and the targets with its host if it may go there because it stands in a file of the configuration.
-    async fn address(&self, url: &ClientSecret) -> Result<(Uri, target::Targets), SendError> {
+    async fn address(&self, url: &ClientSecret) -> Result<(Uri, Targets), SendError> {
         let text = url.reveal().await.map_err(|problem| SendError::again(&problem))?;
         let url = read_url(&text).map_err(|error| SendError::refused(&error))?;
         let mut targets = self.targets.clone();
@@ -350,7 +347,6 @@ impl Channels {
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             live: ArcSwap::from_pointee(channels),
             delivered: AtomicU64::new(0),
-            answering: Mutex::default(),
             showing: Arc::new(Semaphore::new(SHOWN_AT_ONCE)),
         })
     }
@@ -613,7 +609,7 @@ impl Channels {
         if approval.shown() != bound.digest {
             return Err(AnswerError::Changed);
         }
-        if approval.votes.iter().any(|vote| &*vote.operator == operator) {
+        if approval.votes.iter().any(|vote| &*vote.operator == operator && !vote.lapsed) {
             return Err(AnswerError::Used);
         }
         match approval.state_at(now_ms) {
@@ -638,7 +634,6 @@ impl Channels {
         approve: bool,
         comment: Option<&str>,
     ) -> Result<Arc<Approval>, AnswerError> {
-        let _turn = Answering::begin(self, bound.approval, operator).ok_or(AnswerError::Busy)?;
         let now_ms = now_ms();
         let (approval, identity) = self.standing(bound, operator, now_ms)?;
         let ballot =
@@ -655,24 +650,6 @@ impl Channels {
             VoteError::Gate(error) => AnswerError::Unrecorded(error.to_string()),
         });
         voted?.ok_or(AnswerError::Changed)
-    }
-}
-
-/// The right to answer one approval as one operator, until it is dropped.
-struct Answering<'c>(&'c Channels, (Uuid, String));
-
-impl<'c> Answering<'c> {
-    fn begin(channels: &'c Channels, approval: Uuid, operator: &str) -> Option<Self> {
-        let key = (approval, operator.to_owned());
-        let mut answering = channels.answering.lock().unwrap_or_else(PoisonError::into_inner);
-        // Made only if it holds: dropped, it would end the other one's turn.
-        answering.insert(key.clone()).then(|| Self(channels, key))
-    }
-}
-
-impl Drop for Answering<'_> {
-    fn drop(&mut self) {
-        self.0.answering.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 
@@ -703,7 +680,7 @@ fn outcome(approval: &Approval, operator: &str, approve: bool) -> String {
         format!("the call of {} by {}", telling::shown(&approval.tool, 120), telling::shown(&approval.agent, 63));
     match approval.state {
         State::Pending => {
-            let (given, wanted) = (approval.votes.iter().filter(|vote| vote.approve).count(), approval.plan.quorum);
+            let (given, wanted) = (approval.approvals(), approval.plan.quorum);
             format!("{operator} {word} {call}; {given} of {wanted} approvals are there.")
         }
         state => format!("{operator} {word} {call}. It is {} now.", state.as_str()),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use portcullis_approvals::{Approval, State};
@@ -12,12 +12,14 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::gate::{Ruling, now_ms};
-use crate::ports::GenerationView;
+use crate::ports::{GenerationView, Owner};
 
 /// Events a reader may lag behind before it loses some.
 const BACKLOG: usize = 1024;
-/// Most readers at once, over all tenants.
-const READERS: usize = 256;
+/// Most readers at once: of all tenants, of one tenant, of one caller.
+const READERS: usize = 1024;
+const READERS_OF_TENANT: usize = 128;
+const READERS_OF_CALLER: usize = 16;
 
 /// The senders of all tenants that have, or had, a reader.
 #[derive(Clone, Default)]
@@ -26,6 +28,8 @@ pub struct Events(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     readers: AtomicUsize,
+    /// Readers by caller.
+    callers: Mutex<HashMap<Owner, usize>>,
     tenants: RwLock<HashMap<Arc<str>, broadcast::Sender<Bytes>>>,
 }
 
@@ -60,7 +64,7 @@ pub enum Event {
         /// The parked call.
         approval: Option<Uuid>,
     },
-    /// A parked call was decided or expired.
+    /// A parked call was changed in any way.
     Approval {
         /// Milliseconds since the Unix epoch.
         time_ms: u64,
@@ -116,6 +120,7 @@ impl Event {
 pub struct Reader {
     events: broadcast::Receiver<Bytes>,
     inner: Arc<Inner>,
+    caller: Owner,
 }
 
 impl Events {
@@ -137,20 +142,29 @@ impl Events {
         self.publish(&view.tenant, || Event::generation(view));
     }
 
-    /// Starts reading the events of one tenant; `None` if there are too many readers.
+    /// Starts reading the events of the caller's tenant; `None` if there are too many readers, or the tenant or caller has
+    /// its share of them.
     #[must_use]
-    pub fn subscribe(&self, tenant: &Arc<str>) -> Option<Reader> {
+    pub fn subscribe(&self, caller: Owner) -> Option<Reader> {
         let inner = Arc::clone(&self.0);
-        if inner.readers.fetch_add(1, Ordering::Relaxed) >= READERS {
-            inner.readers.fetch_sub(1, Ordering::Relaxed);
-            return None;
+        {
+            let mut callers = inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_tenant: usize =
+                callers.iter().filter(|((tenant, _), _)| *tenant == caller.0).map(|(_, count)| count).sum();
+            let own = callers.get(&caller).copied().unwrap_or_default();
+            let all = inner.readers.load(Ordering::Relaxed);
+            if all >= READERS || of_tenant >= READERS_OF_TENANT || own >= READERS_OF_CALLER {
+                return None;
+            }
+            callers.insert(caller.clone(), own + 1);
+            inner.readers.fetch_add(1, Ordering::Relaxed);
         }
         let mut tenants = inner.tenants.write().unwrap_or_else(PoisonError::into_inner);
         tenants.retain(|_, sender| sender.receiver_count() > 0);
-        let sender = tenants.entry(Arc::clone(tenant)).or_insert_with(|| broadcast::channel(BACKLOG).0);
+        let sender = tenants.entry(Arc::clone(&caller.0)).or_insert_with(|| broadcast::channel(BACKLOG).0);
         let events = sender.subscribe();
         drop(tenants);
-        Some(Reader { events, inner })
+        Some(Reader { events, inner, caller })
     }
 }
 
@@ -170,6 +184,34 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        let mut callers = self.inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
         self.inner.readers.fetch_sub(1, Ordering::Relaxed);
+        if let Some(count) = callers.get_mut(&self.caller) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                callers.remove(&self.caller);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_of_one_caller_or_tenant_leave_room_for_others() {
+        let events = Events::default();
+        let caller = |tenant: &str, name: usize| (Arc::from(tenant), Arc::from(name.to_string()));
+        let mut readers: Vec<_> = (0..READERS_OF_CALLER).map(|_| events.subscribe(caller("one", 0)).unwrap()).collect();
+        assert!(events.subscribe(caller("one", 0)).is_none());
+        for name in 1..READERS_OF_TENANT / READERS_OF_CALLER {
+            readers.extend((0..READERS_OF_CALLER).map(|_| events.subscribe(caller("one", name)).unwrap()));
+        }
+        assert!(events.subscribe(caller("one", 99)).is_none());
+        readers.push(events.subscribe(caller("two", 0)).unwrap());
+        drop(readers);
+        assert!(events.subscribe(caller("one", 99)).is_some());
+        assert!(events.0.callers.lock().unwrap().is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portcullis_approvals::{
-    Approval, Approvals, Ballot, Change, DecideError, ParkError, ParkRequest, ReleaseError, State,
+    Approval, Approvals, Ballot, Change, DecideError, ParkError, ParkRequest, ReleaseError, State, Vote,
 };
 use portcullis_ledger::{Attachment, Record};
 use portcullis_model::{
@@ -23,15 +23,18 @@ use crate::ports::{
 };
 
 pub use attempts::ATTEMPTS;
+pub(crate) use collecting::{Collected, Uncollected, kept_for};
 pub use ending::{Delivered, Ending};
 pub use heavy::Heavy;
 use heavy::HeavyPlaces;
-pub use people::{ModifyError, Release};
+pub use people::ModifyError;
+pub(crate) use people::Release;
 use repeats::Repeats;
 pub use waiting::Waiter;
 use waiting::{Wait, Waiters};
 
 mod attempts;
+mod collecting;
 mod ending;
 mod heavy;
 mod people;
@@ -391,17 +394,26 @@ impl Gate {
         keep: impl FnOnce(&Judgement, Option<&Approval>) -> Vec<Attachment>,
         wait: &mut Wait,
     ) -> Result<Ruling, GateError> {
-        let hold = match self.holding(call, digest, &judgement, may_park, door, wait).await {
-            Ok(hold) => hold,
-            Err(error) => return self.refuse(call, door, error).await,
-        };
-        if let Some(approval) = hold.released() {
+        let mut unfit = None;
+        let hold = loop {
+            let hold = match self.holding(call, (&judgement, digest), may_park, door, wait, unfit).await {
+                Ok(hold) => hold,
+                Err(error) => return self.refuse(call, door, error).await,
+            };
+            let Some(approval) = hold.released() else { break hold };
+            let own = wait.own() == Some(approval.id);
             match self.changed(call, approval).await {
                 Ok(Some(changed)) => judgement.replacement = Some(changed),
                 Ok(None) => {}
+                // What its approver made of the call may not run by now: the call is for people once more.
+                Err(GateError::Modified) if unfit.is_none() && !own => {
+                    unfit = Some(approval.id);
+                    continue;
+                }
                 Err(error) => return self.refuse(call, door, error).await,
             }
-        }
+            break hold;
+        };
         let parked = hold.parked();
         let mut attach = keep(&judgement, hold.approval());
         let mut draft = draft(EntryKind::Decision, call, door, &judgement);
@@ -518,7 +530,7 @@ impl Gate {
     /// The vote does not count, or its entry could not be written; nothing has changed then.
     pub async fn vote(&self, ballot: &Ballot<'_>) -> Result<Arc<Approval>, VoteError> {
         self.may_vote(ballot)?;
-        let change = self.ports.approvals.decide(ballot)?;
+        let change = self.ports.approvals.decide_while(ballot, |approval, vote| self.still_votes(approval, vote))?;
         Ok(self.record_change(change).await?)
     }
 
@@ -528,8 +540,18 @@ impl Gate {
     /// As [`vote`](Self::vote).
     pub async fn vote_shown(&self, ballot: &Ballot<'_>, shown: Digest) -> Result<Option<Arc<Approval>>, VoteError> {
         self.may_vote(ballot)?;
-        let Some(change) = self.ports.approvals.decide_shown(ballot, shown)? else { return Ok(None) };
+        let stands = |approval: &Approval, vote: &Vote| self.still_votes(approval, vote);
+        let Some(change) = self.ports.approvals.decide_shown(ballot, shown, stands)? else { return Ok(None) };
         Ok(Some(self.record_change(change).await?))
+    }
+
+    /// Whether who approved before is still there, would still be asked, and does not run the agent by now.
+    fn still_votes(&self, approval: &Approval, vote: &Vote) -> bool {
+        let operator = self.ports.identity.operator(&approval.tenant, &vote.operator);
+        operator.is_some_and(|operator| {
+            let own = operator.runs.iter().any(|agent| agent.eq_ignore_ascii_case(&approval.agent));
+            !own && approval.asks(&operator.name, &operator.roles, vote.time_ms)
+        })
     }
 
     /// Nobody approves a call of an agent that is halted or gone.
@@ -613,15 +635,7 @@ impl Gate {
         }
     }
 
-    /// Uses an approved call up for `call`, whose caller runs it itself: `true` the first time only. Never one whose
-    /// arguments an approver changed: see [`release_call`](Self::release_call).
-    ///
-    /// # Errors
-    /// The agent was halted or removed meanwhile, or the entry about it could not be written; the call is not released then.
-    pub async fn release(&self, approval: &Approval, call: Uuid, door: Door) -> Result<bool, GateError> {
-        Ok(approval.modification.is_none() && self.use_up(approval, call, door).await?)
-    }
-
+    /// Releases an approved call to `call`: `true` the first time only.
     async fn use_up(&self, approval: &Approval, call: Uuid, door: Door) -> Result<bool, GateError> {
         admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
         let until = Instant::now() + APPEND_WAIT;
@@ -692,17 +706,18 @@ impl Gate {
     async fn holding(
         &self,
         call: &Call,
-        digest: Digest,
-        judgement: &Judgement,
+        judged: (&Judgement, Digest),
         may_park: bool,
         door: Door,
         wait: &mut Wait,
+        unfit: Option<Uuid>,
     ) -> Result<Hold, GateError> {
+        let (judgement, _) = judged;
         let until = Instant::now() + APPEND_WAIT;
         loop {
             let reviewed = judgement.decision == Decision::Review && judgement.mode == Mode::Enforce && may_park;
             let hold = if reviewed {
-                self.hold(call, digest, judgement, door, wait)?
+                self.hold(call, judged, door, wait, unfit)?
             } else {
                 self.need_no_longer(call, judgement, wait)
             };
@@ -716,45 +731,50 @@ impl Gate {
 
     /// Finds the approval of this very call, given or asked for everything that it is held for now, or parks it: an
     /// approver who was shown its arguments did not agree to a tool that has changed since. An approval that another caller
-    /// waits for is that caller's: of two that make the same call at once, each waits for its own.
+    /// waits for is that caller's: of two that make the same call at once, each waits for its own. `unfit` is none of them.
     fn hold(
         &self,
         call: &Call,
-        digest: Digest,
-        judgement: &Judgement,
+        (judgement, digest): (&Judgement, Digest),
         door: Door,
         wait: &mut Wait,
+        unfit: Option<Uuid>,
     ) -> Result<Hold, GateError> {
         let approvals = &self.ports.approvals;
         let now_ms = now_ms();
-        let mut taken = self.waiters.taken();
-        let free = |id| wait.own() == Some(id) || !taken.contains(&id);
-        let found = approvals.find_free(digest, judgement.generation, &judgement.reasons, now_ms, free);
         // Other doors cannot tell, or do not take, other arguments.
         let carries = matches!(door, Door::Mcp | Door::Inspect);
-        if let Some(approval) = found.filter(|found| carries || found.modification.is_none()) {
-            match approval.state {
-                State::Pending => {
-                    wait.take(&self.waiters, &mut taken, approval.id);
-                    return Ok(Hold::Known(approval));
-                }
-                _ => match approvals.release(&call.tenant, approval.id, call.id, now_ms) {
-                    Ok(change) => return Ok(Hold::Changed(Box::new(change))),
-                    Err(ReleaseError::Busy) => return Ok(Hold::Busy),
-                    // Used by somebody else a moment ago: this call needs an approval of its own.
-                    Err(_) => {}
-                },
+        let found = {
+            let mut taken = self.waiters.taken();
+            let free = |id| unfit != Some(id) && (wait.own() == Some(id) || !taken.contains(&id));
+            let found = approvals.find_free(digest, judgement.generation, &judgement.reasons, now_ms, free);
+            let found = found.filter(|found| carries || found.modification.is_none());
+            if let Some(approval) = found.as_ref().filter(|found| found.state == State::Pending) {
+                wait.take(&self.waiters, &mut taken, approval.id);
+            }
+            found
+        };
+        if let Some(approval) = found {
+            if approval.state == State::Pending {
+                return Ok(Hold::Known(approval));
+            }
+            match approvals.release(&call.tenant, approval.id, call.id, now_ms) {
+                Ok(change) => return Ok(Hold::Changed(Box::new(change))),
+                Err(ReleaseError::Busy) => return Ok(Hold::Busy),
+                // Used by somebody else a moment ago: this call needs an approval of its own.
+                Err(_) => {}
             }
         }
         let plan = judgement.plan.as_ref().ok_or(GateError::NoPlan)?;
         let (generation, reasons) = (judgement.generation, judgement.reasons.as_slice());
-        let may_modify = call.phase == Phase::Call && carries;
+        let may_modify = call.phase == Phase::Call && carries && call.attached.is_none();
         let request = ParkRequest { call, digest, generation, plan, reasons, may_modify, now_ms };
         let change = approvals.park(&request).map_err(|error| match error {
             ParkError::Plan(_) => GateError::NoPlan,
             ParkError::TenantFull | ParkError::AgentFull => GateError::Busy("too many calls are waiting for approval"),
         })?;
-        wait.take(&self.waiters, &mut taken, change.approval().id);
+        // Nobody else knows of it yet.
+        wait.take(&self.waiters, &mut self.waiters.taken(), change.approval().id);
         Ok(Hold::Changed(Box::new(change)))
     }
 

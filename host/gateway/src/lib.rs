@@ -11,5 +11,7 @@ pub mod events;
 pub mod gate;
 pub mod http;
 pub mod metrics;
+pub mod outbound;
 pub mod ports;
+mod signature;
 pub mod upstream;

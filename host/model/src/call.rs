@@ -106,18 +106,22 @@ pub struct Call {
     pub payload: Arc<Document>,
     /// Milliseconds since the Unix epoch at which the door took the call: what plugins see as "now".
     pub time_ms: u64,
+    /// Digest of what goes to the upstream with the payload and is no part of it: a client's answers to the upstream's
+    /// questions, and the state that it brings back. An approval is for the call with just these.
+    pub attached: Option<Digest>,
 }
 
 impl Call {
     /// SHA-256 over everything a verdict may depend on but the clock: phase, tenant, agent, session, persona, task,
-    /// upstream, tool and the canonical payload, each with its length in front.
+    /// upstream, tool and the canonical payload, each with its length in front; and what is attached, if anything is.
     #[must_use]
     pub fn digest(&self) -> Digest {
         fn optional(field: Option<&Arc<str>>) -> &[u8] {
             field.map_or(&[], |text| text.as_bytes())
         }
         let present = [&self.session, &self.persona, &self.task, &self.upstream].map(|field| u8::from(field.is_some()));
-        Digest::of_parts([
+        let attached = self.attached.as_ref().map(|attached| &attached.0[..]);
+        let parts = [
             &b"portcullis call 1"[..],
             self.phase.as_str().as_bytes(),
             self.tenant.as_bytes(),
@@ -129,6 +133,7 @@ impl Call {
             optional(self.upstream.as_ref()),
             self.tool.as_bytes(),
             &self.payload.digest().0,
-        ])
+        ];
+        Digest::of_parts(parts.into_iter().chain(attached))
     }
 }

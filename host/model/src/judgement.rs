@@ -150,6 +150,4 @@ pub mod codes {
     pub const APPROVAL_CANCELLED: &str = "approval_cancelled";
     /// The call was made for a tenant without a pipeline.
     pub const NO_PIPELINE: &str = "no_pipeline";
-    /// The upstream could not be reached or did not answer properly.
-    pub const UPSTREAM_FAILED: &str = "upstream_failed";
 }

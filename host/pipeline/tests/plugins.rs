@@ -71,6 +71,7 @@ fn call(tool: &str, payload: serde_json::Value) -> Call {
         tool: tool.into(),
         payload: Arc::new(Document::parse(payload.to_string()).unwrap()),
         time_ms: 1,
+        attached: None,
     }
 }
 

@@ -114,6 +114,7 @@ fn call(case: &Case) -> Call {
         tool: spec.tool.as_str().into(),
         payload: Arc::new(Document::parse(case.payload_text()).unwrap()),
         time_ms: spec.time_ms,
+        attached: None,
     }
 }
 

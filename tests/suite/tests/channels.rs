@@ -205,6 +205,68 @@ fn a_real_mail_server_gets_a_mail_whose_link_decides_once() {
     assert_eq!(ask(&server, &format!("/v1/approvals/{id}"))["state"], "approved");
 }
 
+/// An authority and a certificate for `localhost`.
+const CERTIFICATES: &str = r#"
+openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=authority -keyout ca.key -out ca.pem
+openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout mail.key -out mail.csr
+printf "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n" > names
+openssl x509 -req -in mail.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -extfile names -out mail.pem
+"#;
+
+#[test]
+fn a_mail_server_that_wants_tls_and_a_login_gets_both_and_one_of_another_authority_gets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("sh").args(["-e", "-c", CERTIFICATES]).current_dir(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let ca = fs::read(folder.path().join("ca.pem")).unwrap();
+    for tls in ["starttls", "wrapped"] {
+        let mails = folder.path().join(format!("{tls}.jsonl"));
+        let mut command = Command::new(python().unwrap());
+        command.current_dir(folder.path()).arg(script("mail_sink.py")).arg(&mails).args(["--tls", tls]);
+        command.args(["--certificate", "mail.pem", "mail.key", "--login", "gate", "a password of the mail server"]);
+        let sink = Listening::start(&mut command).unwrap();
+        let port = sink.url.rsplit(':').next().unwrap();
+        let channel = |ca: &str| {
+            format!(
+                "[[channel]]\nname = \"ops\"\nkind = \"mail\"\nnetworks = [\"127.0.0.0/8\", \"::1/128\"]\n{ca}\
+                 secret_file = \"mail.password\"\n\
+                 [channel.smtp]\nhost = \"localhost\"\nport = {port}\ntls = \"{tls}\"\nusername = \"gate\"\n\
+                 from = \"gate@example.com\"\nto = [\"olga@example.com\"]\n"
+            )
+        };
+        let setup = |channel: &str, password: &str| {
+            let mut setup = setup(channel);
+            setup.files.push(("ca.pem".to_owned(), ca.clone()));
+            setup.files.push(("mail.password".to_owned(), password.as_bytes().to_vec()));
+            setup
+        };
+        let problem = |server: &Server| {
+            let shown = until(|| {
+                let outbox = ask(server, "/v1/outbox");
+                outbox["messages"][0]["problem"].as_str().map(str::to_owned)
+            });
+            assert!(!shown.contains("password of"), "{shown}");
+            shown
+        };
+        // Certificates of nobody who is trusted.
+        let server = Server::start(&setup(&channel(""), "a password of the mail server")).unwrap();
+        park(&server);
+        assert_eq!(problem(&server), "TLS with the mail server localhost failed", "{tls}");
+        // The wrong password is the server's to refuse, for good.
+        let server = Server::start(&setup(&channel("ca = \"ca.pem\"\n"), "some other password of somebody")).unwrap();
+        park(&server);
+        assert_eq!(problem(&server), "the mail server localhost answered 535", "{tls}");
+        assert!(!mails.exists(), "{tls}: nothing was taken");
+
+        let server = Server::start(&setup(&channel("ca = \"ca.pem\"\n"), "a password of the mail server")).unwrap();
+        park(&server);
+        let mail: Value = until(|| serde_json::from_str(&fs::read_to_string(&mails).ok()?).ok());
+        assert_eq!((&mail["secure"], &mail["login"]), (&json!(true), &json!("gate")), "{tls}");
+        let errors = server.errors().unwrap();
+        assert!(!errors.contains("password of"), "{errors}");
+    }
+}
+
 #[test]
 fn a_plan_that_names_an_unknown_channel_is_noted_by_check_and_its_message_is_shown_as_dead() {
     let sink = Sink::start();

@@ -254,6 +254,32 @@ fn whoever_is_not_known_is_told_which_option_says_who_asks() {
 }
 
 #[test]
+fn a_router_of_its_own_goes_with_a_policy_and_is_checked() {
+    for policy in ["policy = \"baseline\"\n", ""] {
+        let router = |text: &str| format!("[[tenant]]\nname = \"default\"\n{policy}\n[tenant.router]\n{text}\n");
+        let config = "name = \"router-default\"\nlimits = { deadline_ms = 10_000 }\nconfig = { approvers = [{ role = \
+                      \"treasury\" }], quorum = 2, deadline_seconds = 60 }";
+        let agent = "\n[[tenant.agent]]\nname = \"bot\"\ntoken_sha256 = \
+                     [\"sha256:a336d9b1d8b8647875238537ca5087b0ea335afd2032936aecdffc3e4b13f720\"]\n";
+        let text = router(config) + agent;
+        let server = Server::start(&Setup { config: Some(text), warm: true, ..Setup::default() }).unwrap();
+        let headers = [("content-type", "application/json"), ("authorization", "Bearer alpha-token")];
+        let body = br#"{"tool":"wire_transfer","arguments":{"amount":5}}"#;
+        let asked = server.request("POST", "/v1/inspect", &headers, body).unwrap().json().unwrap();
+        assert_eq!(asked["reasons"][0]["code"], "sensitive_tool", "the pack's rules: {asked}");
+        assert_eq!(asked["approval"]["required"], 2, "{asked}");
+        drop(server);
+        for (wrong, why) in [
+            ("name = \"no-such-plugin\"", "no-such-plugin"),
+            ("name = \"router-default\"\nconfig = { nonsense = 1 }", "nonsense"),
+        ] {
+            let said = refused(&router(wrong), &[]);
+            assert!(said.contains(why) && said.contains("tenant[0].router"), "{why}: {said}");
+        }
+    }
+}
+
+#[test]
 fn inspect_says_by_its_exit_code_what_became_of_a_review() {
     let server = Server::start(&Setup::default()).unwrap();
     let data = server.data().to_str().unwrap().to_owned();

@@ -53,7 +53,7 @@ fn approval(plan: Plan) -> Approval {
 }
 
 fn vote(approval: &Approval, operator: &str, approve: bool, time_ms: u64) -> Result<Approval, DecideError> {
-    let vote = Vote { operator: operator.into(), approve, comment: None, time_ms };
+    let vote = Vote { operator: operator.into(), approve, comment: None, time_ms, lapsed: false };
     approval.voted(vote, &Voter { operator, roles: &["approver".to_owned()], runs: &[] }, MINUTE)
 }
 
@@ -95,7 +95,7 @@ fn only_those_named_may_decide() {
     assert!(vote(&named, "ann", true, 1).is_ok());
     assert_eq!(vote(&named, "ben", true, 1), Err(DecideError::NotEligible));
     assert_eq!(vote(&named, "ben", false, 1), Err(DecideError::NotEligible), "nor veto");
-    let ben = Vote { operator: "ben".into(), approve: true, comment: None, time_ms: 1 };
+    let ben = Vote { operator: "ben".into(), approve: true, comment: None, time_ms: 1, lapsed: false };
     assert!(
         named
             .voted(
@@ -145,8 +145,13 @@ fn escalation_asks_more_people_later() {
 #[test]
 fn comments_are_bounded() {
     let parked = approval(plan(&[role("approver")], 1));
-    let long =
-        |length: usize| Vote { operator: "ann".into(), approve: true, comment: Some("x".repeat(length)), time_ms: 1 };
+    let long = |length: usize| Vote {
+        operator: "ann".into(),
+        approve: true,
+        comment: Some("x".repeat(length)),
+        time_ms: 1,
+        lapsed: false,
+    };
     let by = Voter { operator: "ann", roles: &["approver".to_owned()], runs: &[] };
     assert!(parked.voted(long(MAX_COMMENT), &by, MINUTE).is_ok());
     assert_eq!(parked.voted(long(MAX_COMMENT + 1), &by, MINUTE), Err(DecideError::Comment));

@@ -20,6 +20,7 @@ fn call(tenant: &str, agent: &str, arguments: &str) -> Call {
         tool: "pay".into(),
         payload: Arc::new(Document::parse(arguments).unwrap()),
         time_ms: NOW,
+        attached: None,
     }
 }
 
@@ -431,4 +432,36 @@ fn a_clock_that_is_set_forward_refuses_and_loses_nothing() {
     assert_eq!(approvals.get("one", id).unwrap().state, State::Expired);
     let next = park(&approvals, 1).id;
     assert_eq!(decide(&approvals, next, "ann", true).unwrap().commit().state, State::Approved);
+}
+
+#[test]
+fn what_somebody_changes_right_now_makes_no_room() {
+    let limits = Limits { kept_per_tenant: 2, ..Limits::default() };
+    let approvals = Approvals::new(limits);
+    let parked: Vec<_> =
+        (0..2).map(|n| park_call(&approvals, &call("one", "bot", &n.to_string()), 1).unwrap().commit().id).collect();
+    for id in &parked {
+        decide(&approvals, *id, "ann", false).unwrap().commit();
+    }
+    let comment = |id| {
+        let comment = Comment { operator: "ann".into(), text: "why?".into(), time_ms: NOW + 2000 };
+        approvals.comment("one", id, comment)
+    };
+    let change = comment(parked[0]).unwrap();
+    let next = park_call(&approvals, &call("one", "bot", "2"), 1).unwrap();
+    // The other one makes room; nothing happens to it from here on.
+    assert_eq!(comment(parked[1]).unwrap_err(), DecideError::Busy);
+    next.commit();
+    change.commit();
+    assert!(approvals.get("one", parked[0]).is_some() && approvals.get("one", parked[1]).is_none());
+    assert_eq!(comment(parked[1]).unwrap_err(), DecideError::Unknown);
+}
+
+#[test]
+fn a_call_is_found_by_its_own_id_and_that_of_its_approval() {
+    let approvals = Approvals::new(Limits::default());
+    let one = park(&approvals, 1);
+    let named = |tenant: &str, id: Uuid| approvals.named(tenant, id).iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!((named("one", one.id), named("one", one.call)), (vec![one.id], vec![one.id]));
+    assert!(named("two", one.id).is_empty() && named("two", one.call).is_empty());
 }

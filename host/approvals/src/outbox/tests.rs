@@ -52,6 +52,7 @@ fn park(approvals: &Approvals, channels: &[&str], steps: &[(u32, &[&str])]) -> C
         tool: "pay".into(),
         payload: Arc::new(Document::parse(arguments).unwrap()),
         time_ms: NOW,
+        attached: None,
     };
     let step = |(after_seconds, channels): &(u32, &[&str])| Step {
         after_seconds: *after_seconds,

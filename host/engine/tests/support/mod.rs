@@ -61,6 +61,7 @@ pub(crate) fn call(tool: &str, payload: &str) -> Call {
         tool: tool.into(),
         payload: Arc::new(Document::parse(payload.as_bytes()).unwrap()),
         time_ms: NOW,
+        attached: None,
     }
 }
 

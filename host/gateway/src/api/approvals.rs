@@ -257,7 +257,7 @@ impl Api {
         let approval = self.gate.modify(operator, id, changes, comment).await.map_err(|error| match error {
             ModifyError::Vote(error) => not_counted(error),
             ModifyError::Arguments(error) => ApiError::malformed(error.to_string(), FORM),
-            ModifyError::Refused(_) => ApiError::new(
+            ModifyError::Refused(_) | ModifyError::OtherPeople => ApiError::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "modification_refused",
                 error.to_string(),

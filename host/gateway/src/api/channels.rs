@@ -102,7 +102,7 @@ impl Api {
             Err(StatusCode::UNAUTHORIZED) => Err(ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "the request is not signed by a Slack app of a configured channel, or not now",
+                "the request is not signed by a Slack app of a configured channel, or its time is over five minutes off",
                 "check the signing secret and the clock",
             )),
             Err(_) => Err(ApiError::malformed("no pressed button of ours is in it", "see docs/channels.md")),
@@ -113,7 +113,7 @@ impl Api {
         self.channels.as_ref().ok_or_else(|| ApiError::not_found("there are no channels here"))
     }
 
-    /// A body of somebody who needs no credential: all of them share one caller's room.
+    /// A body of somebody who needs no credential: where it is large, all of them share one caller's room.
     async fn open_body(&self, request: Request<RequestBody>, limit: usize) -> Result<Vec<u8>, ApiError> {
         check_encoding(request.headers())?;
         let owner: Owner = (Arc::from(""), Arc::from(""));

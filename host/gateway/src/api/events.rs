@@ -27,7 +27,7 @@ struct Stream {
 impl Api {
     pub(super) fn events(&self, context: &Context, query: &str, peer: Peer) -> Result<Reply, ApiError> {
         let [] = query::read(query, [])?;
-        let reader = self.gate.events().subscribe(context.own_tenant()?).ok_or_else(|| ApiError {
+        let reader = self.gate.events().subscribe(context.owner()?).ok_or_else(|| ApiError {
             retry_after_s: Some(10),
             ..ApiError::unavailable("busy", "too many readers of events")
         })?;

@@ -5,9 +5,9 @@ use hyper::Uri;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::json;
 
-use super::target::Targets;
 use super::telling::{Telling, fitting};
 use super::{SendError, accepted};
+use crate::outbound::Targets;
 
 /// Most bytes: the smallest room that a common chat gives.
 const MAX_TEXT: usize = 1_900;

@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use uuid::Uuid;
 
-use super::target::{TargetError, Targets};
 use super::telling::Telling;
 use super::{ChannelError, SendError};
+use crate::outbound::{TargetError, Targets};
 use crate::upstream::ClientSecret;
 
 /// Most recipients of one channel.
@@ -84,7 +84,9 @@ impl Mail {
         &self.host
     }
 
-    /// Sends a message to everybody who does not have it yet. `telling` makes it for one recipient.
+    /// Sends a message to everybody who does not have it yet. One whom the server refuses keeps nobody else from being told;
+    /// where the server itself fails, the rest waits for the next try. `telling` makes it for one recipient. The error is
+    /// one that another try may mend, if there is any.
     pub(super) async fn send<'a>(
         &self,
         targets: &Targets,
@@ -92,6 +94,7 @@ impl Mail {
         telling: impl Fn(&Recipient) -> Telling<'a>,
     ) -> Result<(), SendError> {
         let transport = self.transport(targets).await?;
+        let mut problem: Option<SendError> = None;
         for (index, recipient) in self.to.iter().enumerate() {
             if self.sent().get(&id).is_some_and(|sent| sent.contains(&index)) {
                 continue;
@@ -99,12 +102,25 @@ impl Mail {
             let telling = telling(recipient);
             let mail = self.mail(id, index, recipient, &telling).map_err(|error| SendError::refused(&error))?;
             let sent = tokio::time::timeout(targets.timeout(), transport.send(mail)).await;
-            let late = || SendError::again(&TargetError::TooSlow(self.host.clone()));
-            sent.map_err(|_| late())?.map_err(|error| self.failed(&error))?;
-            self.sent().entry(id).or_default().push(index);
+            let error = match sent.map_err(|_| SendError::again(&TargetError::TooSlow(self.host.clone())))? {
+                Ok(_) => {
+                    self.sent().entry(id).or_default().push(index);
+                    continue;
+                }
+                Err(error) if is_of_recipient(&error) => self.failed(&error),
+                Err(error) => return Err(self.failed(&error)),
+            };
+            if problem.as_ref().is_none_or(|known| error.again && !known.again) {
+                problem = Some(error);
+            }
         }
-        self.forget(id);
-        Ok(())
+        match problem {
+            Some(problem) => Err(problem),
+            None => {
+                self.forget(id);
+                Ok(())
+            }
+        }
     }
 
     /// A message is delivered or dead.
@@ -132,7 +148,7 @@ impl Mail {
     /// A connection to one of the server's addresses that were checked; its certificate is that of the name.
     async fn transport(&self, targets: &Targets) -> Result<AsyncSmtpTransport<Tokio1Executor>, SendError> {
         let pinned = targets.pin(&self.host, self.port).await?;
-        let parameters = || TlsParameters::new(self.host.clone()).map_err(|error| SendError::refused(&error));
+        let parameters = || self.parameters(targets).map_err(|error| SendError::refused(&error));
         let tls = match self.tls {
             MailTls::Wrapped => Tls::Wrapper(parameters()?),
             MailTls::StartTls => Tls::Required(parameters()?),
@@ -142,7 +158,7 @@ impl Mail {
                 return Err(SendError::refused(&why));
             }
         };
-        let address = pinned.addresses.first().ok_or_else(|| TargetError::Unknown(self.host.clone()))?;
+        let address = pinned.reachable().await?;
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
             .port(self.port)
             .timeout(Some(targets.timeout()))
@@ -154,11 +170,22 @@ impl Mail {
         Ok(builder.build())
     }
 
+    fn parameters(&self, targets: &Targets) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+        let mut parameters = TlsParameters::builder(self.host.clone());
+        if let Some(authorities) = targets.authorities() {
+            parameters = parameters.certificate_store(CertificateStore::None);
+            for authority in authorities {
+                parameters = parameters.add_root_certificate(Certificate::from_der(authority.to_vec())?);
+            }
+        }
+        parameters.build_rustls()
+    }
+
     /// The server's code and nothing of its words, which may repeat what it was sent.
     fn failed(&self, error: &lettre::transport::smtp::Error) -> SendError {
         let what = match error.status() {
             Some(code) => format!("the mail server {} answered {code}", self.host),
-            None if error.is_tls() => format!("TLS with the mail server {} failed", self.host),
+            None if error.is_tls() || is_tls(error) => format!("TLS with the mail server {} failed", self.host),
             None if error.is_client() => {
                 format!("the mail server {} does not offer what is wanted (TLS, login)", self.host)
             }
@@ -170,4 +197,22 @@ impl Mail {
     fn sent(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Vec<usize>>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether TLS is why a connection failed: that comes as an error of the connection.
+fn is_tls(error: &lettre::transport::smtp::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if io.is_some_and(|io| io.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+/// Whether the server refused this mail, and not us: a status that is none about logins (RFC 4954).
+fn is_of_recipient(error: &lettre::transport::smtp::Error) -> bool {
+    error.status().is_some_and(|code| !matches!(u16::from(code), 421 | 432 | 454 | 530 | 534 | 535 | 538))
 }

@@ -7,10 +7,10 @@ use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::chat::json_headers;
-use super::link::hmac;
-use super::target::Targets;
 use super::telling::{Telling, fitting};
 use super::{SendError, accepted};
+use crate::outbound::Targets;
+use crate::signature::hmac;
 
 /// How old, or how far ahead, the timestamp of an interaction may be: less than this, as Slack asks for.
 const FRESH_SECONDS: u64 = 300;
@@ -34,9 +34,6 @@ fn message(telling: &Telling<'_>, button: Option<&str>) -> Value {
     let text = fitting(std::iter::once(format!("*{}*", telling.title())).chain(facts), MAX_TEXT);
     let section = |text: String| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } });
     let mut blocks = vec![section(text)];
-    if let Some(link) = telling.link.as_ref().filter(|_| telling.is_open()) {
-        blocks.push(section(format!("<{link}|Decide on a page>")));
-    }
     if let Some(value) = button.filter(|_| telling.is_open()) {
         let one = |action: &str, title: &str, style: &str| {
             json!({
@@ -132,8 +129,8 @@ pub(super) fn form_value(body: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::hmac_hex;
     use super::*;
+    use crate::signature::hmac_hex;
 
     /// The example of Slack's own page about verifying requests.
     const SECRET: &[u8] = b"8f742231b10e8888abcd99yyyzzz85a5";

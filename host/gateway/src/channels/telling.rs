@@ -71,7 +71,7 @@ impl<'a> Telling<'a> {
     /// The body of a webhook.
     pub(crate) fn wire(&self) -> Wire<'_> {
         let view = &self.view;
-        let votes = view.votes.iter().map(|vote| WireVote {
+        let votes = view.votes.iter().filter(|vote| !vote.lapsed).map(|vote| WireVote {
             operator: vote.operator,
             decision: vote.decision,
             time: &vote.time,
@@ -145,7 +145,8 @@ impl<'a> Telling<'a> {
                 facts.push(("Until", view.notice.deadline.clone()));
             }
             _ => {
-                let votes = view.votes.iter().map(|vote| format!("{} by {}", vote.decision, shown(vote.operator, 63)));
+                let votes = view.votes.iter().filter(|vote| !vote.lapsed);
+                let votes = votes.map(|vote| format!("{} by {}", vote.decision, shown(vote.operator, 63)));
                 let votes: Vec<String> = votes.collect();
                 if !votes.is_empty() {
                     facts.push(("Decided", votes.join(", ")));

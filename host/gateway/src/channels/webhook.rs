@@ -5,9 +5,9 @@ use hyper::Uri;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use portcullis_approvals::Message;
 
-use super::link::hmac_hex;
-use super::target::Targets;
 use super::{SendError, accepted};
+use crate::outbound::Targets;
+use crate::signature::hmac_hex;
 
 /// Id of the message, the same at every try.
 static ID: HeaderName = HeaderName::from_static("x-portcullis-message");

@@ -24,9 +24,8 @@ use self::delivery::{Action, Lost, Ticket};
 use self::request::{Check, Fault};
 use self::usage::Usage;
 use self::webhook::{Hook, Hooks};
-use super::inspect::KEPT_FOR;
 use crate::api::{MAX_BODY, MAX_SMALL_BODY, check_encoding};
-use crate::gate::{Effect, Gate, GateError, VoteError, now_ms};
+use crate::gate::{Collected, Effect, Gate, GateError, Uncollected, VoteError, kept_for, now_ms};
 use crate::http::{ApiError, BODY_ROOM, BodyRoom, Mount, PeerInfo, Received, Reply, RequestBody, Room, bearer};
 use crate::ports::{AgentIdentity, Caller, JournalError, OperatorIdentity, Owner, PeerIdentity, Records};
 
@@ -48,8 +47,6 @@ const VERSION: &str = "/v1";
 const KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Until the body of a request is there.
 const BODY_WAIT: Duration = Duration::from_secs(15);
-/// How long what is known of a parked call outlives its deadline: whoever asks, or is told, comes later.
-const AFTER_DEADLINE: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// What the configuration says of this door; replaced as a whole.
 #[derive(Clone, Debug, Default)]
@@ -285,24 +282,27 @@ impl Inner {
         let owner = (Arc::clone(&call.tenant), Arc::clone(&call.agent));
         let key = (Arc::clone(&owner.0), Arc::clone(&owner.1), environment);
         let hooked = self.settings.load().webhooks.contains_key(&key);
-        let place = if hooked { Some(self.hooks.place(&owner).ok_or(GateError::Busy(webhook::FULL))?) } else { None };
         let mut hook = None;
         let ruling = self.gate.rule_keeping(call, Door::Arden, |judgement, approval| {
             let waits = judgement.decision == Decision::Review && judgement.mode == Mode::Enforce;
             let Some(approval) = approval.filter(|approval| waits && approval.released_ms.is_none()) else {
                 return Vec::new();
             };
-            let mut keep = vec![parked(call, digest, environment, approval, hooked)];
-            if hooked {
+            let place = hooked.then(|| self.hooks.place(&owner)).flatten();
+            let mut keep = vec![parked(call, digest, environment, approval, place.is_some())];
+            if let Some(place) = place {
                 let new = Hook::new(call, environment, approval.id);
                 keep.push(Attachment::Record(new.record()));
-                hook = Some(new);
+                hook = Some((new, place));
+            } else if hooked {
+                let (action, agent) = (call.id, &*call.agent);
+                tracing::warn!(%action, agent, "{}", webhook::FULL);
             }
             keep
         });
         let ruling = ruling.await?;
-        if let (Effect::Park, Some(hook)) = (&ruling.effect, hook) {
-            webhook::follow(self, hook, place, Some(told));
+        if let (Effect::Park, Some((hook, place))) = (&ruling.effect, hook) {
+            webhook::follow(self, hook, Some(place), Some(told));
         }
         Ok(Outcome::of(&ruling))
     }
@@ -352,48 +352,24 @@ impl Inner {
 
     /// Where a parked call stands for this action. An approved one is used up by the first that learns it.
     async fn stands(&self, tenant: &Arc<str>, approval: Uuid, action: Uuid) -> Result<Stands, GateError> {
-        let read = || self.gate.approvals().get(tenant, approval);
-        let denied = |why: String, approval| Stands { status: "denied", message: Some(why), approval };
-        let Some(live) = read() else { return Ok(denied("it was too long ago".to_owned(), None)) };
         let said = |approval: &Approval, approve: bool| {
             let vote = approval.votes.iter().rev().find(|vote| vote.approve == approve);
             vote.and_then(|vote| vote.comment.clone())
         };
-        match live.state_at(now_ms()) {
-            State::Pending => return Ok(Stands { status: "pending", message: None, approval: Some(live) }),
-            State::Denied => {
-                let why = match &live.withdrawn {
-                    Some(code) => format!("it was withdrawn ({code})"),
-                    None => said(&live, false).unwrap_or_else(|| "an approver refused it".to_owned()),
+        Ok(match self.gate.collect(tenant, approval, action, Door::Arden).await? {
+            Collected::Waits(live) => Stands { status: "pending", message: None, approval: Some(live) },
+            Collected::Given(live) => Stands { status: "approved", message: said(&live, true), approval: Some(live) },
+            Collected::Refused(why, live) => {
+                let message = match (why, &live) {
+                    (Uncollected::Denied, Some(live)) => said(live, false),
+                    (Uncollected::Expired, Some(live)) => {
+                        let within = span((live.deadline_ms.saturating_sub(live.created_ms)) / 1000);
+                        Some(format!("expired: nobody decided within {within}"))
+                    }
+                    _ => None,
                 };
-                return Ok(denied(why, Some(live)));
+                Stands { status: "denied", message: message.or(Some(why.to_string())), approval: live }
             }
-            State::Expired => {
-                let within = span((live.deadline_ms.saturating_sub(live.created_ms)) / 1000);
-                return Ok(denied(format!("expired: nobody decided within {within}"), Some(live)));
-            }
-            State::Cancelled => return Ok(denied("it was cancelled".to_owned(), Some(live))),
-            State::Approved => {}
-        }
-        if live.released_ms.is_none() {
-            let mut generations = self.gate.judge().generations(Some(tenant)).into_iter();
-            // Another policy might not ask the same people, or none: nobody agreed to the call under it.
-            if !generations.any(|view| view.generation == live.generation) {
-                return Ok(denied("the policy was changed meanwhile: ask again".to_owned(), Some(live)));
-            }
-            self.gate.release(&live, action, Door::Arden).await?;
-        }
-        let Some(live) = read() else { return Ok(denied("it was too long ago".to_owned(), None)) };
-        Ok(match (live.released_to, live.released_ms) {
-            (Some(to), _) if to == action => {
-                Stands { status: "approved", message: said(&live, true), approval: Some(live) }
-            }
-            // Parked at another door, where that can be told.
-            (_, None) if live.modification.is_some() => {
-                denied("its approver changed the arguments, which this contract cannot carry".to_owned(), Some(live))
-            }
-            (_, None) => denied("the approval was not used in time".to_owned(), Some(live)),
-            _ => denied("another call of the same content used the approval".to_owned(), Some(live)),
         })
     }
 
@@ -515,12 +491,11 @@ fn parked(call: &Call, digest: Digest, environment: Environment, approval: &Appr
         created: approval.view(now_ms()).created,
         context: if hooked { context() } else { None },
     };
-    let left = Duration::from_millis(approval.deadline_ms.saturating_sub(now_ms()));
     Attachment::Answer {
         id: call.id,
         request: digest,
         answer: serde_json::to_vec(&parked).unwrap_or_default(),
-        ttl: KEPT_FOR.max(left + AFTER_DEADLINE),
+        ttl: kept_for(Some(approval)),
     }
 }
 

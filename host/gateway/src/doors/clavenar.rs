@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hyper::header::{ACCEPT, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
-use portcullis_approvals::{Approval, State};
+use portcullis_approvals::Approval;
 use portcullis_ledger::{Attachment, KeyValue};
 use portcullis_model::{Decision, Digest, Document, Door, Judgement, Mode, codes};
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,9 @@ use self::answer::Answer;
 pub use self::execution::RECORDS;
 use self::execution::Stage;
 use self::request::{Asked, Selected};
-use super::inspect::KEPT_FOR;
 use super::mcp::McpDoor;
 use crate::api::{MAX_BODY, check_encoding};
-use crate::gate::{Gate, GateError, Ruling, now_ms};
+use crate::gate::{Collected, Gate, GateError, Ruling, kept_for};
 use crate::http::{ApiError, BODY_ROOM, BodyRoom, Mount, PeerInfo, Received, Reply, RequestBody, Room, bearer};
 use crate::ports::{AgentIdentity, Caller, PeerIdentity};
 
@@ -268,7 +267,7 @@ impl Inner {
                 Some((_, Some(Known::Decided(verdict)))) => Ok(Arc::new(verdict)),
                 Some(_) => Err(GateError::Failed.into()),
                 // An id that names another parked call would make it unclear which of the two is decided.
-                None if inner.named(&tenant, id).next().is_some() => Err(conflict()),
+                None if inner.is_parked(&tenant, id) => Err(conflict()),
                 None => inner.rule(&asked, request).await.map(Arc::new),
             }
         };
@@ -280,7 +279,7 @@ impl Inner {
         let ruling = self.gate.rule_together(&asked.whole, &asked.calls, Door::Clavenar, |judgement, approval| {
             let verdict = Verdict::of(judgement, approval);
             let answer = serde_json::to_vec(&verdict).unwrap_or_default();
-            vec![Attachment::Answer { id, request, answer, ttl: KEPT_FOR }]
+            vec![Attachment::Answer { id, request, answer, ttl: kept_for(approval) }]
         });
         let Ruling { judgement, approval, .. } = ruling.await?;
         Ok(Verdict::of(&judgement, approval.as_deref()))
@@ -309,58 +308,21 @@ impl Inner {
         match (verdict.decision, verdict.approval) {
             (Decision::Allow, _) => Answer::allow(self.allow, id),
             (Decision::Review, _) if verdict.released => Answer::allow(self.allow, id),
-            (Decision::Review, Some(approval)) => match self.stands(agent, approval, id).await {
-                Ok((Stands::Waits, _)) => Answer::pending(id, &verdict.reasons),
-                Ok((Stands::Released, _)) => Answer::allow(self.allow, id),
-                Ok((Stands::Refused(why), approval)) => Answer::refused_by_person(id, approval.as_deref(), why),
-                Err(error) => Answer::refused(&error.into(), agent, id),
-            },
+            (Decision::Review, Some(approval)) => {
+                match self.gate.collect(&agent.tenant, approval, id, Door::Clavenar).await {
+                    Ok(Collected::Waits(_)) => Answer::pending(id, &verdict.reasons),
+                    Ok(Collected::Given(_)) => Answer::allow(self.allow, id),
+                    Ok(Collected::Refused(why, approval)) => Answer::refused_by_person(id, approval.as_deref(), why),
+                    Err(error) => Answer::refused(&error.into(), agent, id),
+                }
+            }
             (Decision::Review | Decision::Redact | Decision::Deny, _) => Answer::deny(id, verdict),
         }
     }
 
-    /// Where an approval stands for the agent's request with this id, and the approval as it was then. An approved one is
-    /// used up by the first that asks.
-    async fn stands(
-        &self,
-        agent: &AgentIdentity,
-        approval: Uuid,
-        id: Uuid,
-    ) -> Result<(Stands, Option<Arc<Approval>>), GateError> {
-        let read = || self.gate.approvals().get(&agent.tenant, approval);
-        let Some(live) = read() else { return Ok((Stands::Refused("it was too long ago"), None)) };
-        let refused = |why| (Stands::Refused(why), Some(Arc::clone(&live)));
-        match live.state_at(now_ms()) {
-            State::Pending => return Ok((Stands::Waits, Some(live))),
-            State::Denied => return Ok(refused("an approver refused it")),
-            State::Expired => return Ok(refused("nobody decided in time")),
-            State::Cancelled => return Ok(refused("it was cancelled")),
-            State::Approved => {}
-        }
-        if live.released_ms.is_none() {
-            let mut generations = self.gate.judge().generations(Some(&agent.tenant)).into_iter();
-            // Another policy might not ask the same people, or none: nobody agreed to the call under it.
-            if !generations.any(|view| view.generation == live.generation) {
-                return Ok(refused("the policy was changed meanwhile: ask again with a new id"));
-            }
-            self.gate.release(&live, id, Door::Clavenar).await?;
-        }
-        let Some(live) = read() else { return Ok(refused("it was too long ago")) };
-        let stands = match (live.released_to, live.released_ms) {
-            (Some(to), _) if to == id => Stands::Released,
-            (_, None) if live.modification.is_some() => {
-                Stands::Refused("its approver changed the arguments, which this contract cannot carry")
-            }
-            (_, None) => Stands::Refused("the approval was not used in time"),
-            _ => Stands::Refused("another call of the same content used the approval"),
-        };
-        Ok((stands, Some(live)))
-    }
-
-    /// The parked calls of a tenant that this id names, at whichever door.
-    fn named(&self, tenant: &Arc<str>, id: Uuid) -> impl Iterator<Item = Arc<Approval>> {
-        let all = self.gate.approvals().list(tenant, None, None, usize::MAX, now_ms());
-        all.into_iter().filter(move |approval| approval.call == id || approval.id == id)
+    /// Whether this id names a parked call of the tenant, at whichever door.
+    fn is_parked(&self, tenant: &str, id: Uuid) -> bool {
+        !self.gate.approvals().named(tenant, id).is_empty()
     }
 
     /// A message without a contract: what MCP clients say before they call tools goes to the MCP door, nothing else.
@@ -381,6 +343,15 @@ impl Inner {
             return Err(Answer::migration(id));
         }
         head.uri = Uri::from_static(MCP);
+        // That door knows tokens without their owner only.
+        if let Ok(Some(token)) = bearer(&head.headers)
+            && self.gate.authenticate(Some(token), peer.identity.as_deref()).is_none()
+            && let Some((_, bare)) = token.split_once(':')
+            && let Ok(mut bare) = HeaderValue::try_from(format!("Bearer {bare}"))
+        {
+            bare.set_sensitive(true);
+            head.headers.insert(AUTHORIZATION, bare);
+        }
         head.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, text/event-stream"));
         Ok(self.mcp.handle(Request::from_parts(head, RequestBody::whole(bytes)), peer).await)
     }
@@ -404,13 +375,6 @@ impl Inner {
         check_encoding(request.headers())?;
         self.body_room.read(request.into_body(), &agent.owner(), limit, BODY_WAIT).await
     }
-}
-
-/// Where an approval stands for one request.
-enum Stands {
-    Waits,
-    Released,
-    Refused(&'static str),
 }
 
 impl Route {

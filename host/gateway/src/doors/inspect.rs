@@ -1,7 +1,6 @@
 //! The inspect API: one question, one verdict, no side effect on tools.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -11,7 +10,7 @@ use portcullis_model::{Call, Decision, Digest, Document, Door, EntryKind, Phase,
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::gate::{Gate, GateError, Release, now_ms};
+use crate::gate::{Effect, Gate, GateError, Release, kept_for, now_ms};
 use crate::http::{ApiError, Peer, Received};
 use crate::ports::{AgentIdentity, EntryRef};
 use answer::{Kept, Settled};
@@ -24,8 +23,6 @@ pub(crate) mod question;
 pub(crate) const MAX_BATCH: usize = 128;
 /// Calls of one batch that are judged before other requests get their turn.
 const BATCH_AT_ONCE: usize = 4;
-/// How long an answer is kept for the same question under the same id.
-pub(crate) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries read at once, and in all, when the entry of a kept answer is looked for.
 const SEARCH_STEP: usize = 256;
 const SEARCH_STEPS: usize = 64;
@@ -157,13 +154,18 @@ impl InspectDoor {
         approval: Arc<Approval>,
     ) -> Result<(Arc<Approval>, Option<Arc<Document>>), ApiError> {
         let call = &question.call;
+        let now =
+            |approval: Arc<Approval>| self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval);
         if approval.released_ms.is_none() {
-            match self.gate.release_call(&approval, call, Door::Inspect).await? {
-                Release::Given(_) | Release::Gone => {}
+            match self.gate.release_call(&approval, call).await? {
+                Release::Given(Effect::Replace(instead)) => return Ok((now(approval), Some(instead))),
+                Release::Given(_) => return Ok((now(approval), None)),
+                Release::Gone => {}
                 Release::Outdated => return Err(outdated()),
             }
         }
-        let approval = self.gate.approvals().get(&approval.tenant, approval.id).unwrap_or(approval);
+        let approval = now(approval);
+        // The same question again, under the id that it was released to.
         if approval.released_to == Some(call.id) {
             let instead = self.gate.changed(call, &approval).await?;
             return Ok((approval, instead));
@@ -187,7 +189,7 @@ async fn rule(gate: &Gate, question: &Question, request: Option<Digest>) -> Resu
             id: call.id,
             request,
             answer: parts.keep(before, approval),
-            ttl: KEPT_FOR,
+            ttl: kept_for(None),
         });
         written = Some(parts);
         attach.into_iter().collect()

@@ -101,6 +101,7 @@ impl Gate {
                 tool: attempt.tool,
                 payload: Arc::new(Document::empty()),
                 time_ms: now_ms(),
+                attached: None,
             };
             // Calls are parked only where verdicts take effect.
             let mut draft = blank(EntryKind::Outcome, &call, attempt.door, Mode::Enforce);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use portcullis_approvals::{
-    Approval, Approvals, ArgumentChange, Comment, DecideError, KeptCall, Modification, ModificationError, Voter, modify,
+    Approval, Approvals, ArgumentChange, Comment, DecideError, KeptCall, Modification, ModificationError, State, Voter,
+    modify,
 };
-use portcullis_model::{Call, Decision, Document, Door, EntryKind, Judgement, codes};
+use portcullis_model::{Approver, Call, Decision, Document, Door, EntryKind, Judgement, Plan, codes};
 use uuid::Uuid;
 
 use super::{EXPIRE_AT_ONCE, Effect, Gate, GateError, VoteError, draft, now_ms};
@@ -15,7 +16,7 @@ use crate::ports::{Admission, OperatorIdentity};
 
 /// What came of asking for an approved call.
 #[derive(Clone, Debug)]
-pub enum Release {
+pub(crate) enum Release {
     /// It is released to this call, the only time: what to pass on.
     Given(Effect),
     /// Another call has used it, or it was not used in time.
@@ -36,6 +37,9 @@ pub enum ModifyError {
     /// Policy would refuse the changed call, or hold it for more than people were asked about: codes of the reasons.
     #[error("policy does not let the changed call pass: {}", .0.join(", "))]
     Refused(Vec<String>),
+    /// The router asks other people, or more of them, about the changed call.
+    #[error("other people, or more of them, would have to approve the changed call: let its agent make it")]
+    OtherPeople,
 }
 
 impl From<DecideError> for ModifyError {
@@ -65,6 +69,15 @@ impl Gate {
     /// Not pending, not asked or claimed by another, or the entry could not be written; nothing has changed then.
     pub async fn claim(&self, operator: &OperatorIdentity, id: Uuid, take: bool) -> Result<Arc<Approval>, VoteError> {
         let approvals = self.approvals();
+        // There is nothing to put on record.
+        let unclaimed = |known: &Arc<Approval>| {
+            !take && known.state_at(now_ms()) == State::Pending && known.claim_at(now_ms()).is_none()
+        };
+        if let Some(known) = approvals.get(&operator.tenant, id).filter(unclaimed)
+            && known.asks(&operator.name, &operator.roles, now_ms())
+        {
+            return Ok(known);
+        }
         let change = approvals.claim(&operator.tenant, id, &operator.voter(), take, now_ms())?;
         Ok(self.record_change(change).await?)
     }
@@ -130,6 +143,7 @@ impl Gate {
             tool: Arc::clone(&approval.tool),
             payload: Arc::new(modify(&payload, &changes)?),
             time_ms: now_ms(),
+            attached: None,
         };
         let (judgement, digest) = self.judge_call(&call).await?;
         let mut entry = draft(EntryKind::Decision, &call, Door::Control, &judgement);
@@ -139,6 +153,12 @@ impl Gate {
         let entry = self.append(entry, Vec::new()).await?.seq;
         if !passes(&judgement, &approval) {
             return Err(ModifyError::Refused(judgement.reasons.into_iter().map(|reason| reason.code).collect()));
+        }
+        // Or who may approve little could make it much.
+        if judgement.decision == Decision::Review
+            && !judgement.plan.as_ref().is_some_and(|plan| asks_no_more(plan, &approval.plan))
+        {
+            return Err(ModifyError::OtherPeople);
         }
         let name = Arc::clone(&operator.name);
         let modification = Modification { operator: name, changes, digest, entry, comment, time_ms: now_ms() };
@@ -167,30 +187,30 @@ impl Gate {
         Ok(count)
     }
 
-    /// Releases an approved call to its caller who is there with it. It is judged once more: what was approved is released
-    /// only under the policy, and for the tool, that people were asked about.
+    /// Releases an approved call to its caller who is there with it, at the inspect door. It is judged once more: what was
+    /// approved is released only under the policy, and for the tool, that people were asked about.
     ///
     /// # Errors
-    /// As [`release`](Self::release), and when the call cannot be judged.
-    pub async fn release_call(&self, approval: &Approval, call: &Call, door: Door) -> Result<Release, GateError> {
+    /// The agent was halted or removed meanwhile, the call cannot be judged, or the entry about the release could not be
+    /// written; it is not released then.
+    pub(crate) async fn release_call(&self, approval: &Approval, call: &Call) -> Result<Release, GateError> {
         let (judgement, digest) = self.judge_call(call).await?;
         if digest != approval.digest || judgement.generation != approval.generation || !passes(&judgement, approval) {
             return Ok(Release::Outdated);
         }
-        // The inspect door has nothing to say it with: its answer was written before.
-        let redacted = judgement.decision == Decision::Redact && approval.modification.is_none();
-        if redacted && door == Door::Inspect {
+        // There is nothing to say it with: the answer was written before.
+        if judgement.decision == Decision::Redact && approval.modification.is_none() {
             return Ok(Release::Outdated);
         }
-        let replacement = match self.changed(call, approval).await {
-            Ok(changed) => changed.or(judgement.replacement),
+        let changed = match self.changed(call, approval).await {
+            Ok(changed) => changed,
             Err(GateError::Modified) => return Ok(Release::Outdated),
             Err(error) => return Err(error),
         };
-        if !self.use_up(approval, call.id, door).await? {
+        if !self.use_up(approval, call.id, Door::Inspect).await? {
             return Ok(Release::Gone);
         }
-        Ok(Release::Given(replacement.map_or(Effect::Forward, Effect::Replace)))
+        Ok(Release::Given(changed.map_or(Effect::Forward, Effect::Replace)))
     }
 
     /// The arguments that an approver put in place of the call's, judged as if it had come with them.
@@ -207,6 +227,17 @@ impl Gate {
         }
         Ok(Some(judgement.replacement.unwrap_or(call.payload)))
     }
+}
+
+/// Whether a plan asks nobody whom the other does not ask as well, and no more of them.
+fn asks_no_more(plan: &Plan, than: &Plan) -> bool {
+    // Whoever may approve by the other plan, may by this one: the approval keeps the other.
+    let fits = |asked: &[Approver], by: &[Approver]| by.iter().all(|who| asked.contains(who));
+    let anybody = |plan: &Plan| {
+        let later = plan.escalation.iter().flat_map(|step| &step.approvers);
+        plan.approvers.iter().chain(later).cloned().collect::<Vec<_>>()
+    };
+    plan.quorum <= than.quorum && fits(&plan.approvers, &than.approvers) && fits(&anybody(plan), &anybody(than))
 }
 
 /// Whether a call may run by this approval: nothing is against it but what people were asked about.

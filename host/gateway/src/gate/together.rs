@@ -65,7 +65,9 @@ impl Gate {
         // All of them before the whole: who is told of it, now or later, is told of nothing that has no entry.
         let recorded = try_join_all(entries).await;
         recorded.inspect_err(|error| self.metrics().refused(&whole.tenant, door, error.code()))?;
-        self.conclude(whole, whole.digest(), judgement, true, door, keep, &mut Wait::No).await
+        // Of their own kind: nobody was asked about a batch who was asked about one call that looks like it.
+        let digest = Digest::of_parts([&b"portcullis calls together 1"[..], &whole.digest().0]);
+        self.conclude(whole, digest, judgement, true, door, keep, &mut Wait::No).await
     }
 
     /// The judgements of all of them by one generation, with the digests of the calls.
@@ -175,6 +177,9 @@ fn one_plan(reviewed: &[(&Call, &Judgement)], calls: usize) -> Option<Plan> {
 
 /// A tool's name, of bounded length and without what could forge a line.
 fn shown(name: &str) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let odd = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let clean = |c: char| if odd(c) { '\u{fffd}' } else { c };
     name.chars().take(SHOWN).map(clean).collect()
 }

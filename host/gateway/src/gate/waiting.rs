@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use portcullis_approvals::{Approval, ReleaseError, State};
-use portcullis_model::{Call, Decision, Door, Judgement, Mode};
+use portcullis_model::{Call, Decision, Door, Draft, Judgement, Mode};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -142,7 +142,32 @@ impl Gate {
         }
     }
 
-    /// What becomes of the approval of a call that would pass without one by now: it is used up all the same.
+    /// Ends a parked call because its user does not want it any more. One that was approved a moment before is used up, and
+    /// nothing runs by it.
+    ///
+    /// # Errors
+    /// The entry about it could not be written.
+    pub(crate) async fn decline(&self, approval: &Approval, call: &Call, door: Door) -> Result<(), GateError> {
+        self.give_up(&approval.tenant, approval.id).await?;
+        let until = Instant::now() + APPEND_WAIT;
+        loop {
+            match self.approvals().release(&approval.tenant, approval.id, call.id, now_ms()) {
+                Ok(change) => {
+                    let note = Some("approved, and declined by its user: nothing runs".to_owned());
+                    let draft = super::release_draft(approval, call.id, door);
+                    let draft = Draft { decision: Some(Decision::Deny), note, ..draft };
+                    self.append_and_commit(draft, super::records(&change), change).await?;
+                    return Ok(());
+                }
+                Err(ReleaseError::Busy) if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(ReleaseError::Busy) => return Err(super::no_answer()),
+                // It is not approved, or used.
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// What becomes of the approval of a call that would pass without one by now: one that was given is used up all the same.
     pub(super) fn need_no_longer(&self, call: &Call, judgement: &Judgement, wait: &Wait) -> Hold {
         let passes =
             matches!(judgement.decision, Decision::Allow | Decision::Redact) && judgement.mode == Mode::Enforce;

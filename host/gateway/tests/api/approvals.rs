@@ -217,6 +217,58 @@ async fn an_approval_that_another_call_used_releases_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_call_that_comes_while_a_change_of_its_approval_is_recorded_waits_for_that() {
+    let bench = Bench::new().await;
+    let id = parked(&bench).await;
+    assert_eq!(decide(&bench, OPERATOR, &id, "approve").await.status, 200);
+    bench.journal.slow_ms.store(500, Ordering::SeqCst);
+    let path = format!("/v1/approvals/{id}/comment");
+    let comment = bench.ask("POST", &path, OPERATOR, r#"{"comment":"paid by hand last time"}"#);
+    let call = async {
+        for _ in 0..2000 {
+            if bench.journal.slow_ms.load(Ordering::SeqCst) == 0 {
+                return bench.inspect(AGENT, REVIEW).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the comment is recorded");
+    };
+    let (comment, call) = tokio::join!(comment, call);
+    assert_eq!((comment.status, call.status), (200, 200), "{}", call.text);
+    let json = call.json();
+    assert_eq!((&json["approval"]["id"], &json["approval"]["state"]), (&json!(id), &json!("approved")));
+}
+
+#[tokio::test]
+async fn a_call_that_needs_a_redaction_by_the_time_it_is_approved_is_not_released_without_it() {
+    let bench = Bench::new().await;
+    let body = r#"{"tool":"pay","arguments":{"w":"REVIEW","t":"SECRET"},"wait_ms":20000,"id":"0193b0e0-0000-7000-8000-00000000000c"}"#;
+    let approve = async {
+        let id = loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let list = bench.get("/v1/approvals?state=pending", OPERATOR).await.json();
+            if let Some(id) = list["approvals"][0]["id"].as_str() {
+                break id.to_owned();
+            }
+        };
+        bench.judge.lenient.store(true, Ordering::SeqCst);
+        assert_eq!(decide(&bench, OPERATOR, &id, "approve").await.status, 200);
+        id
+    };
+    let (answer, id) = tokio::join!(bench.inspect(AGENT, body), approve);
+    assert_eq!((answer.status, answer.code().as_str()), (409, "approval_outdated"), "{}", answer.text);
+    let kept = bench.get(&format!("/v1/approvals/{id}"), OPERATOR).await.json();
+    assert_eq!((&kept["state"], &kept["released"]), (&json!("approved"), &Value::Null));
+    // Asked anew, the call is let through with its redaction.
+    let anew = bench.inspect(AGENT, r#"{"tool":"pay","arguments":{"w":"REVIEW","t":"SECRET"}}"#).await.json();
+    assert_eq!(
+        (&anew["verdict"], &anew["arguments"]["t"]),
+        (&json!("redact"), &json!("[redacted:secret.test]")),
+        "{anew}"
+    );
+}
+
+#[tokio::test]
 async fn decisions_are_for_operators_of_the_tenant_whom_the_plan_names() {
     let bench = Bench::new().await;
     let id = parked(&bench).await;

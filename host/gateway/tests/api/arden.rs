@@ -237,6 +237,25 @@ async fn a_halted_agents_parked_call_is_denied() {
 }
 
 #[tokio::test]
+async fn an_approval_is_not_given_under_another_policy() {
+    let bench = bench().await;
+    let (given, id) = (
+        park(&bench, AGENT, &json!({ "w": "REVIEW", "n": 1 })).await,
+        park(&bench, AGENT, &json!({ "w": "REVIEW", "n": 2 })).await,
+    );
+    for one in [&given, &id] {
+        assert_eq!(vote(&bench, "approve", one, &Value::Null).await.status, 200);
+    }
+    assert_eq!(status(&bench, AGENT, &given).await.json()["status"], "approved");
+    bench.judge.reloaded.store(true, Ordering::SeqCst);
+    let denied = status(&bench, AGENT, &id).await.json();
+    let message = json!("the policy was changed meanwhile: ask again with a new id");
+    assert_eq!((&denied["status"], &denied["message"]), (&json!("denied"), &message));
+    assert_eq!(status(&bench, AGENT, &given).await.json()["status"], "approved", "what was given stays given");
+    assert_eq!(bench.count("acme", EntryKind::Approval), 3, "two votes and one release");
+}
+
+#[tokio::test]
 async fn two_calls_of_one_content_are_two_actions_and_one_approval() {
     let bench = bench().await;
     let (one, two) =
@@ -262,6 +281,19 @@ async fn test_and_live_share_nothing() {
     assert_eq!(status(&bench, AGENT, &live).await.json()["status"], "pending");
     assert_eq!(status(&bench, AGENT, test).await.status, 404);
     assert_eq!(status(&bench, AGENT_TEST, test).await.json()["status"], "approved");
+}
+
+#[tokio::test]
+async fn only_this_door_makes_calls_in_the_name_of_live_or_test() {
+    let bench = bench().await;
+    let id = park(&bench, AGENT, &json!({ "w": "REVIEW" })).await;
+    assert_eq!(vote(&bench, "approve", &id, &Value::Null).await.status, 200);
+    for name in ["arden.live", "Arden.TEST", "arden."] {
+        let question = json!({ "tool": "pay", "upstream": name, "arguments": { "w": "REVIEW" } }).to_string();
+        let refused = bench.inspect(AGENT_TEST, &question).await;
+        assert_eq!((refused.check_head().status, refused.code().as_str()), (400, "malformed"), "{name}");
+    }
+    assert_eq!(status(&bench, AGENT, &id).await.json()["status"], "approved");
 }
 
 #[tokio::test]
@@ -496,6 +528,22 @@ async fn a_webhook_is_sent_again_with_a_new_signature_until_it_is_taken() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(hooks_on_record(&bench), 0);
     assert_eq!(bench.count("acme", EntryKind::Approval), 2, "one vote, one release");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_dead_refuses_nobody_anything() {
+    let bench = hooked(&[("bot", "http://127.0.0.1:9/")]).await;
+    for n in 0..200 {
+        let id = park(&bench, AGENT, &json!({ "w": "REVIEW", "n": n })).await;
+        assert_eq!(vote(&bench, "deny", &id, &Value::Null).await.status, 200);
+    }
+    assert_eq!(hooks_on_record(&bench), 200);
+    // What is let through is let through, what is parked is parked: only nobody is called about it.
+    assert_eq!(check(&bench, AGENT, &call("read", &json!({}))).await["decision"], "allow");
+    let id = park(&bench, AGENT, &json!({ "w": "REVIEW", "n": 200 })).await;
+    assert_eq!(hooks_on_record(&bench), 200);
+    assert_eq!(vote(&bench, "approve", &id, &Value::Null).await.status, 200);
+    assert_eq!(status(&bench, AGENT, &id).await.json()["status"], "approved");
 }
 
 #[tokio::test]

@@ -221,6 +221,33 @@ async fn every_call_of_a_batch_is_judged_under_its_own_name() {
 }
 
 #[tokio::test]
+async fn what_nobody_judges_in_a_batch_is_refused() {
+    let bench = bench().await;
+    let calls = json!([{ "id": "1", "name": "a" }, { "id": "2", "name": "b" }]);
+    assert_eq!(decide(&bench, AGENT, &id(), &batch(&calls)).await.status, 200);
+    for place in ["/params", "/params/arguments"] {
+        let mut more = batch(&calls);
+        more.pointer_mut(place).unwrap()["command"] = json!("rm -rf /");
+        assert_eq!(decide(&bench, AGENT, &id(), &more).await.status, 400, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn an_approval_of_a_call_that_is_named_like_a_batch_is_for_no_batch() {
+    let bench = bench().await;
+    let calls = json!([
+        { "id": "1", "name": "read_file", "arguments": { "path": "a" } },
+        { "id": "2", "name": "wire_transfer", "arguments": { "amount": "REVIEW" } },
+    ]);
+    let body = batch(&calls);
+    let question = json!({ "tool": "clavenar.atomic-batch", "arguments": body["params"]["arguments"] }).to_string();
+    let asked = bench.inspect(AGENT, &question).await.json();
+    let path = format!("/v1/approvals/{}/decide", asked["approval"]["id"].as_str().unwrap());
+    assert_eq!(bench.ask("POST", &path, OPERATOR, r#"{"decision":"approve"}"#).await.status, 200);
+    assert_eq!(decide(&bench, AGENT, &id(), &body).await.status, 202, "people are asked about the batch");
+}
+
+#[tokio::test]
 async fn a_batch_is_approved_as_a_whole_and_once() {
     let bench = bench().await;
     let calls = json!([

@@ -210,7 +210,7 @@ async fn events_tell_what_happens_without_arguments() {
 #[tokio::test]
 async fn a_slow_reader_of_events_holds_nothing_up() {
     let bench = Bench::new().await;
-    let mut reader = bench.gate.events().subscribe(&"acme".into()).unwrap();
+    let mut reader = bench.gate.events().subscribe(("acme".into(), "reader".into())).unwrap();
     let calls = (0..10).map(|_| json!({"tool":"t"})).collect::<Vec<_>>();
     let batch = json!({ "calls": (0..128).map(|n| calls[n % 10].clone()).collect::<Vec<_>>() }).to_string();
     for _ in 0..12 {

@@ -1,5 +1,6 @@
 //! What people do with parked calls besides deciding: changing arguments, claiming, commenting, deciding many, waiting.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use portcullis_gateway::doors::clavenar::AllowBody;
@@ -148,6 +149,24 @@ async fn a_changed_call_is_given_to_no_door_that_cannot_carry_it() {
 }
 
 #[tokio::test]
+async fn a_call_whose_changed_arguments_may_not_run_any_more_is_parked_anew() {
+    let bench = Bench::new().await;
+    let id = park(&bench, AGENT, FLEX).await;
+    assert_eq!(change(&bench, &id, "/to", json!("HARSH")).await.status, 200);
+    assert_eq!(approve(&bench, &id).await.json()["state"], "approved");
+    // A rule that counts, or asks the clock, says no to what its approver made of it.
+    bench.judge.harsh.store(true, Ordering::SeqCst);
+    let again = bench.inspect(AGENT, FLEX).await.json();
+    assert_eq!((&again["verdict"], &again["approval"]["state"]), (&json!("review"), &json!("pending")));
+    let anew = again["approval"]["id"].as_str().unwrap().to_owned();
+    assert_ne!(anew, id);
+    assert_eq!(approve(&bench, &anew).await.json()["state"], "approved");
+    let released = bench.inspect(AGENT, FLEX).await.json();
+    assert_eq!((&released["approval"]["id"], &released["approval"]["state"]), (&json!(anew), &json!("approved")));
+    assert_eq!(bench.get(&format!("/v1/approvals/{id}"), OPERATOR).await.json()["released"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_changed_call_is_inspected_in_full() {
     let bench = Bench::new().await;
     let id = park(&bench, AGENT, FLEX).await;
@@ -161,6 +180,60 @@ async fn a_changed_call_is_inspected_in_full() {
     approve(&bench, &id).await;
     let ran = bench.inspect(AGENT, FLEX).await.json();
     assert_eq!((&ran["arguments"]["w"], &ran["arguments"]["to"]), (&json!("fine"), &json!("a [redacted:secret.test]")));
+}
+
+#[tokio::test]
+async fn nobody_makes_a_call_into_one_that_others_would_be_asked_about() {
+    let bench = Bench::new().await;
+    let id = park(&bench, AGENT, FLEX).await;
+    let refused = change(&bench, &id, "/to", json!("CFO")).await;
+    assert_eq!((refused.check_head().status, refused.code().as_str()), (422, "modification_refused"));
+    assert!(refused.text.contains("other people"), "{}", refused.text);
+    // More of them, too.
+    *bench.judge.plan.lock().unwrap() = Some(|plan| plan.quorum = 2);
+    assert_eq!(change(&bench, &id, "/to", json!("b")).await.code(), "modification_refused");
+    *bench.judge.plan.lock().unwrap() = None;
+    let view = bench.get(&format!("/v1/approvals/{id}"), OPERATOR).await.json();
+    assert_eq!((&view["state"], view.get("modified")), (&json!("pending"), None));
+    assert_eq!(change(&bench, &id, "/to", json!("b")).await.status, 200);
+    // Into a smaller one: as many as were asked about the large one still have to agree.
+    *bench.judge.plan.lock().unwrap() = Some(|plan| plan.quorum = 2);
+    let large = park(&bench, AGENT, &FLEX.replace("500.0", "900.0")).await;
+    *bench.judge.plan.lock().unwrap() = None;
+    let view = change(&bench, &large, "/amount", json!(5.5)).await;
+    assert_eq!((view.status, &view.json()["required"]), (200, &json!(2)), "{}", view.text);
+}
+
+#[tokio::test]
+async fn the_vote_of_who_is_gone_does_not_count_any_more() {
+    let bench = Bench::new().await;
+    *bench.judge.plan.lock().unwrap() = Some(|plan| plan.quorum = 2);
+    let id = park(&bench, SECOND, FIXED).await;
+    assert_eq!(approve(&bench, &id).await.json()["state"], "pending");
+    // Her token was stolen: she is taken out of the configuration.
+    bench.credentials.replace(without("olga"));
+    let yes = json!({ "decision": "approve" });
+    let view = act(&bench, OWNER, &id, "decide", &yes).await.json();
+    assert_eq!((&view["state"], &view["votes"][0]["lapsed"]), (&json!("pending"), &json!(true)), "{view}");
+    let notes =
+        |bench: &Bench| bench.entries("acme").iter().filter_map(|row| row.entry.note.clone()).collect::<Vec<_>>();
+    assert_eq!(notes(&bench).last().unwrap(), "approved; 1 of 2 approvals");
+    // Back again, she votes again.
+    bench.credentials.replace(halting(""));
+    let bench = bench.restarted().await;
+    assert_eq!(approve(&bench, &id).await.json()["state"], "approved");
+    assert_eq!(notes(&bench).last().unwrap(), "approved; 2 of 2 approvals");
+}
+
+#[tokio::test]
+async fn who_gives_back_what_they_do_not_hold_writes_nothing() {
+    let bench = Bench::new().await;
+    let id = park(&bench, AGENT, FIXED).await;
+    let before = bench.entries("acme").len();
+    for (token, status) in [(VIEWER, 403), (OPERATOR, 200)] {
+        assert_eq!(act(&bench, token, &id, "unclaim", &json!({})).await.status, status, "{token}");
+    }
+    assert_eq!(bench.entries("acme").len(), before);
 }
 
 #[tokio::test]
@@ -274,6 +347,11 @@ async fn comments_are_kept_with_the_approval_and_on_record_without_their_words()
     assert_eq!(act(&bench, OPERATOR, &id, "comment", &json!({ "comment": "x" })).await.code(), "too_many_comments");
     let log: String = bench.entries("acme").iter().map(|row| format!("{:?}", row.entry)).collect();
     assert!(log.contains("commented") && !log.contains("second one"));
+    // What is said after the end decides nothing: there is one entry of a decision, the vote.
+    let decided = |row: &&StoredEntry| row.entry.kind == EntryKind::Approval && row.entry.decision.is_some();
+    let entries = bench.entries("acme");
+    let decided: Vec<_> = entries.iter().filter(decided).map(|row| row.entry.note.clone().unwrap()).collect();
+    assert_eq!(decided, ["approved; 1 of 1 approvals"]);
 }
 
 #[tokio::test]
@@ -295,6 +373,8 @@ async fn lists_are_filtered() {
         ("reason=other", OPERATOR, none.clone()),
         ("mine=true", OPERATOR, vec![two.clone(), one.clone()]),
         ("mine=true", VIEWER, none.clone()),
+        // One who runs the agent of the other decides nothing of it.
+        ("mine=true", OWNER, vec![two.clone()]),
         ("upstream=bank", OPERATOR, none.clone()),
         ("session=s", OPERATOR, none.clone()),
         ("state=pending&agent=bot2&limit=1", OPERATOR, vec![two.clone()]),

@@ -45,6 +45,10 @@ pub struct WordJudge {
     pub pause: Mutex<Duration>,
     /// Every tool is another one than was pinned: its calls are for a person.
     pub changed: AtomicBool,
+    /// `REVIEW` is for nobody any more, although the policy is the same: some rule counts, or asks the clock.
+    pub lenient: AtomicBool,
+    /// `HARSH` is for nobody, although the policy is the same.
+    pub harsh: AtomicBool,
     /// Another policy of the same words was activated.
     pub reloaded: AtomicBool,
     /// What plans are like beyond the usual.
@@ -65,7 +69,11 @@ impl Judge for WordJudge {
         }
         let raw = call.payload.raw();
         let words = [("DENY", Decision::Deny), ("REVIEW", Decision::Review), ("SECRET", Decision::Redact)];
-        let word = words.iter().find(|(word, _)| raw.contains(word)).map_or(Decision::Allow, |(_, d)| *d);
+        let lenient = self.lenient.load(Ordering::SeqCst);
+        let fits =
+            |(word, decision): &&(&str, Decision)| raw.contains(word) && !(lenient && *decision == Decision::Review);
+        let word = words.iter().find(fits).map_or(Decision::Allow, |(_, decision)| *decision);
+        let word = if self.harsh.load(Ordering::SeqCst) && raw.contains("HARSH") { Decision::Deny } else { word };
         let changed = call.phase == Phase::Call && self.changed.load(Ordering::SeqCst);
         let decision = if changed { word.max(Decision::Review) } else { word };
         let mut replacements = Vec::new();
@@ -167,6 +175,8 @@ pub fn view(tenant: &str, mode: Mode) -> GenerationView {
 pub struct Breakable {
     pub ledger: Ledger,
     pub broken: AtomicBool,
+    /// How long the next entry takes, in milliseconds.
+    pub slow_ms: AtomicU64,
 }
 
 impl Breakable {
@@ -180,6 +190,7 @@ impl Journal for Breakable {
     fn append(&self, draft: Draft, attach: Vec<Attachment>) -> BoxFuture<'_, Result<EntryRef, JournalError>> {
         Box::pin(async move {
             self.check()?;
+            tokio::time::sleep(Duration::from_millis(self.slow_ms.swap(0, Ordering::SeqCst))).await;
             Journal::append(&self.ledger, draft, attach).await
         })
     }
@@ -313,6 +324,15 @@ fn directory() -> Directory {
 
 /// The same with one more agent halted.
 pub fn halting(name: &str) -> Directory {
+    changed(name, "")
+}
+
+/// The same without one operator.
+pub fn without(operator: &str) -> Directory {
+    changed("", operator)
+}
+
+fn changed(name: &str, gone: &str) -> Directory {
     let agent = |name: &str, token: &str| AgentSpec {
         name: name.into(),
         token_sha256: vec![token_digest(token)],
@@ -358,6 +378,7 @@ pub fn halting(name: &str) -> Directory {
         operator("vera", VIEWER, &["viewer"]),
         operator("owner", OWNER, &["approver"]),
     ];
+    let operators = operators.into_iter().filter(|operator| operator.name != gone).collect();
     let tenants = [
         tenant("acme", acme, operators),
         tenant("other", vec![agent("bot", OTHER)], vec![operator("otto", OTHER_OPERATOR, &["approver"])]),
@@ -451,16 +472,16 @@ impl Bench {
         let records = ledger.records(RECORDS).unwrap().into_iter().chain(ledger.records(OUTBOX_RECORDS).unwrap());
         let (approvals, errors) = Approvals::load(Limits::default(), records);
         assert!(errors.is_empty(), "{errors:?}");
-        let journal = Arc::new(Breakable { ledger, broken: AtomicBool::new(false) });
+        let journal = Arc::new(Breakable { ledger, broken: AtomicBool::new(false), slow_ms: AtomicU64::new(0) });
         let modes = HashMap::from([
             ("acme", Mode::Enforce),
             ("other", Mode::Enforce),
             ("default", Mode::Enforce),
             ("watched", Mode::Observe),
         ]);
-        let (judged, pause, changed, reloaded, plan) = Default::default();
+        let (judged, pause, changed, lenient, harsh, reloaded, plan) = Default::default();
         let deadline = AtomicU32::new(900);
-        let judge = Arc::new(WordJudge { judged, pause, changed, reloaded, plan, deadline, modes });
+        let judge = Arc::new(WordJudge { judged, pause, changed, lenient, harsh, reloaded, plan, deadline, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
         let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();

@@ -19,6 +19,7 @@ pub(crate) fn call(payload: &str) -> Call {
         tool: "run".into(),
         payload: Arc::new(Document::parse(payload).unwrap()),
         time_ms: 1,
+        attached: None,
     }
 }
 

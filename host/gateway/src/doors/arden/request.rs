@@ -86,6 +86,7 @@ pub(super) fn read(body: Vec<u8>, agent: &AgentIdentity, environment: Environmen
         tool,
         payload: Arc::new(payload),
         time_ms: now_ms(),
+        attached: None,
     };
     Ok(if observation { Check::Observation(call) } else { Check::Call(call) })
 }

@@ -5,45 +5,35 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
-use hyper_rustls::ConfigBuilderExt as _;
-use hyper_util::rt::TokioIo;
+use hyper::Uri;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue};
 use portcullis_approvals::State;
 use portcullis_ledger::Record;
 use portcullis_model::Call;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::delivery::REPEATED_WITHIN;
 use super::request::Environment;
 use super::{Inner, Parked, Stands, gone};
-use crate::channels::link::hmac_hex;
-use crate::channels::target::is_public;
 use crate::gate::{GateError, now_ms};
+use crate::outbound::{TargetError, Targets};
 use crate::ports::{JournalError, Owner, Records};
+use crate::signature::hmac_hex;
 
 /// Keys of all records start with this; the number is the version of their form.
 const RECORDS: &str = "arden/hook/1/";
 /// Calls of one agent, and of one tenant, that wait for a decision or its delivery.
 const MAX_OF_AGENT: usize = 200;
 const MAX_OF_TENANT: usize = 2000;
-pub(super) const FULL: &str = "too many calls of this agent wait for a decision or for its delivery";
+pub(super) const FULL: &str = "no webhook for this action: too many of its agent wait for a decision or for its delivery; it can ask for the status";
 /// Requests at a time: of all agents, to one endpoint.
 const AT_ONCE: usize = 16;
 const AT_ONCE_OF_AGENT: usize = 2;
@@ -60,10 +50,8 @@ const GRACE: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Longest single wait for a decision.
 const WAIT: Duration = Duration::from_secs(60 * 60);
-/// Addresses of one name that are tried.
-const ADDRESSES: usize = 4;
-/// Bytes of an answer that are taken.
-const MAX_ANSWER: usize = 64 * 1024;
+/// Networks of endpoints that may be private.
+const ANYWHERE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 /// Bytes of a signing key.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=4096;
 
@@ -73,10 +61,7 @@ const SIGNATURE: &str = "x-arden-signature";
 /// Where an agent is told of decisions, and with which key that is signed.
 pub struct Endpoint {
     uri: Uri,
-    host: String,
-    port: u16,
-    tls: bool,
-    private: bool,
+    targets: Targets,
     key: Zeroizing<String>,
 }
 
@@ -97,24 +82,12 @@ pub enum EndpointError {
 /// Why a request did not get through. Says nothing of what was sent.
 #[derive(Debug, thiserror::Error)]
 enum SendError {
-    #[error("its name cannot be resolved: {0}")]
-    Resolve(std::io::Error),
-    #[error("{0} is a private address, which this endpoint may not have")]
-    Private(IpAddr),
-    #[error("it has no address")]
-    NoAddress,
-    #[error("it cannot be reached: {0}")]
-    Connect(std::io::Error),
-    #[error("TLS cannot be set up: {0}")]
-    Tls(rustls::Error),
-    #[error("the exchange broke off: {0}")]
-    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("it answered {0}")]
-    Status(StatusCode),
-    #[error("it did not answer in time")]
-    Timeout,
+    Status(u16),
     #[error("the request could not be made: {0}")]
-    Request(#[from] hyper::http::Error),
+    Header(#[from] InvalidHeaderValue),
     #[error("the event could not be written: {0}")]
     Event(#[from] serde_json::Error),
     #[error(transparent)]
@@ -184,22 +157,22 @@ impl Endpoint {
     /// The address is none of a web server, or not safe; the key is too short.
     pub fn new(url: &str, signing_key: &str, private: bool) -> Result<Self, EndpointError> {
         let uri: Uri = url.parse().map_err(|_| EndpointError::Url)?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") if private => false,
-            Some("http") => return Err(EndpointError::Plain),
-            _ => return Err(EndpointError::Url),
-        };
-        let authority = uri.authority().ok_or(EndpointError::Url)?;
-        if authority.as_str().contains('@') || url.contains('#') || authority.host().is_empty() {
+        if url.contains('#') {
             return Err(EndpointError::Url);
         }
+        if uri.scheme_str() == Some("http") && !private {
+            return Err(EndpointError::Plain);
+        }
+        let networks = ANYWHERE.map(str::to_owned);
+        let networks = if private { networks.as_slice() } else { &[] };
+        let host = uri.host().map(|host| host.trim_matches(['[', ']'])).unwrap_or_default();
+        let targets = Targets::new(&[], networks, TIMEOUT).map(|targets| targets.with_host(host));
+        let targets = targets.map_err(|_| EndpointError::Url)?;
+        targets.check(&uri).map_err(|_| EndpointError::Url)?;
         if !KEY_BYTES.contains(&signing_key.len()) {
             return Err(EndpointError::Key);
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { uri, host, port, tls, private, key: Zeroizing::new(signing_key.to_owned()) })
+        Ok(Self { uri, targets, key: Zeroizing::new(signing_key.to_owned()) })
     }
 
     /// `sha256=` and the HMAC-SHA-256 of time, dot and body, in lower-case hex.
@@ -209,71 +182,21 @@ impl Endpoint {
 
     /// Sends an event. Only an answer of success counts; a redirect is none.
     async fn send(&self, body: Vec<u8>) -> Result<(), SendError> {
-        let sent = async {
-            let stream = self.connect().await?;
-            if !self.tls {
-                return self.exchange(stream, body).await;
-            }
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-            let config = config.map_err(SendError::Tls)?.with_webpki_roots().with_no_client_auth();
-            let name = ServerName::try_from(self.host.clone());
-            let name = name.map_err(|error| SendError::Connect(std::io::Error::other(error)))?;
-            let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-            self.exchange(stream.map_err(SendError::Connect)?, body).await
-        };
-        tokio::time::timeout(TIMEOUT, sent).await.unwrap_or(Err(SendError::Timeout))
-    }
-
-    /// Connects to an address that was looked at: the name is not resolved again.
-    async fn connect(&self) -> Result<TcpStream, SendError> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(SendError::Resolve)?;
-        let found: Vec<SocketAddr> = found.collect();
-        if let Some(private) = found.iter().find(|address| !self.private && !is_public(address.ip())) {
-            return Err(SendError::Private(private.ip()));
-        }
-        let mut last = SendError::NoAddress;
-        for address in found.into_iter().take(ADDRESSES) {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = SendError::Connect(error),
-            }
-        }
-        Err(last)
-    }
-
-    async fn exchange(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        body: Vec<u8>,
-    ) -> Result<(), SendError> {
         let timestamp = (now_ms() / 1000).to_string();
         let signature = self.signature(&timestamp, &body);
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let authority = self.uri.authority().map_or(self.host.as_str(), |authority| authority.as_str());
-        let request = Request::post(path)
-            .header(HOST, authority)
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-            .header(TIMESTAMP, timestamp)
-            .header(SIGNATURE, signature)
-            .body(Full::<Bytes>::from(body))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut driver = JoinSet::new();
-        // Ends with this function.
-        driver.spawn(connection);
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        // Some servers complain if nobody takes what they say.
-        let _rest = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        if status.is_success() { Ok(()) } else { Err(SendError::Status(status)) }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(TIMESTAMP, HeaderValue::try_from(timestamp)?);
+        headers.insert(SIGNATURE, HeaderValue::try_from(signature)?);
+        let answer = self.targets.post(&self.uri, headers, body.into()).await?;
+        if (200..300).contains(&answer.status) { Ok(()) } else { Err(SendError::Status(answer.status)) }
     }
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Some keep a secret in the path.
-        f.debug_struct("Endpoint").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("host", &self.uri.host()).finish_non_exhaustive()
     }
 }
 
@@ -511,46 +434,11 @@ mod tests {
         assert_eq!(Endpoint::new("https://agent.example/", "short", false).err(), Some(EndpointError::Key));
     }
 
-    #[test]
-    fn private_addresses_are_known_in_every_disguise() {
-        let private = [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.31.0.1",
-            "192.168.0.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "192.0.0.1",
-            "198.18.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fc00::1",
-            "ff02::1",
-            "::ffff:10.0.0.1",
-            "::7f00:1",
-            "64:ff9b::a00:1",
-            "64:ff9b:1::1",
-            "2002:7f00:1::",
-            "2001::1",
-            "2001:db8::1",
-        ];
-        for address in private {
-            assert!(!is_public(address.parse().unwrap()), "{address}");
-        }
-        for address in ["1.1.1.1", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1"] {
-            assert!(is_public(address.parse().unwrap()), "{address}");
-        }
-    }
-
     #[tokio::test]
     async fn a_name_of_a_private_address_is_refused_before_anything_is_sent() {
         let endpoint = Endpoint::new("https://localhost:9/", KEY, false).unwrap();
         let error = endpoint.send(Vec::new()).await.unwrap_err();
-        assert!(matches!(error, SendError::Private(_)), "{error}");
+        assert!(matches!(error, SendError::Target(TargetError::Network(..))), "{error}");
     }
 
     #[test]

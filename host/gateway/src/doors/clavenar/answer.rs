@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Verdict;
 use super::request::Problem;
-use crate::gate::now_ms;
+use crate::gate::{Uncollected, now_ms};
 use crate::http::{ApiError, Body, Reply};
 use crate::ports::AgentIdentity;
 
@@ -98,14 +98,14 @@ impl Answer {
         refusal_body(["denied", "policy", "security_violation", category], &reasons, id)
     }
 
-    pub(super) fn refused_by_person(id: Uuid, approval: Option<&Approval>, why: &str) -> Self {
+    pub(super) fn refused_by_person(id: Uuid, approval: Option<&Approval>, why: Uncollected) -> Self {
         let said = approval.and_then(|approval| approval.votes.iter().rev().find(|vote| !vote.approve));
         let said = said.and_then(|vote| vote.comment.as_deref());
         let words = match approval.map(|approval| approval.state_at(now_ms())) {
             Some(State::Expired) | None => ["review_expired", "hil", "review_expired", "PendingDenied"],
             _ => ["review_denied", "hil", "review_denied", "PendingDenied"],
         };
-        Self::refusal(StatusCode::FORBIDDEN, words, &[said.unwrap_or(why).to_owned()], id)
+        Self::refusal(StatusCode::FORBIDDEN, words, &[said.map_or_else(|| why.to_string(), str::to_owned)], id)
     }
 
     /// What the gate or the kept answers say instead of a verdict.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
-use portcullis_approvals::State;
+use portcullis_approvals::{Approval, State};
 use portcullis_ledger::{Attachment, KeyValue, Record};
 use portcullis_model::{Call, Decision, Digest, Document, Door, Judgement, Kind, Mode, Outcome, Phase, Value, codes};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,7 @@ use super::answer::{Answer, EXECUTION_CONTRACT};
 use super::request::{Asked, Problem};
 use super::{BODY_WAIT, CALLBACK, Inner, Known, MCP, Verdict, WOULD_DENY, WOULD_PEND, conflict};
 use crate::api::{MAX_BODY, check_encoding};
-use crate::doors::inspect::KEPT_FOR;
-use crate::gate::{CallFacts, Delivered, Effect, Ending, GateError, effect, now_ms};
+use crate::gate::{CallFacts, Delivered, Effect, Ending, GateError, Uncollected, effect, kept_for, now_ms};
 use crate::http::{ApiError, Received, RequestBody};
 use crate::ports::{AgentIdentity, Caller};
 
@@ -103,7 +102,7 @@ pub(super) struct Executed {
     stage: Stage,
     replayed: bool,
     /// Why an approval that was asked for does not let it run.
-    refused: Option<&'static str>,
+    refused: Option<Uncollected>,
 }
 
 impl From<Stage> for Executed {
@@ -122,9 +121,9 @@ impl Stage {
         }
     }
 
-    fn keep(&self, id: Uuid, request: Digest) -> Attachment {
+    fn keep(&self, id: Uuid, request: Digest, approval: Option<&Approval>) -> Attachment {
         let answer = serde_json::to_vec(&json!({ "execution": self })).unwrap_or_default();
-        Attachment::Answer { id, request, answer, ttl: KEPT_FOR }
+        Attachment::Answer { id, request, answer, ttl: kept_for(approval) }
     }
 }
 
@@ -224,7 +223,7 @@ impl Inner {
             Some((_, Some(Known::Executing(stage)))) => self.resumed(order, stage).await,
             Some(_) => Err(GateError::Failed.into()),
             // An id that names another parked call would make it unclear which of the two is decided.
-            None if self.named(tenant, id).next().is_some() => Err(conflict()),
+            None if self.is_parked(tenant, id) => Err(conflict()),
             None => self.begin(order).await,
         }
     }
@@ -235,14 +234,11 @@ impl Inner {
             Stage::Ruled(verdict) => {
                 let parked = verdict.approval.filter(|_| verdict.decision == Decision::Review);
                 let approval = parked.and_then(|id| self.gate.approvals().get(&order.call.tenant, id));
-                let refused = match approval.map(|approval| approval.state_at(now_ms())) {
+                let refused = match approval {
                     // Judged again, as every call before it runs: the approval is of this call under this policy.
-                    Some(State::Approved) => return self.begin(order).await,
-                    Some(State::Denied) => Some("an approver refused it"),
-                    Some(State::Expired) => Some("nobody decided in time"),
-                    Some(State::Cancelled) => Some("it was cancelled"),
-                    None if parked.is_some() => Some("it was too long ago"),
-                    Some(State::Pending) | None => None,
+                    Some(approval) if approval.state == State::Approved => return self.begin(order).await,
+                    Some(approval) => Uncollected::of(&approval),
+                    None => parked.map(|_| Uncollected::Forgotten),
                 };
                 Ok(Executed { stage: Stage::Ruled(verdict), replayed: false, refused })
             }
@@ -272,7 +268,7 @@ impl Inner {
                 Effect::Forward | Effect::Replace(_) => Stage::Ruled(Verdict::hidden(judgement)),
                 Effect::Refuse | Effect::Park => Stage::Ruled(Verdict::of(judgement, approval)),
             };
-            let mut attach = vec![next.keep(call.id, *request)];
+            let mut attach = vec![next.keep(call.id, *request, approval)];
             if let Stage::Begun(begun) = &next {
                 attach.push(record(&call.tenant, call.id, Some(begun)));
             }
@@ -331,6 +327,7 @@ impl Inner {
             tool: Arc::clone(&begun.tool),
             payload: Arc::new(Document::empty()),
             time_ms: now_ms(),
+            attached: None,
         };
         let facts = CallFacts::of(&call, begun.call, Door::Clavenar, (begun.mode, begun.generation), begun.approval);
         let facts = facts.keeping(Arc::new(CutOff { tenant: Arc::clone(tenant), id, begun }));
@@ -495,7 +492,7 @@ impl Ending for Attempt {
                 Stage::Done(Done { status: 403, body, receipt: None, approval, would })
             }
         };
-        vec![stage.keep(call.id, *request), record(&call.tenant, call.id, None)]
+        vec![stage.keep(call.id, *request, None), record(&call.tenant, call.id, None)]
     }
 }
 
@@ -510,7 +507,7 @@ struct CutOff {
 impl Ending for CutOff {
     fn ended(&self, _: Outcome, _: Delivered<'_>) -> Vec<Attachment> {
         let stage = Stage::Uncertain { approval: self.begun.approval };
-        vec![stage.keep(self.id, self.begun.request), record(&self.tenant, self.id, None)]
+        vec![stage.keep(self.id, self.begun.request, None), record(&self.tenant, self.id, None)]
     }
 }
 

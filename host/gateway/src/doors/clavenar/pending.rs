@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use hyper::{Request, StatusCode};
 use portcullis_approvals::{Approval, Ballot, DecideError, State};
-use portcullis_model::{Document, Value};
+use portcullis_model::{Document, Door, Value};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::answer::{Answer, PENDING_CONTRACT, REASONS, sentence};
-use super::{BODY_WAIT, Inner, Known, Stands, request};
+use super::{BODY_WAIT, Inner, Known, request};
 use crate::api::MAX_SMALL_BODY;
-use crate::gate::{GateError, VoteError, now_ms};
+use crate::gate::{Collected, GateError, Uncollected, VoteError, now_ms};
 use crate::http::{ApiError, RequestBody};
 use crate::ports::{AgentIdentity, Caller};
 
@@ -51,13 +51,18 @@ impl Inner {
             // It is run here, so reading that it may run uses nothing up.
             return Answer::json(StatusCode::OK, &shown(id, &approval, Standing::known(&approval)));
         }
-        match self.stands(agent, parked, id).await {
-            Ok((stands, Some(approval))) => {
-                Answer::json(StatusCode::OK, &shown(id, &approval, Standing::told(stands, &approval)))
+        let (standing, approval) = match self.gate.collect(&agent.tenant, parked, id, Door::Clavenar).await {
+            Ok(Collected::Waits(approval)) => (Standing::new(None, None), approval),
+            Ok(Collected::Given(approval) | Collected::Refused(Uncollected::Denied, Some(approval))) => {
+                (Standing::known(&approval), approval)
             }
-            Ok((_, None)) => unknown(),
-            Err(error) => Answer::refused(&error.into(), agent, id),
-        }
+            Ok(Collected::Refused(why, Some(approval))) => {
+                (Standing::new(Some(false), Some(why.to_string())), approval)
+            }
+            Ok(Collected::Refused(_, None)) => return unknown(),
+            Err(error) => return Answer::refused(&error.into(), agent, id),
+        };
+        Answer::json(StatusCode::OK, &shown(id, &approval, standing))
     }
 
     /// `GET /pending?status=parked|decided|all&limit=N&sort=oldest|newest`
@@ -148,7 +153,7 @@ impl Inner {
         let kept = kept.and_then(|(_, known)| known?.approval());
         let mut found: Vec<_> =
             kept.and_then(|approval| self.gate.approvals().get(tenant, approval)).into_iter().collect();
-        found.extend(self.named(tenant, id));
+        found.extend(self.gate.approvals().named(tenant, id));
         found.sort_by_key(|approval| approval.id);
         found.dedup_by_key(|approval| approval.id);
         match found.as_slice() {
@@ -183,18 +188,9 @@ impl Standing {
             State::Pending => Self::new(None, None),
             State::Approved => Self::new(Some(true), said()),
             State::Denied => Self::new(Some(false), said()),
-            State::Expired => Self::new(Some(false), Some("nobody decided in time".to_owned())),
-            State::Cancelled => Self::new(Some(false), Some("it was cancelled".to_owned())),
-        }
-    }
-
-    /// To its agent, by where it stood for the request that asks.
-    fn told(stands: Stands, approval: &Approval) -> Self {
-        match stands {
-            Stands::Waits => Self::new(None, None),
-            Stands::Released => Self::known(approval),
-            Stands::Refused(_) if approval.state == State::Denied => Self::known(approval),
-            Stands::Refused(why) => Self::new(Some(false), Some(why.to_owned())),
+            State::Expired | State::Cancelled => {
+                Self::new(Some(false), Uncollected::of(approval).map(|why| why.to_string()))
+            }
         }
     }
 }

@@ -127,6 +127,7 @@ impl Asked {
             tool: tool.into(),
             payload: Arc::new(payload),
             time_ms: now_ms(),
+            attached: None,
         };
         let arguments = params.and_then(|params| params.get("arguments"));
         let digest = body.digest();
@@ -136,6 +137,14 @@ impl Asked {
         }
         if method == BATCH_METHOD || tool == BATCH_TOOL {
             let arguments = arguments.ok_or("a batch has arguments")?;
+            // What nobody judges, nobody may run.
+            if params.is_some_and(|params| !only_members(params, &["name", "arguments", "_meta"]))
+                || !only_members(arguments, &["contract", "calls"])
+            {
+                return Err(
+                    "a batch has name, arguments and _meta, and its arguments contract and calls: no more".to_owned()
+                );
+            }
             let calls = batch(arguments)?.into_iter().map(|(name, arguments)| call(name, payload(arguments)));
             return Ok(Self { whole: call(BATCH_TOOL, arguments.to_document()), calls: calls.collect(), digest });
         }

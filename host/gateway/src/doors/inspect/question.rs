@@ -75,7 +75,14 @@ pub(crate) fn read(value: Value<'_>, agent: &AgentIdentity, place: &str) -> Resu
             "content" => content = Some(field),
             "phase" => phase = read_phase(field).ok_or_else(|| wrong("be call, result, listing or message"))?,
             "session" => session = Some(text(MAX_NAME)?),
-            "upstream" => upstream = Some(text(MAX_NAME)?),
+            "upstream" => {
+                let name = text(MAX_NAME)?;
+                // Those of the Arden door, where the key says which of them it is.
+                if name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("arden.")) {
+                    return Err(wrong("be none of those that begin with arden.: their calls are made at /arden"));
+                }
+                upstream = Some(name);
+            }
             "task" => task = Some(text(MAX_TASK)?),
             "persona" => persona = Some(text(MAX_PERSONA)?),
             "id" => id = Some(read_id(field).ok_or_else(|| wrong("be a UUID in its form with hyphens"))?),
@@ -111,6 +118,7 @@ pub(crate) fn read(value: Value<'_>, agent: &AgentIdentity, place: &str) -> Resu
         tool: tool.ok_or_else(|| wrong(place, "tool", "be there: a string of 1 to 1024 bytes"))?,
         payload: Arc::new(payload),
         time_ms: now_ms(),
+        attached: None,
     };
     let sender = |body: Digest| Digest::of_parts([&b"portcullis inspect 1"[..], agent.name.as_bytes(), &body.0]);
     let request = id.map(|_| sender(value.to_document().digest()));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use portcullis_model::{Call, Document, Door, Kind, Outcome, Phase, Value, codes};
+use portcullis_model::{Call, Digest, Document, Door, Kind, Outcome, Phase, Value, codes};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -632,6 +632,7 @@ impl Inspector {
             tool: tool.into(),
             payload,
             time_ms: now_ms(),
+            attached: None,
         }
     }
 
@@ -668,7 +669,7 @@ impl Inspector {
             }
         };
         let name = asked.tool.map_or(method, |tool| tool.name);
-        let call = self.call(Phase::Call, name, Arc::new(asked.payload()));
+        let call = Call { attached: attached(frame), ..self.call(Phase::Call, name, Arc::new(asked.payload())) };
         let before = returned.as_ref().map(|_| Before::Returned);
         let ruled = match returned {
             None => self.gate.rule_waiting(&call, Door::Mcp).await,
@@ -1027,6 +1028,24 @@ fn unsupported(method: &str, stateless: bool) -> Option<&'static str> {
     let twin = |known: &str| method != known && method.eq_ignore_ascii_case(known);
     let mut known = ASKING.iter().copied().chain(["tools/call", "tasks/result", LISTING]);
     known.any(twin).then_some("method names are written in small letters")
+}
+
+/// Digest of what a client brings back to the upstream with a call: its answers to questions, and a state, whatever they are.
+fn attached(frame: &Frame) -> Option<Digest> {
+    let params = frame.params()?;
+    let [responses, state] = ["inputResponses", "requestState"].map(|name| params.get(name));
+    if responses.is_none() && state.is_none() {
+        return None;
+    }
+    let part = |value: Option<Value<'_>>| value.map(|value| value.to_document().digest());
+    let [responses, state] = [part(responses), part(state)];
+    let bytes = |part: &Option<Digest>| part.map_or([0; 32], |digest| digest.0);
+    Some(Digest::of_parts([
+        &b"portcullis attached 1"[..],
+        &[u8::from(responses.is_some()), u8::from(state.is_some())],
+        &bytes(&responses),
+        &bytes(&state),
+    ]))
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! Tasks in place of the results of parked calls, for clients of the revision without sessions that declare the extension.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use jiff::Timestamp;
-use portcullis_approvals::Approval;
+use portcullis_approvals::{Approval, State, time};
 use portcullis_model::Kind;
 use serde_json::{Map, Value, json};
 use tokio::sync::{oneshot, watch};
@@ -16,14 +15,14 @@ use uuid::Uuid;
 
 use super::Inner;
 use super::answers;
-use super::envelope::{Frame, INVALID_PARAMS, Id, MISSING_CAPABILITY, NEEDS_APPROVAL, Shape, members};
+use super::envelope::{Frame, INTERNAL_ERROR, INVALID_PARAMS, Id, MISSING_CAPABILITY, NEEDS_APPROVAL, Shape, members};
 use super::federation::gather;
 use super::front::json_reply;
 use super::holding::{Offers, Parked, TASKS};
 use super::stateless;
 use crate::gate::now_ms;
 use crate::http::Reply;
-use crate::ports::AgentIdentity;
+use crate::ports::{AgentIdentity, Owner};
 
 /// How the ids of our own tasks begin; an approval's id follows.
 const PREFIX: &str = "portcullis-";
@@ -76,21 +75,36 @@ impl Tasks {
         let Some(task) = map.get_mut(&id).filter(|task| task.turn == turn) else { return };
         task.progress = progress;
         task.updated_ms = now_ms();
-        // The oldest make room.
-        let limit = inner.limits.hold.result_bytes;
-        let mut finished: Vec<(Instant, Uuid, usize)> =
-            map.iter().filter_map(|(id, task)| Some((task.ended()?, *id, task.bytes()))).collect();
-        finished.sort_unstable();
-        let mut bytes: usize = finished.iter().map(|(_, _, bytes)| bytes).sum();
-        let mut count = finished.len();
-        for (_, old, size) in finished {
-            if bytes <= limit && count <= MAX_FINISHED {
-                break;
-            }
-            map.remove(&old);
-            bytes = bytes.saturating_sub(size);
-            count -= 1;
-        }
+        make_room(&mut map, MAX_FINISHED, inner.limits.hold.result_bytes);
+    }
+}
+
+/// Forgets finished tasks until there are at most so many, with so many bytes: each time the oldest of the agent that has
+/// most, so that nobody loses the only copy of a result to somebody else's.
+fn make_room(map: &mut HashMap<Uuid, Task>, most: usize, most_bytes: usize) {
+    let finished = map.values().filter(|task| task.ended().is_some());
+    let (mut count, mut bytes) = finished.fold((0, 0), |(count, bytes), task| (count + 1, bytes + task.bytes()));
+    if count <= most && bytes <= most_bytes {
+        return;
+    }
+    let mut agents: HashMap<Owner, (usize, VecDeque<(Uuid, usize)>)> = HashMap::new();
+    let mut oldest: Vec<(Instant, Uuid)> = map.iter().filter_map(|(id, task)| Some((task.ended()?, *id))).collect();
+    oldest.sort_unstable();
+    for task in oldest.iter().filter_map(|(_, id)| Some((id, map.get(id)?))) {
+        let (id, task) = task;
+        let (of_agent, ids) = agents.entry((Arc::clone(&task.tenant), Arc::clone(&task.agent))).or_default();
+        *of_agent += task.bytes();
+        ids.push_back((*id, task.bytes()));
+    }
+    while count > most || bytes > most_bytes {
+        let by_bytes = bytes > most_bytes;
+        let has = |(of_agent, ids): &(usize, VecDeque<(Uuid, usize)>)| if by_bytes { *of_agent } else { ids.len() };
+        let Some((of_agent, ids)) = agents.values_mut().max_by_key(|agent| has(agent)) else { return };
+        let Some((id, size)) = ids.pop_front() else { return };
+        map.remove(&id);
+        *of_agent -= size;
+        bytes -= size;
+        count -= 1;
     }
 }
 
@@ -213,11 +227,10 @@ fn found(inner: &Inner, agent: &AgentIdentity, task: Uuid, id: &Id, method: &str
     let (status, rest) = match &known.progress {
         Progress::Working(_) => {
             let approval = inner.gate.approvals().get(&agent.tenant, task);
-            let text =
-                match approval.filter(|approval| approval.state_at(now_ms()) == portcullis_approvals::State::Pending) {
-                    Some(approval) => waiting(&approval),
-                    None => "the call is being made".to_owned(),
-                };
+            let text = match approval.filter(|approval| approval.state_at(now_ms()) == State::Pending) {
+                Some(approval) => waiting(&approval),
+                None => "the call is being made".to_owned(),
+            };
             object.insert("statusMessage".to_owned(), text.into());
             ("working", None)
         }
@@ -242,17 +255,23 @@ fn lost(approval: &Approval, id: &Id, method: &str) -> Bytes {
         return acknowledged(id);
     }
     let now = now_ms();
-    let text = match approval.released_ms {
-        Some(_) => "its call was made, and its result is not kept any longer or was lost in a restart".to_owned(),
+    let (code, text) = match approval.released_ms {
+        // Nothing that asks for another try: it would be made twice.
+        Some(_) => {
+            let text = "its call was made, and its result is not kept any longer or was lost in a restart; see what it did \
+                        before it is made again";
+            (INTERNAL_ERROR, text.to_owned())
+        }
         None => {
             let state = approval.state_at(now).as_str();
-            format!(
+            let text = format!(
                 "its call was lost in a restart, and nothing has run: approval {} is {state}; make exactly the same call again",
                 approval.id
-            )
+            );
+            (NEEDS_APPROVAL, text)
         }
     };
-    let error = json!({ "code": NEEDS_APPROVAL, "message": format!("the task is over: {text}") });
+    let error = json!({ "code": code, "message": format!("the task is over: {text}") });
     let result = json!({
         "resultType": "complete",
         "taskId": format!("{PREFIX}{}", approval.id),
@@ -298,7 +317,34 @@ fn waiting(approval: &Approval) -> String {
     format!("waiting for approval {}", approval.id)
 }
 
-fn time(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
-    format!("{time:.3}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(agent: &str, bytes: usize) -> Task {
+        let progress = Progress::Answered(vec![0; bytes].into(), Instant::now());
+        let (tenant, agent, turn) = ("acme".into(), agent.into(), Uuid::new_v4());
+        Task { tenant, agent, turn, created_ms: 0, updated_ms: 0, ttl_ms: 1, progress }
+    }
+
+    fn of<'m>(map: &'m HashMap<Uuid, Task>, agent: &str) -> Vec<&'m Task> {
+        map.values().filter(|task| &*task.agent == agent).collect()
+    }
+
+    #[tokio::test]
+    async fn results_of_one_agent_push_out_none_of_another() {
+        let mut map = HashMap::from([(Uuid::new_v4(), finished("quiet", 100))]);
+        for _ in 0..50 {
+            map.insert(Uuid::new_v4(), finished("loud", 1));
+            make_room(&mut map, 10, 1000);
+        }
+        assert_eq!((map.len(), of(&map, "quiet").len()), (10, 1));
+        // Large ones count by their bytes, and those that still wait are nobody's to forget.
+        let (unwanted, _) = watch::channel(false);
+        map.insert(Uuid::new_v4(), Task { progress: Progress::Working(unwanted), ..finished("loud", 0) });
+        map.insert(Uuid::new_v4(), finished("large", 950));
+        make_room(&mut map, 20, 1000);
+        assert_eq!((of(&map, "large").len(), of(&map, "quiet").len(), of(&map, "loud").len()), (0, 1, 10));
+        assert!(map.values().any(|task| task.ended().is_none()));
+    }
 }

@@ -202,7 +202,10 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
             self.meta.note(&frame);
             let went = match self.inspector.client_sent(&frame).await {
                 FromClient::Answer(bytes) => self.to_client.send(bytes).await,
-                FromClient::Forward { bytes, .. } => self.child.write(&bytes).await.is_ok(),
+                FromClient::Forward { bytes, cancels } => {
+                    // A call that is on its way goes before what cancels it.
+                    (cancels.is_none() || self.drain().await) && self.child.write(&bytes).await.is_ok()
+                }
                 FromClient::Held(held) => {
                     self.hold(held, frame);
                     true
@@ -216,6 +219,16 @@ impl<R: AsyncRead + Unpin> FromClientPump<R> {
 }
 
 impl<R> FromClientPump<R> {
+    /// Writes what waits to be written from here; `false` once the child takes no more.
+    async fn drain(&mut self) -> bool {
+        while let Ok(message) = self.from_here.try_recv() {
+            if self.child.write(&message).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Waits for a person beside everything else.
     fn hold(&mut self, held: Box<Held>, frame: Frame) {
         let (inspector, to_client, to_child) =

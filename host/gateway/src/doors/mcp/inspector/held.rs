@@ -307,8 +307,10 @@ impl Inspector {
         if approval.released_ms.is_some() {
             return Err(refused(id, "was used already: it is good for one call"));
         }
-        if !returned.accepted {
-            self.give_up(&approval).await;
+        if !returned.accepted
+            && let Err(error) = self.gate.decline(&approval, call, Door::Mcp).await
+        {
+            tracing::error!(approval = %approval.id, %error, "the end of a parked call could not be recorded");
         }
         let approval = self.gate.approvals().get(&call.tenant, returned.approval).unwrap_or(approval);
         match approval.state_at(now_ms()) {

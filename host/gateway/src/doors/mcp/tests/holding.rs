@@ -716,6 +716,43 @@ async fn a_user_who_declines_cancels_the_call_and_one_that_was_denied_is_refused
 }
 
 #[tokio::test]
+async fn a_user_who_declines_what_was_approved_a_moment_before_has_the_last_word() {
+    let (mock, served) = modern_upstream(holding(), address()).await;
+    let pay = stateless(&served, "tools/call", Some("pay"));
+    let asked = pay.send(paying("1", "REVIEW", "", ADDRESS)).await.json();
+    let state = asked["result"]["requestState"].as_str().unwrap();
+    served.parking.approve_all();
+    let got = pay.send(paying("2", "REVIEW", &came_back("decline", state), ADDRESS)).await.json();
+    assert_eq!(got["result"]["_meta"]["portcullis/codes"], js!(["approval_cancelled"]), "{got}");
+    assert!(served.parking.list()[0].released_ms.is_some(), "it is used up");
+    // The same call is for people again.
+    let again = pay.send(paying("3", "REVIEW", "", ADDRESS)).await.json();
+    assert_eq!(again["result"]["resultType"], "input_required", "{again}");
+    assert_eq!((served.parking.list().len(), ran(&mock)), (2, 0));
+}
+
+#[tokio::test]
+async fn an_approval_is_for_the_answers_that_its_call_was_parked_with() {
+    let (mock, served) = modern_upstream(holding(), address()).await;
+    let pay = stateless(&served, "tools/call", Some("pay"));
+    pay.send(paying("1", "REVIEW", "", ADDRESS)).await.json();
+    served.parking.approve_all();
+    for (id, more) in [
+        ("2", r#""inputResponses":{"to":{"content":{"iban":"elsewhere"}}},"#),
+        ("3", r#""requestState":"forged","#),
+        ("4", r#""inputResponses":{"to":{"content":{"iban":"elsewhere"}}},"requestState":"forged","#),
+        ("6", r#""requestState":{"iban":"elsewhere"},"#),
+        ("7", r#""inputResponses":null,"#),
+    ] {
+        let asked = pay.send(paying(id, "REVIEW", more, ADDRESS)).await.json();
+        assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    }
+    assert_eq!(ran(&mock), 0);
+    let done = pay.send(paying("5", "REVIEW", "", ADDRESS)).await.json();
+    assert_eq!(done["result"]["content"][0]["text"], "it ran", "{done}");
+}
+
+#[tokio::test]
 async fn our_state_wraps_that_of_the_upstream() {
     let (mock, served) = modern_upstream(holding(), address()).await;
     let pay = stateless(&served, "tools/call", Some("pay"));

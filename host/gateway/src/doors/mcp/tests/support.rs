@@ -277,7 +277,7 @@ impl Parking {
             now_ms: now_ms(),
         };
         let shown = self.0.get("default", id).unwrap().shown();
-        self.0.decide_shown(&ballot, shown).unwrap().unwrap().commit();
+        self.0.decide_shown(&ballot, shown, |_, _| true).unwrap().unwrap().commit();
     }
 
     /// All of them, the oldest first.

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -27,10 +28,12 @@ const LOOKUP: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 4;
-/// Most bytes of an answer.
+/// Most bytes of an answer's body that are taken, and how long that may last.
 const MAX_ANSWER: usize = 64 * 1024;
+const REST: Duration = Duration::from_secs(1);
 /// Longest pause that a receiver may ask for.
 const LONGEST_PAUSE: u64 = 3600;
+const NO_TLS: TargetError = TargetError::Address("needs TLS, which could not be set up");
 
 /// Which hosts may be reached, and how long one request may take.
 #[derive(Clone, Debug)]
@@ -38,6 +41,14 @@ pub struct Targets {
     hosts: Vec<Host>,
     networks: Vec<IpNet>,
     timeout: Duration,
+    authorities: Option<Authorities>,
+}
+
+/// Authorities that certificates must come from, in place of the public ones.
+#[derive(Clone, Debug)]
+struct Authorities {
+    certificates: Arc<[CertificateDer<'static>]>,
+    tls: Arc<ClientConfig>,
 }
 
 /// Hosts that are allowed.
@@ -69,8 +80,6 @@ pub struct Answered {
     pub status: u16,
     /// How long it wants to be left alone.
     pub retry_after: Option<Duration>,
-    /// The body, whole.
-    pub body: Bytes,
 }
 
 /// Why nothing was sent, or what became of it is not known. Names hosts, never paths: these may be secrets.
@@ -79,6 +88,9 @@ pub enum TargetError {
     /// A host pattern or network that cannot be read.
     #[error("{0}: {1}")]
     Rule(String, &'static str),
+    /// Certificates of authorities that cannot be read.
+    #[error("the file of authorities {0}")]
+    Authorities(&'static str),
     /// Not an address that anything is sent to.
     #[error("the address {0}")]
     Address(&'static str),
@@ -103,12 +115,9 @@ pub enum TargetError {
     /// It broke off.
     #[error("the connection to {0} broke")]
     Broken(String),
-    /// No whole answer in time.
+    /// No answer in time.
     #[error("{0} did not answer in time")]
     TooSlow(String),
-    /// The answer is too large or encoded.
-    #[error("{0} gave an answer that is too large or compressed")]
-    Unreadable(String),
 }
 
 impl TargetError {
@@ -117,7 +126,13 @@ impl TargetError {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Rule(..) | Self::Address(_) | Self::Host(_) | Self::Network(..) | Self::Plain(_) | Self::Redirect(_)
+            Self::Rule(..)
+                | Self::Authorities(_)
+                | Self::Address(_)
+                | Self::Host(_)
+                | Self::Network(..)
+                | Self::Plain(_)
+                | Self::Redirect(_)
         )
     }
 }
@@ -133,7 +148,37 @@ impl Targets {
         let network = |text: &String| {
             text.parse::<IpNet>().map_err(|_| TargetError::Rule(text.clone(), "is no network such as 10.1.0.0/16"))
         };
-        Ok(Self { hosts, networks: networks.iter().map(network).collect::<Result<_, _>>()?, timeout })
+        let networks = networks.iter().map(network).collect::<Result<_, _>>()?;
+        Ok(Self { hosts, networks, timeout, authorities: None })
+    }
+
+    /// The same, but certificates must come from these authorities (PEM), not from the public ones.
+    ///
+    /// # Errors
+    /// No certificate that can be read.
+    pub fn with_authorities(self, pem: &[u8]) -> Result<Self, TargetError> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let certificates = certificates.map_err(|_| TargetError::Authorities("holds damaged PEM"))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            let unfit = |_| TargetError::Authorities("holds a certificate that cannot be an authority's");
+            roots.add(certificate.clone()).map_err(unfit)?;
+        }
+        if roots.is_empty() {
+            return Err(TargetError::Authorities("holds no certificate in PEM"));
+        }
+        let tls = Arc::new(client()?.with_root_certificates(roots).with_no_client_auth());
+        Ok(Self { authorities: Some(Authorities { certificates: certificates.into(), tls }), ..self })
+    }
+
+    /// The authorities that certificates must come from; none: the public ones.
+    #[must_use]
+    pub fn authorities(&self) -> Option<&[CertificateDer<'static>]> {
+        self.authorities.as_ref().map(|authorities| &*authorities.certificates)
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, TargetError> {
+        self.authorities.as_ref().map_or_else(public, |authorities| Ok(Arc::clone(&authorities.tls)))
     }
 
     /// The same, and this host besides.
@@ -191,10 +236,10 @@ impl Targets {
         Ok(Pinned { host, addresses, internal })
     }
 
-    /// Sends one POST to an address and takes the whole answer. A redirect is an error.
+    /// Sends one POST to an address. Of the answer only the head counts. A redirect is an error.
     ///
     /// # Errors
-    /// Refused, not reached, or without a whole answer in time; then it may have arrived all the same.
+    /// Refused, not reached, or without an answer in time; then it may have arrived all the same.
     pub async fn post(&self, url: &Uri, headers: HeaderMap, body: Bytes) -> Result<Answered, TargetError> {
         let (host, port, secure) = self.parts(url)?;
         let late = || TargetError::TooSlow(host.clone());
@@ -210,7 +255,7 @@ impl Targets {
             }
             let name = ServerName::try_from(host.clone()).map_err(|_| TargetError::Address("names no host"))?;
             let refused = |error: std::io::Error| TargetError::Unreachable(host.clone(), error.to_string());
-            let connector = TlsConnector::from(tls()?);
+            let connector = TlsConnector::from(self.tls()?);
             exchange(&host, connector.connect(name, stream).await.map_err(refused)?, request).await
         });
         let answer = sent.await.unwrap_or_else(|_| Err(late()))?;
@@ -277,8 +322,19 @@ impl Host {
     }
 }
 
+impl Pinned {
+    /// The first of its addresses that takes a connection, for who connects by other means; not tried if it is the only one.
+    pub(crate) async fn reachable(&self) -> Result<SocketAddr, TargetError> {
+        if let [only] = self.addresses.as_slice() {
+            return Ok(*only);
+        }
+        let stream = connect(self).await?;
+        stream.peer_addr().map_err(|_| TargetError::Broken(self.host.clone()))
+    }
+}
+
 /// Whether an address is one of the public internet: not of this machine, this network, this site, nor reserved.
-pub(crate) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
@@ -359,17 +415,11 @@ where
         let status = answer.status().as_u16();
         let seconds =
             answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-        let encoded = answer.headers().contains_key(CONTENT_ENCODING);
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(_) => TargetError::Broken(host.to_owned()),
-            Err(_) => TargetError::Unreadable(host.to_owned()),
-        })?;
-        if encoded {
-            return Err(TargetError::Unreadable(host.to_owned()));
-        }
+        // The status says it all. Some servers complain if nobody takes the rest.
+        let rest = Limited::new(answer.into_body(), MAX_ANSWER).collect();
+        let _rest = tokio::time::timeout(REST, rest).await;
         let retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_PAUSE)));
-        Ok(Answered { status, retry_after, body: body.to_bytes() })
+        Ok(Answered { status, retry_after })
     };
     tokio::select! {
         biased;
@@ -378,15 +428,16 @@ where
     }
 }
 
-/// The public authorities; made once.
-fn tls() -> Result<Arc<ClientConfig>, TargetError> {
+/// Trusts the public authorities; made once.
+fn public() -> Result<Arc<ClientConfig>, TargetError> {
     static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
-    let config = CONFIG.get_or_init(|| {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-        Some(Arc::new(builder.with_webpki_roots().with_no_client_auth()))
-    });
-    config.clone().ok_or(TargetError::Address("needs TLS, which could not be set up"))
+    let make = || Some(Arc::new(client().ok()?.with_webpki_roots().with_no_client_auth()));
+    CONFIG.get_or_init(make).clone().ok_or(NO_TLS)
+}
+
+fn client() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TargetError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|_| NO_TLS)
 }
 
 #[cfg(test)]
