@@ -33,6 +33,8 @@ pub(crate) struct Pipeline {
     place: Place,
     /// Key of the tables in that text: `tenant[2].` or nothing for a pack.
     prefix: String,
+    /// The same of its router, which may stand elsewhere.
+    router_at: Option<(Place, String)>,
 }
 
 /// The pipelines of a configuration; of the embedded default without one. What operators edited takes the place of what is
@@ -52,7 +54,7 @@ fn written(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
     let mut files = Files::default();
     if config.tenant.is_empty() {
         let pack = Place::embedded("policy baseline", embedded::pack(DEFAULT_POLICY)?);
-        return Ok(vec![from_pack(OPEN_TENANT, None, false, &pack, &mut files)?]);
+        return Ok(vec![from_pack(OPEN_TENANT, None, false, &pack, None, &mut files)?]);
     }
     let place = place.context("tenants come from a file")?;
     let mut out = Vec::new();
@@ -63,11 +65,13 @@ fn written(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
             Some(policy) => {
                 let pack = find_pack(policy, place);
                 let pack = pack.map_err(|error| place.error(&format!("{prefix}policy"), format!("{error:#}")))?;
-                from_pack(&tenant.name, tenant.mode, tenant.inspect_redacted, &pack, &mut files)?
+                let own = tenant.router.as_ref().map(|plugin| Router { plugin, place, prefix });
+                from_pack(&tenant.name, tenant.mode, tenant.inspect_redacted, &pack, own, &mut files)?
             }
             None => {
                 let mode = tenant.mode.unwrap_or_default();
-                let parts = Parts { mode, plugins: &tenant.plugins, router: tenant.router.as_ref() };
+                let own = |plugin| Router { plugin, place, prefix: prefix.clone() };
+                let parts = Parts { mode, plugins: &tenant.plugins, router: tenant.router.as_ref().map(own) };
                 parts.pipeline(&tenant.name, tenant.inspect_redacted, place, prefix, &mut files)?
             }
         });
@@ -95,7 +99,9 @@ impl Pipeline {
             }
             cause = inner.source();
         }
-        self.place.error(&format!("{}{}", self.prefix, error.path), message)
+        let of_router = self.router_at.as_ref().filter(|_| error.path.starts_with("router"));
+        let (place, prefix) = of_router.map_or((&self.place, &self.prefix), |(place, prefix)| (place, prefix));
+        place.error(&format!("{prefix}{}", error.path), message)
     }
 }
 
@@ -288,10 +294,19 @@ fn find_pack(policy: &str, place: &Place) -> Result<Place> {
     Ok(Place::embedded(&format!("policy {policy}"), embedded::pack(policy)?))
 }
 
-fn from_pack(tenant: &str, mode: Option<Mode>, twice: bool, place: &Place, files: &mut Files) -> Result<Pipeline> {
+/// The pipeline of a pack, with another router if there is one.
+fn from_pack(
+    tenant: &str,
+    mode: Option<Mode>,
+    twice: bool,
+    place: &Place,
+    router: Option<Router<'_>>,
+    files: &mut Files,
+) -> Result<Pipeline> {
     let pack: Pack = place.parse()?;
     let mode = mode.or(pack.mode).unwrap_or_default();
-    Parts { mode, plugins: &pack.plugins, router: pack.router.as_ref() }.pipeline(
+    let own = || pack.router.as_ref().map(|plugin| Router { plugin, place, prefix: String::new() });
+    Parts { mode, plugins: &pack.plugins, router: router.or_else(own) }.pipeline(
         tenant,
         twice,
         place,
@@ -303,7 +318,14 @@ fn from_pack(tenant: &str, mode: Option<Mode>, twice: bool, place: &Place, files
 struct Parts<'c> {
     mode: Mode,
     plugins: &'c [config::Plugin],
-    router: Option<&'c config::Plugin>,
+    router: Option<Router<'c>>,
+}
+
+/// A router, and where it is written.
+struct Router<'c> {
+    plugin: &'c config::Plugin,
+    place: &'c Place,
+    prefix: String,
 }
 
 impl Parts<'_> {
@@ -315,22 +337,25 @@ impl Parts<'_> {
         prefix: String,
         files: &mut Files,
     ) -> Result<Pipeline> {
-        let mut make = |plugin: &config::Plugin, key: String| {
-            plugin_spec(plugin, place, files)
-                .map_err(|error| place.error(&format!("{prefix}{key}"), format!("{error:#}")))
+        let mut make = |plugin: &config::Plugin, place: &Place, key: String| {
+            plugin_spec(plugin, place, files).map_err(|error| place.error(&key, format!("{error:#}")))
         };
-        let plugins =
-            self.plugins.iter().enumerate().map(|(index, plugin)| make(plugin, format!("plugins[{index}].plugin")));
+        let plugins = self.plugins.iter().enumerate();
+        let plugins = plugins.map(|(index, plugin)| make(plugin, place, format!("{prefix}plugins[{index}].plugin")));
         let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
-        let mut router = self.router.map(|plugin| make(plugin, "router.plugin".to_owned())).transpose()?;
-        // Whom to ask depends on the time, in many a house.
-        if let Some(router) = &mut router {
+        let at = self.router.as_ref();
+        let mut router = at.map(|at| make(at.plugin, at.place, format!("{}router.plugin", at.prefix))).transpose()?;
+        // Whom to ask depends on the time, in many a house: the router that comes with us knows it without being granted it.
+        if let (Some(router), Some(Router { plugin, .. })) = (&mut router, at)
+            && !plugin.plugin.as_deref().unwrap_or(&plugin.name).ends_with(".wasm")
+        {
             router.grants.clock = true;
         }
         let spec = PipelineSpec { tenant: tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
         let editable = self.plugins.iter().filter(|plugin| policies::editable(plugin));
         let editable = editable.map(|plugin| plugin.name.as_str().into()).collect();
-        Ok(Pipeline { spec, editable, place: place.clone(), prefix })
+        let router_at = at.map(|at| (at.place.clone(), at.prefix.clone()));
+        Ok(Pipeline { spec, editable, place: place.clone(), prefix, router_at })
     }
 }
 
@@ -386,6 +411,7 @@ pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
     if let Some(tls) = &config.tls {
         files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).cloned());
     }
+    files.extend(config.channel.iter().filter_map(|channel| channel.ca.clone()));
     files.extend(config.arden.webhook.iter().filter_map(|webhook| webhook.signing_key_file.clone()));
     let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));

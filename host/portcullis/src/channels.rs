@@ -1,16 +1,21 @@
 //! From configuration to channels.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use portcullis_approvals::Backoff;
-use portcullis_gateway::channels::target::Targets;
 use portcullis_gateway::channels::{ChannelError, ChannelSet, ChannelSpec, MailSpec, MailTls, Via};
+use portcullis_gateway::outbound::Targets;
 use portcullis_gateway::upstream::ClientSecret;
 use serde_json::Value;
 
 use crate::assemble::Pipeline;
-use crate::config::{Channel, ChannelKind, Config, Place, Smtp, SmtpTls};
+use crate::config::{Channel, ChannelKind, Config, Place, Smtp, SmtpTls, Tenant};
+
+/// Most bytes that are read of a file of authorities: all public ones are about a quarter of it.
+const MAX_CA: u64 = 1024 * 1024;
 
 /// The channels of a configuration.
 ///
@@ -39,8 +44,15 @@ pub(crate) fn warnings(config: &Config, pipelines: &[Pipeline]) -> Vec<String> {
         }
         for operator in channel.operator.iter().chain(channel.operators.values()) {
             let served = config.tenant.iter().filter(|tenant| serves(&tenant.name));
-            if !served.flat_map(|tenant| &tenant.operator).any(|known| known.name == *operator) {
-                warnings.push(format!("{key}: no tenant that it serves has an operator {operator:?}"));
+            let having = |tenant: &&Tenant| tenant.operator.iter().any(|known| known.name == *operator);
+            let having: Vec<&str> = served.filter(having).map(|tenant| tenant.name.as_str()).collect();
+            match having.as_slice() {
+                [] => warnings.push(format!("{key}: no tenant that it serves has an operator {operator:?}")),
+                [_] => {}
+                several => warnings.push(format!(
+                    "{key}: its {operator:?} decides in several tenants ({}): give `tenants` if that is not one person",
+                    several.join(", ")
+                )),
             }
         }
         let answers =
@@ -103,14 +115,23 @@ fn channel(config: &Channel) -> Result<ChannelSpec> {
         },
         ChannelKind::Mail => Via::Mail(mail(config, config.smtp.as_ref().context("give `smtp`")?)?),
     };
-    let timeout = Duration::from_secs(config.timeout_seconds);
     Ok(ChannelSpec {
         name: config.name.clone(),
         tenants: config.tenants.clone(),
         via,
-        targets: Targets::new(&config.hosts, &config.networks, timeout)?,
+        targets: targets(config)?,
         backoff: Backoff { attempts: config.attempts, ..Backoff::default() },
     })
+}
+
+fn targets(config: &Channel) -> Result<Targets> {
+    let timeout = Duration::from_secs(config.timeout_seconds);
+    let targets = Targets::new(&config.hosts, &config.networks, timeout)?;
+    let Some(path) = &config.ca else { return Ok(targets) };
+    let mut pem = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_CA).read_to_end(&mut pem));
+    read.with_context(|| format!("ca: {}", path.display()))?;
+    targets.with_authorities(&pem).with_context(|| format!("ca: {}", path.display()))
 }
 
 fn mail(config: &Channel, smtp: &Smtp) -> Result<MailSpec> {

@@ -253,7 +253,7 @@ pub(crate) enum Approvals {
         /// Id of the approval.
         id: Uuid,
     },
-    /// Print what waits, then every change as it happens, until interrupted.
+    /// Print what waits, then what is newly parked and how each ends, until interrupted.
     Watch {
         #[command(flatten)]
         log: Log,
@@ -273,6 +273,9 @@ pub(crate) enum Approvals {
         /// Ids of one or more approvals.
         #[arg(required = true, num_args = 1..=100)]
         id: Vec<Uuid>,
+        /// Digest of the call as it was shown. Wanted where an approver has changed the arguments, for one approval at a time.
+        #[arg(long)]
+        digest: Option<String>,
         /// Why; it is kept with the approval, and shown by `approvals show`.
         #[arg(long)]
         comment: Option<String>,

@@ -367,7 +367,7 @@ pub(crate) struct Tenant {
     /// The pipeline, in order: detectors and rules.
     #[serde(default)]
     pub plugins: Vec<Plugin>,
-    /// The router for calls that want review.
+    /// The router for calls that want review. With `policy`: in the place of the pack's.
     pub router: Option<Plugin>,
     /// Who may call.
     #[serde(default)]
@@ -757,8 +757,9 @@ impl Config {
                 let why = "no client is asked for a certificate: give `tls.client_ca`, or remove the ids";
                 return Err(place.error(&format!("{key}.agent[{index}].spiffe"), why));
             }
-            if tenant.policy.is_some() && !(tenant.plugins.is_empty() && tenant.router.is_none()) {
-                return Err(place.error(&format!("{key}.policy"), "give either `policy` or `plugins` and `router`"));
+            if tenant.policy.is_some() && !tenant.plugins.is_empty() {
+                let why = "give either `policy` or `plugins`; a `router` goes with both";
+                return Err(place.error(&format!("{key}.policy"), why));
             }
             for (position, plugin) in tenant.plugins.iter().enumerate() {
                 if tenant.plugins.iter().take(position).any(|other| other.name == plugin.name) {

@@ -37,7 +37,7 @@ pub(crate) fn pack(name: &str) -> Result<&'static str> {
     find(files::PACKS, name).with_context(|| {
         let known: Vec<&str> = files::PACKS.iter().map(|(name, _)| *name).collect();
         format!(
-            "there is no built-in policy `{name}`; built in are {}; for your own give the path of its folder",
+            "there is no built-in policy `{name}`; built in are {}; for your own give its folder with a slash: `./{name}`",
             known.join(", ")
         )
     })

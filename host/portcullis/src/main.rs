@@ -24,6 +24,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command, ReferenceFormat};
 
 fn main() -> ExitCode {
+    quiet_about_closed_output();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -41,6 +42,18 @@ fn main() -> ExitCode {
         }
         ExitCode::FAILURE
     })
+}
+
+/// `print!` panics where nobody reads any more, as behind `| head`: that is no fault, and nothing to report.
+fn quiet_about_closed_output() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let closed = |text: &str| text.starts_with("failed printing to std") && text.contains("Broken pipe");
+        if panic.payload_as_str().is_some_and(closed) {
+            std::process::exit(1);
+        }
+        report(panic);
+    }));
 }
 
 fn run(command: &Command) -> Result<ExitCode> {

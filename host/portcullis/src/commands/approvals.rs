@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ledger::printable;
+use super::ledger::{is_odd, printable};
 use super::{server, text};
 use crate::cli::{self, Log};
 
@@ -20,8 +21,10 @@ pub(crate) fn run(command: &cli::Approvals) -> Result<ExitCode> {
         cli::Approvals::Show { log, id } => show(log, *id),
         cli::Approvals::Watch { log } => watch(log),
         cli::Approvals::Outbox { log, retry } => outbox(log, *retry),
-        cli::Approvals::Approve { log, id, comment } => decide(log, id, "approve", comment.as_deref()),
-        cli::Approvals::Deny { log, id, comment } => decide(log, id, "deny", comment.as_deref()),
+        cli::Approvals::Approve { log, id, digest, comment } => {
+            decide(log, id, "approve", digest.as_deref(), comment.as_deref())
+        }
+        cli::Approvals::Deny { log, id, comment } => decide(log, id, "deny", None, comment.as_deref()),
         cli::Approvals::Claim { log, id, release } => {
             act(log, *id, if *release { "unclaim" } else { "claim" }, &json!({}))
         }
@@ -94,10 +97,11 @@ fn outbox(log: &Log, retry: Option<Uuid>) -> Result<ExitCode> {
 fn message_line(message: &Value) -> String {
     let text = |key: &str| message.get(key).and_then(Value::as_str).unwrap_or("-");
     let attempts = message.get("attempts").and_then(Value::as_u64).unwrap_or_default();
-    let next = message.get("next").and_then(Value::as_str).map(|next| format!(" next {next}")).unwrap_or_default();
+    let tries = if attempts == 1 { "1 try".to_owned() } else { format!("{attempts} tries") };
+    let next = message.get("next").and_then(Value::as_str).map(|next| format!(", next {next}")).unwrap_or_default();
     let problem = message.get("problem").and_then(Value::as_str).map(|why| format!(": {why}")).unwrap_or_default();
     printable(&format!(
-        "{}  {:<7} {:<9} to {} about {}; {attempts} tries{next}{problem}",
+        "{}  {:<7} {:<9} to {} about {}; {tries}{next}{problem}",
         text("id"),
         text("state"),
         text("kind"),
@@ -144,19 +148,25 @@ fn watch(log: &Log) -> Result<ExitCode> {
     bail!("the server has ended")
 }
 
-fn decide(log: &Log, ids: &[Uuid], decision: &str, comment: Option<&str>) -> Result<ExitCode> {
+fn decide(log: &Log, ids: &[Uuid], decision: &str, digest: Option<&str>, comment: Option<&str>) -> Result<ExitCode> {
     let mut body = json!({ "decision": decision });
     if let (Some(comment), Some(body)) = (comment, body.as_object_mut()) {
         body.insert("comment".to_owned(), comment.into());
     }
-    let [id] = ids else { return decide_many(log, ids, &body) };
-    let changed = server(log, false)?.get(&format!("/v1/approvals/{id}"))?;
-    if let (Some(changed), Some(body)) = (changed.get("modified"), body.as_object_mut()) {
-        // Printed, since it is what the vote is about.
-        if !log.json {
-            print!("{}", changes(changed));
+    let [id] = ids else {
+        ensure!(digest.is_none(), "--digest is for one approval at a time");
+        return decide_many(log, ids, &body);
+    };
+    if let (Some(digest), Some(body)) = (digest, body.as_object_mut()) {
+        body.insert("digest".to_owned(), digest.into());
+    } else if decision == "approve" {
+        let known = server(log, false)?.get(&format!("/v1/approvals/{id}"))?;
+        if let Some(changed) = known.get("modified") {
+            // Nobody votes on what they were not shown.
+            let (changes, by) = (changes(changed), text(changed, "/operator"));
+            let digest = text(changed, "/digest");
+            bail!("{by} changed the arguments:\n{changes}to approve that, repeat it with --digest {digest}");
         }
-        body.insert("digest".to_owned(), text(changed, "/digest").into());
     }
     act(log, *id, "decide", &body)
 }
@@ -207,7 +217,7 @@ fn act(log: &Log, id: Uuid, what: &str, body: &Value) -> Result<ExitCode> {
 
 fn modify(log: &Log, id: Uuid, set: &[String], comment: Option<&str>) -> Result<ExitCode> {
     if set.is_empty() {
-        println!("{}", server(log, true)?.get(&format!("/v1/approvals/{id}/arguments"))?);
+        println!("{}", printable_json(&server(log, true)?.get(&format!("/v1/approvals/{id}/arguments"))?));
         return Ok(ExitCode::SUCCESS);
     }
     let change = |text: &String| {
@@ -222,7 +232,27 @@ fn modify(log: &Log, id: Uuid, set: &[String], comment: Option<&str>) -> Result<
     if let (Some(comment), Some(body)) = (comment, body.as_object_mut()) {
         body.insert("comment".to_owned(), comment.into());
     }
-    act(log, id, "modify", &body)
+    let approval = server(log, true)?.post(&format!("/v1/approvals/{id}/modify"), &body.to_string())?;
+    if log.json {
+        println!("{approval}");
+    } else {
+        // With the digest that a vote on it has to name.
+        print!("{}", whole(&approval));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// JSON in which nothing steers a terminal, and which is still the same JSON.
+fn printable_json(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        if is_odd(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// One approval for people. What it says was checked by the server: no text of a call is in it.
@@ -257,7 +287,12 @@ fn whole(approval: &Value) -> String {
         let more: Vec<String> =
             step.get("approvers").and_then(Value::as_array).into_iter().flatten().map(approver).collect();
         let after = step.get("after_seconds").and_then(Value::as_u64).unwrap_or_default();
-        lines.push(format!("  later     after {after} s also: {}", more.join(", ")));
+        let parked = text(approval, "/created").parse::<Timestamp>().ok();
+        let due = parked.zip(i64::try_from(after).ok());
+        let due = due.and_then(|(parked, after)| parked.checked_add(SignedDuration::from_secs(after)).ok());
+        let is_due = due.is_some_and(|due| due <= Timestamp::now());
+        let when = if is_due { "now      " } else { "later    " };
+        lines.push(format!("  {when} after {after} s also: {}", more.join(", ")));
     }
     let claimed = text(approval, "/claimed/operator");
     if !claimed.is_empty() {
@@ -285,7 +320,9 @@ fn whole(approval: &Value) -> String {
         let [operator, decision, comment, time] =
             ["/operator", "/decision", "/comment", "/time"].map(|pointer| text(&vote, pointer));
         let comment = if comment.is_empty() { comment } else { format!(": {comment}") };
-        lines.push(format!("  vote      {decision} by {operator}, {time}{comment}"));
+        let lapsed = vote.get("lapsed").and_then(Value::as_bool).unwrap_or_default();
+        let lapsed = if lapsed { " (lapsed: does not count)" } else { "" };
+        lines.push(format!("  vote      {decision} by {operator}, {time}{lapsed}{comment}"));
     }
     lines.iter().map(|line| printable(line) + "\n").collect()
 }

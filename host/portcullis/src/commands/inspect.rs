@@ -90,6 +90,7 @@ fn offline(arguments: &Inspect) -> Result<Value> {
         tool: arguments.tool.as_str().into(),
         payload: Arc::new(payload),
         time_ms: u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?,
+        attached: None,
     };
     verdict(&call, &generation.judge(&call))
 }

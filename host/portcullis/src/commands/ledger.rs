@@ -159,8 +159,10 @@ fn line(entry: &Value) -> String {
     let what = entry.get("outcome").or_else(|| entry.get("decision")).and_then(Value::as_str).unwrap_or("-");
     let hash = text("hash");
     let hash = hash.strip_prefix("sha256:").unwrap_or(&hash);
+    let note = text("note");
+    let note = if note == "-" { String::new() } else { format!("  {note}") };
     format!(
-        "{:>6}  {}  {:<9} {:<9} {:<8} {:<24} {:<28} {}",
+        "{:>6}  {}  {:<10} {:<9} {:<14} {:<24} {:<28} {}{note}",
         number("seq"),
         time(number("time_ms")),
         text("kind"),
@@ -174,10 +176,12 @@ fn line(entry: &Value) -> String {
 
 /// What an agent named cannot steer the reader's terminal.
 pub(crate) fn printable(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if odd(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a character steers a terminal or turns the reading direction.
+pub(crate) fn is_odd(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// RFC 3339 in UTC, to the second.

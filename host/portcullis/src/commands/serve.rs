@@ -225,6 +225,7 @@ fn shutdown() -> Result<impl Future<Output = ()>> {
 }
 
 /// Reads the configuration again: on request, on SIGHUP, when a file of it changes.
+#[derive(Clone)]
 struct Reloader {
     host: Arc<Host>,
     channels: Arc<Channels>,
@@ -239,7 +240,14 @@ struct Reloader {
 }
 
 impl Reloader {
+    /// All or nothing, also where whoever asked for it goes away in the middle.
     async fn again(&self) -> Result<(), ReloadError> {
+        let reloader = self.clone();
+        let reload = tokio::spawn(async move { reloader.exchange().await });
+        reload.await.map_err(|error| ReloadError::Failed(error.to_string()))?
+    }
+
+    async fn exchange(&self) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
         let invalid = |error: anyhow::Error| ReloadError::Invalid(format!("{error:#}"));
@@ -247,11 +255,11 @@ impl Reloader {
         let reading = Arc::clone(&settings);
         let read = move || {
             let place = reading.place.as_ref();
-            Ok((assemble::tls(&reading.config, place)?, assemble::arden(&reading.config, place)?))
+            let told = channels::channels(&reading.config, place)?;
+            Ok((assemble::tls(&reading.config, place)?, assemble::arden(&reading.config, place)?, told))
         };
         let read = tokio::task::spawn_blocking(read).await.map_err(|error| ReloadError::Failed(error.to_string()))?;
-        let (material, arden) = read.map_err(invalid)?;
-        let told = channels::channels(&settings.config, settings.place.as_ref()).map_err(invalid)?;
+        let (material, arden, told) = read.map_err(invalid)?;
         self.host.reload(settings).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {
                 ReloadError::Failed(format!("{error:#}"))

@@ -115,7 +115,7 @@ impl Port {
         let api = Arc::new(api.with_channels(Arc::clone(channels)));
         let server = Server::local(secret, Self::DRAIN, api)?;
         let left = Running::new(server.address(), secret, decides).leave(data)?;
-        tracing::info!(data = %data.display(), "other commands find this with --data");
+        tracing::info!("other commands find this with --data {}", data.display());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(stopped.map(drop)));
         Ok(Self { left, stop, serving })

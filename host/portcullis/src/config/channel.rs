@@ -39,6 +39,9 @@ pub(crate) struct Channel {
     /// this link are refused otherwise, whatever name leads to them.
     #[serde(default)]
     pub networks: Vec<String>,
+    /// File with certificates (PEM) of the authorities that the receiver's certificate must come from, read when the configuration
+    /// is. Default: the public ones. A relative path starts at the configuration file.
+    pub ca: Option<PathBuf>,
     /// Operator as whom the decision link in a `webhook` or `chat` message decides: whoever reads the message can. Default: no link.
     pub operator: Option<String>,
     /// For `slack`: operators by Slack's user id (`U024BE7LH = "ann"`), who may press the buttons. For `mail`: operators by
@@ -110,7 +113,7 @@ fn forty() -> u32 {
 impl Channel {
     /// Makes its paths start at the configuration file's folder.
     pub(super) fn relative_to(&mut self, place: &Place) {
-        for path in [&mut self.url_file, &mut self.secret_file].into_iter().flatten() {
+        for path in [&mut self.url_file, &mut self.secret_file, &mut self.ca].into_iter().flatten() {
             *path = place.relative(path);
         }
     }
