@@ -309,6 +309,12 @@ impl Approval {
             || self.plan.escalation.iter().filter(|step| due(step.after_seconds)).any(|s| s.approvers.iter().any(fits))
     }
 
+    /// Whether this operator is asked, and is not the one whose call it is.
+    #[must_use]
+    pub fn is_for(&self, by: &Voter<'_>, now_ms: u64) -> bool {
+        self.asks(by.operator, by.roles, now_ms) && self.not_own(by).is_ok()
+    }
+
     /// When the next escalation step is due whose channels have not been told, in milliseconds since the Unix epoch.
     pub(crate) fn next_step_ms(&self) -> Option<u64> {
         let untold = |due: &u64| self.escalated_ms.is_none_or(|told| *due > told);
@@ -438,7 +444,7 @@ impl Approval {
         if self.asks(by.operator, by.roles, now_ms) { Ok(()) } else { Err(DecideError::NotEligible) }
     }
 
-    pub(crate) fn not_own(&self, by: &Voter<'_>) -> Result<(), DecideError> {
+    fn not_own(&self, by: &Voter<'_>) -> Result<(), DecideError> {
         let same = |name: &str| name.eq_ignore_ascii_case(&self.agent);
         if same(by.operator) || by.runs.iter().any(|agent| same(agent)) {
             return Err(DecideError::SelfApproval);

@@ -881,10 +881,7 @@ impl Filter<'_> {
             && same(self.session, approval.session.as_deref())
             && same(self.claimed_by, approval.claim_at(now_ms).map(|claim| &*claim.operator))
             && self.reason.is_none_or(parked_for)
-            && self.asks.is_none_or(|by| {
-                let waits = approval.state_at(now_ms) == State::Pending;
-                waits && approval.asks(by.operator, by.roles, now_ms) && approval.not_own(&by).is_ok()
-            })
+            && self.asks.is_none_or(|by| approval.state_at(now_ms) == State::Pending && approval.is_for(&by, now_ms))
     }
 }
 

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::gate::{Gate, GateError, VoteError, now_ms};
 use crate::http::Reply;
-use crate::outbound::{Answered, TargetError, Targets};
+use crate::outbound::{Answered, TargetError, Targets, host_of};
 use crate::ports::{Keep, OperatorIdentity};
 use crate::upstream::ClientSecret;
 use link::{Bound, Purpose};
@@ -298,11 +298,6 @@ impl Channel {
 
 fn read_url(text: &str) -> Result<Uri, TargetError> {
     text.trim().parse().map_err(|_| TargetError::Address("cannot be read"))
-}
-
-fn host_of(url: &Uri) -> &str {
-    let host = url.host().unwrap_or_default();
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 impl SendError {

@@ -1,8 +1,7 @@
 //! What happens, as a bounded stream per tenant. Nobody waits for a slow reader: it loses events and is told so.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use portcullis_approvals::{Approval, State};
@@ -13,24 +12,26 @@ use uuid::Uuid;
 
 use crate::gate::{Ruling, now_ms};
 use crate::ports::{GenerationView, Owner};
+use crate::shares::{Limits, Share, Shares};
 
 /// Events a reader may lag behind before it loses some.
 const BACKLOG: usize = 1024;
-/// Most readers at once: of all tenants, of one tenant, of one caller.
-const READERS: usize = 1024;
-const READERS_OF_TENANT: usize = 128;
-const READERS_OF_CALLER: usize = 16;
+/// Most readers at once.
+const READERS: Limits = Limits { all: 1024, of_tenant: 128, of_caller: 16 };
 
 /// The senders of all tenants that have, or had, a reader.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
-    readers: AtomicUsize,
-    /// Readers by caller.
-    callers: Mutex<HashMap<Owner, usize>>,
+    readers: Shares,
     tenants: RwLock<HashMap<Arc<str>, broadcast::Sender<Bytes>>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { readers: Shares::new(READERS), tenants: RwLock::default() }
+    }
 }
 
 /// One event; arguments never appear in it.
@@ -119,14 +120,13 @@ impl Event {
 /// One reader's end.
 pub struct Reader {
     events: broadcast::Receiver<Bytes>,
-    inner: Arc<Inner>,
-    caller: Owner,
+    _place: Share,
 }
 
 impl Events {
     /// Publishes to the tenant's readers. Without readers the event is not even built.
     pub fn publish(&self, tenant: &str, event: impl FnOnce() -> Event) {
-        if self.0.readers.load(Ordering::Relaxed) == 0 {
+        if self.0.readers.taken() == 0 {
             return;
         }
         let tenants = self.0.tenants.read().unwrap_or_else(PoisonError::into_inner);
@@ -146,25 +146,11 @@ impl Events {
     /// its share of them.
     #[must_use]
     pub fn subscribe(&self, caller: Owner) -> Option<Reader> {
-        let inner = Arc::clone(&self.0);
-        {
-            let mut callers = inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_tenant: usize =
-                callers.iter().filter(|((tenant, _), _)| *tenant == caller.0).map(|(_, count)| count).sum();
-            let own = callers.get(&caller).copied().unwrap_or_default();
-            let all = inner.readers.load(Ordering::Relaxed);
-            if all >= READERS || of_tenant >= READERS_OF_TENANT || own >= READERS_OF_CALLER {
-                return None;
-            }
-            callers.insert(caller.clone(), own + 1);
-            inner.readers.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut tenants = inner.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let place = self.0.readers.take(&caller)?;
+        let mut tenants = self.0.tenants.write().unwrap_or_else(PoisonError::into_inner);
         tenants.retain(|_, sender| sender.receiver_count() > 0);
-        let sender = tenants.entry(Arc::clone(&caller.0)).or_insert_with(|| broadcast::channel(BACKLOG).0);
-        let events = sender.subscribe();
-        drop(tenants);
-        Some(Reader { events, inner, caller })
+        let sender = tenants.entry(caller.0).or_insert_with(|| broadcast::channel(BACKLOG).0);
+        Some(Reader { events: sender.subscribe(), _place: place })
     }
 }
 
@@ -182,19 +168,6 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut callers = self.inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inner.readers.fetch_sub(1, Ordering::Relaxed);
-        if let Some(count) = callers.get_mut(&self.caller) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                callers.remove(&self.caller);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,15 +176,15 @@ mod tests {
     fn readers_of_one_caller_or_tenant_leave_room_for_others() {
         let events = Events::default();
         let caller = |tenant: &str, name: usize| (Arc::from(tenant), Arc::from(name.to_string()));
-        let mut readers: Vec<_> = (0..READERS_OF_CALLER).map(|_| events.subscribe(caller("one", 0)).unwrap()).collect();
+        let mut readers: Vec<_> = (0..READERS.of_caller).map(|_| events.subscribe(caller("one", 0)).unwrap()).collect();
         assert!(events.subscribe(caller("one", 0)).is_none());
-        for name in 1..READERS_OF_TENANT / READERS_OF_CALLER {
-            readers.extend((0..READERS_OF_CALLER).map(|_| events.subscribe(caller("one", name)).unwrap()));
+        for name in 1..READERS.of_tenant / READERS.of_caller {
+            readers.extend((0..READERS.of_caller).map(|_| events.subscribe(caller("one", name)).unwrap()));
         }
         assert!(events.subscribe(caller("one", 99)).is_none());
         readers.push(events.subscribe(caller("two", 0)).unwrap());
         drop(readers);
         assert!(events.subscribe(caller("one", 99)).is_some());
-        assert!(events.0.callers.lock().unwrap().is_empty());
+        assert_eq!((events.0.readers.holders(), events.0.readers.taken()), (0, 0));
     }
 }

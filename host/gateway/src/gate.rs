@@ -548,10 +548,7 @@ impl Gate {
     /// Whether who approved before is still there, would still be asked, and does not run the agent by now.
     fn still_votes(&self, approval: &Approval, vote: &Vote) -> bool {
         let operator = self.ports.identity.operator(&approval.tenant, &vote.operator);
-        operator.is_some_and(|operator| {
-            let own = operator.runs.iter().any(|agent| agent.eq_ignore_ascii_case(&approval.agent));
-            !own && approval.asks(&operator.name, &operator.roles, vote.time_ms)
-        })
+        operator.is_some_and(|operator| approval.is_for(&operator.voter(), vote.time_ms))
     }
 
     /// Nobody approves a call of an agent that is halted or gone.
@@ -638,6 +635,11 @@ impl Gate {
     /// Releases an approved call to `call`: `true` the first time only.
     async fn use_up(&self, approval: &Approval, call: Uuid, door: Door) -> Result<bool, GateError> {
         admitted(self.ports.identity.standing(&approval.tenant, &approval.agent))?;
+        self.spend(approval, call, release_draft(approval, call, door)).await
+    }
+
+    /// Uses an approved call up, with this entry about it: `true` the first time only.
+    async fn spend(&self, approval: &Approval, call: Uuid, draft: Draft) -> Result<bool, GateError> {
         let until = Instant::now() + APPEND_WAIT;
         let change = loop {
             match self.ports.approvals.release(&approval.tenant, approval.id, call, now_ms()) {
@@ -649,7 +651,6 @@ impl Gate {
             }
         };
         let records = records(&change);
-        let draft = release_draft(approval, call, door);
         let (_, approval) = self.append_and_commit(draft, records, change).await?;
         self.events.publish(&approval.tenant, || Event::approval(&approval));
         Ok(true)

@@ -13,5 +13,6 @@ pub mod http;
 pub mod metrics;
 pub mod outbound;
 pub mod ports;
+mod shares;
 mod signature;
 pub mod upstream;

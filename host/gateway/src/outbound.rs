@@ -275,8 +275,7 @@ impl Targets {
         if url.authority().is_none_or(|authority| authority.as_str().contains('@')) {
             return Err(TargetError::Address("names a user, or no host"));
         }
-        let host = url.host().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_ascii_lowercase();
+        let host = host_of(url).to_ascii_lowercase();
         if host.is_empty() {
             return Err(TargetError::Address("names no host"));
         }
@@ -331,6 +330,11 @@ impl Pinned {
         let stream = connect(self).await?;
         stream.peer_addr().map_err(|_| TargetError::Broken(self.host.clone()))
     }
+}
+
+pub(crate) fn host_of(url: &Uri) -> &str {
+    let host = url.host().unwrap_or_default();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// Whether an address is one of the public internet: not of this machine, this network, this site, nor reserved.

@@ -11,6 +11,7 @@ mod entry;
 mod finding;
 mod judgement;
 mod plan;
+mod unseen;
 
 pub use call::{Call, Mode, Phase, Role};
 pub use digest::{Digest, DigestParseError};
@@ -23,3 +24,4 @@ pub use entry::{
 pub use finding::{AttributedFinding, Finding, Span};
 pub use judgement::{Decision, Judgement, PluginRun, Reason, Replacement, Verdict, codes};
 pub use plan::{Approver, Plan, Step};
+pub use unseen::is_unseen;

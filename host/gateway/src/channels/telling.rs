@@ -1,7 +1,7 @@
 //! What a message says: who wants what, why it waits, until when. Never its arguments.
 
 use portcullis_approvals::{Approval, MessageKind, State, View};
-use portcullis_model::Digest;
+use portcullis_model::{Digest, is_unseen};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -183,11 +183,7 @@ impl<'a> Telling<'a> {
 
 /// A text of a call or plugin, of bounded length, without what could forge a line or turn the reading direction.
 pub(crate) fn shown(text: &str, most: usize) -> String {
-    let clean = |c: char| {
-        let hidden =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || hidden { '\u{fffd}' } else { c }
-    };
+    let clean = |c: char| if is_unseen(c) { '\u{fffd}' } else { c };
     let mut shown: String = text.chars().take(most).map(clean).collect();
     if text.chars().nth(most).is_some() {
         shown.push('\u{2026}');

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::try_join_all;
 use portcullis_approvals::Approval;
 use portcullis_ledger::Attachment;
-use portcullis_model::{Approver, Call, Decision, Digest, Door, EntryKind, Judgement, Plan, Reason};
+use portcullis_model::{Approver, Call, Decision, Digest, Door, EntryKind, Judgement, Plan, Reason, is_unseen};
 use tracing::Instrument as _;
 
 use super::{Gate, GateError, Ruling, Wait, draft, span};
@@ -177,9 +177,6 @@ fn one_plan(reviewed: &[(&Call, &Judgement)], calls: usize) -> Option<Plan> {
 
 /// A tool's name, of bounded length and without what could forge a line.
 fn shown(name: &str) -> String {
-    let odd = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let clean = |c: char| if odd(c) { '\u{fffd}' } else { c };
+    let clean = |c: char| if is_unseen(c) { '\u{fffd}' } else { c };
     name.chars().take(SHOWN).map(clean).collect()
 }

@@ -149,22 +149,10 @@ impl Gate {
     /// The entry about it could not be written.
     pub(crate) async fn decline(&self, approval: &Approval, call: &Call, door: Door) -> Result<(), GateError> {
         self.give_up(&approval.tenant, approval.id).await?;
-        let until = Instant::now() + APPEND_WAIT;
-        loop {
-            match self.approvals().release(&approval.tenant, approval.id, call.id, now_ms()) {
-                Ok(change) => {
-                    let note = Some("approved, and declined by its user: nothing runs".to_owned());
-                    let draft = super::release_draft(approval, call.id, door);
-                    let draft = Draft { decision: Some(Decision::Deny), note, ..draft };
-                    self.append_and_commit(draft, super::records(&change), change).await?;
-                    return Ok(());
-                }
-                Err(ReleaseError::Busy) if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
-                Err(ReleaseError::Busy) => return Err(super::no_answer()),
-                // It is not approved, or used.
-                Err(_) => return Ok(()),
-            }
-        }
+        let note = Some("approved, and declined by its user: nothing runs".to_owned());
+        let draft = super::release_draft(approval, call.id, door);
+        let draft = Draft { decision: Some(Decision::Deny), note, ..draft };
+        self.spend(approval, call.id, draft).await.map(drop)
     }
 
     /// What becomes of the approval of a call that would pass without one by now: one that was given is used up all the same.

@@ -140,13 +140,7 @@ async fn an_answer_is_held_until_the_decision() {
     let body = waiting(20_000);
     let ask = bench.inspect(AGENT, &body);
     let approve = async {
-        let id = loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let list = bench.get("/v1/approvals?state=pending", OPERATOR).await.json();
-            if let Some(id) = list["approvals"][0]["id"].as_str() {
-                break id.to_owned();
-            }
-        };
+        let id = bench.waiting().await;
         assert_eq!(decide(&bench, OPERATOR, &id, "approve").await.status, 200);
         id
     };
@@ -244,13 +238,7 @@ async fn a_call_that_needs_a_redaction_by_the_time_it_is_approved_is_not_release
     let bench = Bench::new().await;
     let body = r#"{"tool":"pay","arguments":{"w":"REVIEW","t":"SECRET"},"wait_ms":20000,"id":"0193b0e0-0000-7000-8000-00000000000c"}"#;
     let approve = async {
-        let id = loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let list = bench.get("/v1/approvals?state=pending", OPERATOR).await.json();
-            if let Some(id) = list["approvals"][0]["id"].as_str() {
-                break id.to_owned();
-            }
-        };
+        let id = bench.waiting().await;
         bench.judge.lenient.store(true, Ordering::SeqCst);
         assert_eq!(decide(&bench, OPERATOR, &id, "approve").await.status, 200);
         id

@@ -89,12 +89,7 @@ async fn who_waits_for_the_decision_is_given_the_changed_arguments_and_again_und
     let asked = FLEX.replacen('{', &format!("{{\"id\":\"{id}\",\"wait_ms\":20000,"), 1);
     let ask = bench.inspect(AGENT, &asked);
     let decide = async {
-        let approval = loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if let Some(id) = bench.get("/v1/approvals", OPERATOR).await.json()["approvals"][0]["id"].as_str() {
-                break id.to_owned();
-            }
-        };
+        let approval = bench.waiting().await;
         assert_eq!(change(&bench, &approval, "/to", json!("b")).await.status, 200);
         assert_eq!(approve(&bench, &approval).await.status, 200);
     };

@@ -607,6 +607,17 @@ impl Bench {
         self.ask("POST", "/v1/inspect", token, body).await
     }
 
+    /// The id of the call that is parked next, if none is yet.
+    pub async fn waiting(&self) -> String {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let list = self.get("/v1/approvals?state=pending", OPERATOR).await.json();
+            if let Some(id) = list["approvals"][0]["id"].as_str() {
+                return id.to_owned();
+            }
+        }
+    }
+
     pub async fn get(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path, token, "").await
     }

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
+use portcullis_model::is_unseen;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ledger::{is_odd, printable};
+use super::ledger::printable;
 use super::{server, text};
 use crate::cli::{self, Log};
 
@@ -204,13 +205,17 @@ fn decide_many(log: &Log, ids: &[Uuid], decision: &Value) -> Result<ExitCode> {
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Posts what is done to one approval and prints how it stands then.
+/// Posts what is done to one approval and prints how it stands then, in a line.
 fn act(log: &Log, id: Uuid, what: &str, body: &Value) -> Result<ExitCode> {
+    act_and_show(log, id, what, body, |approval| line(approval) + "\n")
+}
+
+fn act_and_show(log: &Log, id: Uuid, what: &str, body: &Value, shown: impl Fn(&Value) -> String) -> Result<ExitCode> {
     let approval = server(log, true)?.post(&format!("/v1/approvals/{id}/{what}"), &body.to_string())?;
     if log.json {
         println!("{approval}");
     } else {
-        println!("{}", line(&approval));
+        print!("{}", shown(&approval));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -232,21 +237,15 @@ fn modify(log: &Log, id: Uuid, set: &[String], comment: Option<&str>) -> Result<
     if let (Some(comment), Some(body)) = (comment, body.as_object_mut()) {
         body.insert("comment".to_owned(), comment.into());
     }
-    let approval = server(log, true)?.post(&format!("/v1/approvals/{id}/modify"), &body.to_string())?;
-    if log.json {
-        println!("{approval}");
-    } else {
-        // With the digest that a vote on it has to name.
-        print!("{}", whole(&approval));
-    }
-    Ok(ExitCode::SUCCESS)
+    // With the digest that a vote on it has to name.
+    act_and_show(log, id, "modify", &body, whole)
 }
 
 /// JSON in which nothing steers a terminal, and which is still the same JSON.
 fn printable_json(value: &Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {
-        if is_odd(c) {
+        if is_unseen(c) {
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);

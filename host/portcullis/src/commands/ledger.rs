@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use portcullis_ledger::{Ledger, LedgerConfig};
 use portcullis_ledger_verify::{End, FORMAT, FORMAT_VERSION, Head, Header, Line, Report, Row, Verifier};
-use portcullis_model::{Digest, Entry, leaf_hash};
+use portcullis_model::{Digest, Entry, is_unseen, leaf_hash};
 use serde_json::Value;
 
 use super::Settings;
@@ -176,12 +176,7 @@ fn line(entry: &Value) -> String {
 
 /// What an agent named cannot steer the reader's terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Whether a character steers a terminal or turns the reading direction.
-pub(crate) fn is_odd(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.chars().map(|c| if is_unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// RFC 3339 in UTC, to the second.

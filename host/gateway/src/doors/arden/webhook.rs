@@ -24,15 +24,15 @@ use super::delivery::REPEATED_WITHIN;
 use super::request::Environment;
 use super::{Inner, Parked, Stands, gone};
 use crate::gate::{GateError, now_ms};
-use crate::outbound::{TargetError, Targets};
+use crate::outbound::{TargetError, Targets, host_of};
 use crate::ports::{JournalError, Owner, Records};
+use crate::shares::{Limits, Share, Shares};
 use crate::signature::hmac_hex;
 
 /// Keys of all records start with this; the number is the version of their form.
 const RECORDS: &str = "arden/hook/1/";
-/// Calls of one agent, and of one tenant, that wait for a decision or its delivery.
-const MAX_OF_AGENT: usize = 200;
-const MAX_OF_TENANT: usize = 2000;
+/// Calls that wait for a decision or its delivery.
+const WAITING: Limits = Limits { all: usize::MAX, of_tenant: 2000, of_caller: 200 };
 pub(super) const FULL: &str = "no webhook for this action: too many of its agent wait for a decision or for its delivery; it can ask for the status";
 /// Requests at a time: of all agents, to one endpoint.
 const AT_ONCE: usize = 16;
@@ -111,17 +111,10 @@ pub(super) struct Hook {
 pub(super) struct Hooks {
     /// None once the server drains.
     tasks: Mutex<Option<JoinSet<()>>>,
-    counts: Arc<Mutex<HashMap<Owner, usize>>>,
+    places: Shares,
     sending: Semaphore,
     /// By agent; those that nobody uses are dropped with the next one.
     agents: Mutex<HashMap<Owner, Arc<Semaphore>>>,
-}
-
-/// One of an agent's places, given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    counts: Arc<Mutex<HashMap<Owner, usize>>>,
-    owner: Owner,
 }
 
 #[derive(Serialize)]
@@ -165,8 +158,7 @@ impl Endpoint {
         }
         let networks = ANYWHERE.map(str::to_owned);
         let networks = if private { networks.as_slice() } else { &[] };
-        let host = uri.host().map(|host| host.trim_matches(['[', ']'])).unwrap_or_default();
-        let targets = Targets::new(&[], networks, TIMEOUT).map(|targets| targets.with_host(host));
+        let targets = Targets::new(&[], networks, TIMEOUT).map(|targets| targets.with_host(host_of(&uri)));
         let targets = targets.map_err(|_| EndpointError::Url)?;
         targets.check(&uri).map_err(|_| EndpointError::Url)?;
         if !KEY_BYTES.contains(&signing_key.len()) {
@@ -239,7 +231,7 @@ impl Default for Hooks {
     fn default() -> Self {
         Self {
             tasks: Mutex::new(Some(JoinSet::new())),
-            counts: Arc::default(),
+            places: Shares::new(WAITING),
             sending: Semaphore::new(AT_ONCE),
             agents: Mutex::default(),
         }
@@ -248,16 +240,8 @@ impl Default for Hooks {
 
 impl Hooks {
     /// A place for one more call of an agent, if it has one left.
-    pub(super) fn place(&self, owner: &Owner) -> Option<Place> {
-        let mut counts = lock(&self.counts);
-        let of_tenant: usize =
-            counts.iter().filter(|((tenant, _), _)| *tenant == owner.0).map(|(_, count)| count).sum();
-        let of_agent = counts.get(owner).copied().unwrap_or_default();
-        if of_agent >= MAX_OF_AGENT || of_tenant >= MAX_OF_TENANT {
-            return None;
-        }
-        counts.insert(owner.clone(), of_agent + 1);
-        Some(Place { counts: Arc::clone(&self.counts), owner: owner.clone() })
+    pub(super) fn place(&self, owner: &Owner) -> Option<Share> {
+        self.places.take(owner)
     }
 
     /// Ends everything that is being followed, wherever it stands.
@@ -281,20 +265,8 @@ impl Hooks {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
-        if let Some(count) = counts.get_mut(&self.owner) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.owner);
-            }
-        }
-    }
-}
-
 /// Waits for the decision about a parked call and tells its agent. `told` becomes true when its check has been answered.
-pub(super) fn follow(inner: &Arc<Inner>, hook: Hook, place: Option<Place>, told: Option<watch::Receiver<bool>>) {
+pub(super) fn follow(inner: &Arc<Inner>, hook: Hook, place: Option<Share>, told: Option<watch::Receiver<bool>>) {
     let mut tasks = lock(&inner.hooks.tasks);
     let Some(tasks) = tasks.as_mut() else { return };
     while tasks.try_join_next().is_some() {}
@@ -445,12 +417,12 @@ mod tests {
     fn one_agent_does_not_take_every_place() {
         let hooks = Hooks::default();
         let owner = |agent: &str| (Arc::from("t"), Arc::from(agent));
-        let mut places: Vec<_> = (0..MAX_OF_AGENT).map(|_| hooks.place(&owner("a")).unwrap()).collect();
+        let mut places: Vec<_> = (0..WAITING.of_caller).map(|_| hooks.place(&owner("a")).unwrap()).collect();
         assert!(hooks.place(&owner("a")).is_none());
         assert!(hooks.place(&owner("b")).is_some());
         places.pop();
         assert!(hooks.place(&owner("a")).is_some());
         drop(places);
-        assert!(lock(&hooks.counts).is_empty());
+        assert_eq!(hooks.places.holders(), 0);
     }
 }

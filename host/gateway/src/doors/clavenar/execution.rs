@@ -101,13 +101,13 @@ pub(super) struct Order {
 pub(super) struct Executed {
     stage: Stage,
     replayed: bool,
-    /// Why an approval that was asked for does not let it run.
-    refused: Option<Uncollected>,
+    /// Whether an approval that was asked for does not let it run.
+    refused: bool,
 }
 
 impl From<Stage> for Executed {
     fn from(stage: Stage) -> Self {
-        Self { stage, replayed: false, refused: None }
+        Self { stage, replayed: false, refused: false }
     }
 }
 
@@ -237,8 +237,8 @@ impl Inner {
                 let refused = match approval {
                     // Judged again, as every call before it runs: the approval is of this call under this policy.
                     Some(approval) if approval.state == State::Approved => return self.begin(order).await,
-                    Some(approval) => Uncollected::of(&approval),
-                    None => parked.map(|_| Uncollected::Forgotten),
+                    Some(approval) => Uncollected::of(&approval).is_some(),
+                    None => parked.is_some(),
                 };
                 Ok(Executed { stage: Stage::Ruled(verdict), replayed: false, refused })
             }
@@ -248,7 +248,7 @@ impl Inner {
                 self.cut_off(&order.call.tenant, order.call.id, begun).await?;
                 Ok(stage.into())
             }
-            Stage::Done(_) | Stage::Uncertain { .. } => Ok(Executed { stage, replayed: true, refused: None }),
+            Stage::Done(_) | Stage::Uncertain { .. } => Ok(Executed { stage, replayed: true, refused: false }),
         }
     }
 
@@ -359,7 +359,7 @@ impl Inner {
             Some(Decision::Allow) | None => answer,
         };
         match &executed.stage {
-            Stage::Ruled(_) if executed.refused.is_some() => {
+            Stage::Ruled(_) if executed.refused => {
                 Answer::execution(StatusCode::FORBIDDEN, "server_execution_pending_denied", id)
             }
             Stage::Ruled(verdict) if verdict.decision == Decision::Review && verdict.approval.is_some() => {

@@ -90,8 +90,7 @@ fn make_room(map: &mut HashMap<Uuid, Task>, most: usize, most_bytes: usize) {
     let mut agents: HashMap<Owner, (usize, VecDeque<(Uuid, usize)>)> = HashMap::new();
     let mut oldest: Vec<(Instant, Uuid)> = map.iter().filter_map(|(id, task)| Some((task.ended()?, *id))).collect();
     oldest.sort_unstable();
-    for task in oldest.iter().filter_map(|(_, id)| Some((id, map.get(id)?))) {
-        let (id, task) = task;
+    for (id, task) in oldest.iter().filter_map(|(_, id)| Some((id, map.get(id)?))) {
         let (of_agent, ids) = agents.entry((Arc::clone(&task.tenant), Arc::clone(&task.agent))).or_default();
         *of_agent += task.bytes();
         ids.push_back((*id, task.bytes()));
