@@ -8,7 +8,7 @@ use crate::types;
 /// World `router` names every interface there is, so the other worlds take theirs from here.
 pub mod router {
     wit_bindgen::generate!({
-        path: "../../wit/plugin@1.0.0",
+        path: "wit",
         world: "router",
 
         pub_export_macro: true,
@@ -18,7 +18,7 @@ pub mod router {
 
 pub mod detector {
     wit_bindgen::generate!({
-        path: "../../wit/plugin@1.0.0",
+        path: "wit",
         world: "detector",
         pub_export_macro: true,
         with: {
@@ -38,7 +38,7 @@ pub mod detector {
 
 pub mod rule {
     wit_bindgen::generate!({
-        path: "../../wit/plugin@1.0.0",
+        path: "wit",
         world: "rule",
         pub_export_macro: true,
         with: {

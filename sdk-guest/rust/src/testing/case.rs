@@ -140,10 +140,14 @@ pub struct Place {
 pub struct Expect {
     /// Detectors: each must be among the findings. An empty list means that there must be none.
     pub findings: Option<Vec<ExpectedFinding>>,
+    /// Detectors: how many findings there are.
+    pub count: Option<usize>,
     /// Rules: `allow`, `redact`, `review` or `deny`.
     pub decision: Option<String>,
     /// Rules: the codes of the reasons, all, in order.
     pub reasons: Option<Vec<String>>,
+    /// Rules: the messages of the reasons, all, in order.
+    pub messages: Option<Vec<String>>,
     /// Rules: the payload after the replacements.
     pub redacted: Option<Value>,
     /// Routers: members that the plan must have with these values.
@@ -161,6 +165,10 @@ pub struct ExpectedFinding {
     /// Its least score.
     #[serde(default)]
     pub min_score: f32,
+    /// Its greatest score.
+    pub max_score: Option<f32>,
+    /// What it says, exactly.
+    pub message: Option<String>,
     /// Where one of its spans lies.
     pub pointer: Option<String>,
     /// What one of its spans (at `pointer`, if given) covers, exactly.
@@ -178,6 +186,8 @@ pub enum Outcome {
         decision: String,
         /// Codes, in order.
         reasons: Vec<String>,
+        /// What they say, in the same order.
+        messages: Vec<String>,
         /// The payload after the replacements; only for `redact`.
         redacted: Option<Value>,
     },
@@ -194,6 +204,8 @@ pub struct Seen {
     pub category: String,
     /// Its score.
     pub score: f32,
+    /// What it says.
+    pub message: String,
     /// Pointer and covered text of each span.
     pub places: Vec<(String, String)>,
 }
@@ -356,12 +368,15 @@ impl Case {
             (Outcome::Error(_), Some(_)) => {}
             (other, Some(wanted)) => differ(format!("expected an error with `{wanted}`, got {other:?}")),
             (Outcome::Findings(seen), None) => self.check_findings(seen, &mut differ),
-            (Outcome::Verdict { decision, reasons, redacted }, None) => {
+            (Outcome::Verdict { decision, reasons, messages, redacted }, None) => {
                 if expect.decision.as_ref().is_some_and(|wanted| wanted != decision) {
                     differ(format!("decided {decision} for {reasons:?}, expected {:?}", expect.decision));
                 }
                 if expect.reasons.as_ref().is_some_and(|wanted| wanted != reasons) {
                     differ(format!("reasons {reasons:?}, expected {:?}", expect.reasons));
+                }
+                if expect.messages.as_ref().is_some_and(|wanted| wanted != messages) {
+                    differ(format!("messages {messages:?}, expected {:?}", expect.messages));
                 }
                 if expect.redacted.is_some() && expect.redacted != *redacted {
                     differ(format!("redacted to {redacted:?}, expected {:?}", expect.redacted));
@@ -380,6 +395,9 @@ impl Case {
     }
 
     fn check_findings(&self, seen: &[Seen], differ: &mut impl FnMut(String)) {
+        if let Some(wanted) = self.expect.count.filter(|wanted| *wanted != seen.len()) {
+            differ(format!("{} findings, expected {wanted}", seen.len()));
+        }
         let Some(expected) = &self.expect.findings else { return };
         for wanted in expected.iter().filter(|wanted| !seen.iter().any(|seen| wanted.fits(seen))) {
             differ(format!("no finding like {wanted:?} in {seen:?}"));
@@ -401,6 +419,8 @@ impl ExpectedFinding {
         let anywhere = self.pointer.is_none() && self.text.is_none();
         self.category == seen.category
             && seen.score >= self.min_score
+            && self.max_score.is_none_or(|most| seen.score <= most)
+            && self.message.as_ref().is_none_or(|wanted| *wanted == seen.message)
             && (anywhere || seen.places.iter().any(place_fits))
     }
 }
@@ -437,7 +457,8 @@ impl Outcome {
         };
         let see = |finding: &Finding| {
             let places = finding.spans.iter().map(place).collect::<Result<_, _>>()?;
-            Ok(Seen { category: finding.category.clone(), score: finding.score, places })
+            let (category, message) = (finding.category.clone(), finding.message.clone());
+            Ok(Seen { category, score: finding.score, message, places })
         };
         Ok(Self::Findings(findings.iter().map(see).collect::<Result<_, _>>()?))
     }
@@ -454,6 +475,7 @@ impl Outcome {
         Ok(Self::Verdict {
             decision: verdict.decision().to_owned(),
             reasons: verdict.reasons().iter().map(|reason| reason.code.clone()).collect(),
+            messages: verdict.reasons().iter().map(|reason| reason.message.clone()).collect(),
             redacted,
         })
     }

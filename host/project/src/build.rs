@@ -1,0 +1,161 @@
+//! Runs the tool of the project's language and makes a stamped component of what it leaves.
+
+mod assemblyscript;
+mod c;
+mod go;
+mod javascript;
+mod python;
+mod rust;
+mod zig;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::Project;
+use crate::component::{self, ComponentError, Output};
+use crate::contract::Contract;
+use crate::language::Language;
+use crate::manifest::{Ask, Manifest, ManifestError};
+use crate::tool::ToolError;
+
+/// What a build made.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Where the component is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub component: Vec<u8>,
+    /// Capabilities that it imports.
+    pub asks: BTreeSet<String>,
+    /// What the language's tool and the making of the component took.
+    pub took: Duration,
+}
+
+/// Why there is no component.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A tool is missing or failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// What the tool made cannot be used.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// The manifest or schema cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Bindings cannot be generated.
+    #[error("the bindings for {language} cannot be generated: {problem}")]
+    Bindings {
+        /// For which language.
+        language: Language,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// What a language's builder works with.
+pub(crate) struct Job<'a> {
+    pub(crate) project: &'a Project,
+    pub(crate) contract: Contract,
+    pub(crate) progress: &'a dyn Fn(&str),
+}
+
+impl Job<'_> {
+    /// The project's folder.
+    pub(crate) fn root(&self) -> &Path {
+        self.project.folder()
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.project.manifest()
+    }
+
+    /// A place in the folder of everything that is made; its parent is there.
+    pub(crate) fn made(&self, name: &str) -> Result<PathBuf, BuildError> {
+        let path = self.project.made().join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|source| BuildError::File { path: parent.to_owned(), source })?;
+        }
+        Ok(path)
+    }
+
+    /// Whether WASI is asked for: then language runtimes keep their imports of it.
+    pub(crate) fn wasi(&self) -> bool {
+        self.manifest().asks.contains(&Ask::LockedWasi)
+    }
+
+    /// The trimmed contract as a folder, for tools that read it from there.
+    pub(crate) fn wit(&self) -> Result<PathBuf, BuildError> {
+        let folder = self.made("wit")?;
+        self.contract.write(&folder).map_err(|source| BuildError::File { path: folder.clone(), source })?;
+        Ok(folder)
+    }
+
+    /// Writes generated files below a folder of what is made; those that are the same are left alone, so that compilers do
+    /// not compile them again.
+    pub(crate) fn generated(
+        &self,
+        folder: &str,
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> Result<PathBuf, BuildError> {
+        let root = self.made(folder)?;
+        for (name, content) in files {
+            let path = root.join(name);
+            let write = || {
+                fs::create_dir_all(path.parent().unwrap_or(&root))?;
+                if fs::read(&path).is_ok_and(|old| old == content) { Ok(()) } else { fs::write(&path, &content) }
+            };
+            write().map_err(|source| BuildError::File { path: path.clone(), source })?;
+        }
+        Ok(root)
+    }
+}
+
+/// Reads what a tool left.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    fs::read(path).map_err(|source| BuildError::File { path: path.to_owned(), source })
+}
+
+pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built, BuildError> {
+    let started = Instant::now();
+    let manifest = project.manifest();
+    let stamp = manifest.stamp(manifest.schema(project.folder())?).map_err(ComponentError::from)?;
+    let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
+    let output = match manifest.language {
+        Language::Rust => rust::build(&job)?,
+        Language::Ts => javascript::build(&job, true)?,
+        Language::Js => javascript::build(&job, false)?,
+        Language::Python => python::build(&job)?,
+        Language::Go => go::build(&job)?,
+        Language::C => c::build(&job)?,
+        Language::Zig => zig::build(&job)?,
+        Language::AssemblyScript => assemblyscript::build(&job)?,
+    };
+    let component = component::finish(output, manifest, &job.contract, &stamp)?;
+    let asks = component::facts(&component)?.asks()?.into_iter().map(str::to_owned).collect();
+    let path = project.component();
+    replace(&path, &component).map_err(|source| BuildError::File { path: path.clone(), source })?;
+    Ok(Built { path, component, asks, took: started.elapsed() })
+}
+
+/// Puts a file in place of another, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let beside = path.with_extension("new");
+    fs::write(&beside, content).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&beside);
+    })
+}
