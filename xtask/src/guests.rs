@@ -9,8 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::toolchain::{self, Choice, Toolchain};
-use crate::{component, inputs};
+use portcullis_project::toolchain::{TARGET, Toolchain};
+use portcullis_project::{ABI_VERSION, Facts, facts, wrap};
+
+use crate::toolchain::{self, Choice};
+use crate::inputs;
 
 const PROFILE: &str = "guest";
 const TEST_GUESTS: &str = "test-guests";
@@ -117,7 +120,7 @@ pub(crate) fn build(root: &Path, kind: Kind, names: &[String], choice: Choice) -
     let modules = compile(root, kind, &guests, &toolchain)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for guest in &guests {
-        let component = wrap(guest, &modules, kind).with_context(|| format!("{word} {}", guest.name))?;
+        let component = component(guest, &modules, kind).with_context(|| format!("{word} {}", guest.name))?;
         inputs::write_if_changed(&output(guest), &component)?;
     }
     if names.is_empty() {
@@ -186,24 +189,36 @@ fn compile(root: &Path, kind: Kind, guests: &[Guest], toolchain: &Toolchain) -> 
     if !status.success() {
         bail!("the guests do not compile ({status})");
     }
-    Ok(build.join(toolchain::TARGET).join(PROFILE))
+    Ok(build.join(TARGET).join(PROFILE))
 }
 
 /// Turns a module into a component, checks it if it is a plugin, and says what it is.
-fn wrap(guest: &Guest, modules: &Path, kind: Kind) -> Result<Vec<u8>> {
+fn component(guest: &Guest, modules: &Path, kind: Kind) -> Result<Vec<u8>> {
     let path = modules.join(&guest.module);
     let module = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let component = component::encode(&module)?;
+    let component = wrap(&module)?;
     if kind == Kind::Plugins {
-        let facts = component::facts(&component)?;
-        facts.check()?;
-        let asks = match facts.asks().as_slice() {
-            [] => "asks for nothing".to_owned(),
-            asks => format!("asks for {}", asks.join(", ")),
-        };
+        let facts = facts(&component)?;
+        check(&facts)?;
+        let asks: Vec<&str> = facts.asks()?.into_iter().collect();
+        let asks = if asks.is_empty() { "asks for nothing".to_owned() } else { format!("asks for {}", asks.join(", ")) };
         println!("  {:20} {:>6} KiB, {asks}", guest.name, component.len().div_ceil(1024));
     }
     Ok(component)
+}
+
+/// Whether a built-in plugin may look like this: one role, one version stamp, nothing imported beside the contract.
+fn check(facts: &Facts) -> Result<()> {
+    if facts.asks()?.contains("locked_wasi") {
+        bail!("imports WASI; built-in plugins import nothing beside the plugin contract");
+    }
+    if facts.role().is_none() {
+        bail!("exports {:?}; a plugin exports configure and one of inspect, decide, route", facts.exports);
+    }
+    match facts.abi.as_slice() {
+        [version] if version == ABI_VERSION => Ok(()),
+        other => bail!("has the version stamps {other:?}; wanted one, {ABI_VERSION}"),
+    }
 }
 
 /// Removes components that are no longer built.

@@ -3,7 +3,6 @@
 
 mod bench;
 mod build;
-mod component;
 mod fuzz;
 mod guests;
 mod inputs;

@@ -279,7 +279,7 @@ fn componentise(module: &[u8]) -> Result<Vec<u8>, PackageError> {
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|mut encoder| encoder.encode())
+        .and_then(|encoder| encoder.encode())
         .map_err(|error| PackageError::NoMetadata(format!("{error:#}")))
 }
 

@@ -17,6 +17,7 @@ mod manifest;
 mod project;
 mod template;
 pub mod tool;
+pub mod toolchain;
 
 pub use build::{BuildError, Built};
 pub use component::{ABI_SECTION, ABI_VERSION, ComponentError, Facts, MANIFEST_SECTION, facts, wrap};

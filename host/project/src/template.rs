@@ -122,7 +122,10 @@ fn render(content: &[u8], new: &NewProject<'_>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(content) else { return content.to_vec() };
     let identifier: String =
         new.name.chars().map(|one| if one.is_ascii_alphanumeric() { one.to_ascii_lowercase() } else { '_' }).collect();
-    let text = text.replace("{{name}}", new.name).replace("{{ident}}", &identifier);
+    // Cargo takes no dots, and no digit in front.
+    let prefix = if new.name.starts_with(|first: char| first.is_ascii_digit()) { "plugin-" } else { "" };
+    let package = format!("{prefix}{}", new.name.replace('.', "-"));
+    let text = text.replace("{{name}}", new.name).replace("{{ident}}", &identifier).replace("{{crate}}", &package);
     text.replace("{{role}}", new.role.as_str()).into_bytes()
 }
 

@@ -1,78 +1,16 @@
 //! The cases of plugins and policy packs, against the built components. `cargo xtask guests` builds them first.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use portcullis_engine::{
-    Engine, EngineConfig, Grants, LabelStore, Limits, MemoryLabels, MemoryState, Plugin, PluginFile, Scope, Source,
-    StateStore, StoreError,
-};
-use portcullis_model::{AttributedFinding, Call, Decision, Document, Finding, Mode, Phase, Reason, Role, Span};
+use portcullis_engine::{Engine, EngineConfig, Grants, Limits, MemoryState, PluginFile, Scope, StateStore};
+use portcullis_model::{Call, Decision, Document, Mode};
 use portcullis_pipeline::{FailMode, Generation, PipelineSpec, PluginSpec, Selector};
-use portcullis_plugin::Payload as _;
-use portcullis_plugin::testing::{Case, Outcome, Seen, read_cases};
+use portcullis_plugin::testing::{Case, Outcome, read_cases};
+use portcullis_trial::{PerCase, Subject, TENANT, Trial, seen, verdict};
 use serde::Deserialize;
 use test_suite::root;
-use uuid::Uuid;
-
-const TENANT: &str = "acme";
-const SESSION: &str = "case";
-
-/// State and labels that are emptied before each case, as the doubles of the native harness are.
-#[derive(Default)]
-struct PerCase(Mutex<(Arc<MemoryState>, Arc<MemoryLabels>)>);
-
-impl PerCase {
-    fn reset(&self) {
-        *self.0.lock().unwrap() = Default::default();
-    }
-
-    fn state(&self) -> Arc<MemoryState> {
-        self.0.lock().unwrap().0.clone()
-    }
-
-    fn labels(&self) -> Arc<MemoryLabels> {
-        self.0.lock().unwrap().1.clone()
-    }
-}
-
-impl StateStore for PerCase {
-    fn increment(&self, scope: Scope<'_>, key: &str, by: u64, window: u32, now_ms: u64) -> Result<u64, StoreError> {
-        self.state().increment(scope, key, by, window, now_ms)
-    }
-
-    fn get(&self, scope: Scope<'_>, key: &str, now_ms: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.state().get(scope, key, now_ms)
-    }
-
-    fn replace(
-        &self,
-        scope: Scope<'_>,
-        key: &str,
-        expected: Option<&[u8]>,
-        value: Option<&[u8]>,
-        ttl_seconds: u32,
-        now_ms: u64,
-    ) -> Result<bool, StoreError> {
-        self.state().replace(scope, key, expected, value, ttl_seconds, now_ms)
-    }
-
-    fn keys(&self, scope: Scope<'_>, prefix: &str, now_ms: u64) -> Result<Vec<String>, StoreError> {
-        self.state().keys(scope, prefix, now_ms)
-    }
-}
-
-impl LabelStore for PerCase {
-    fn add(&self, tenant: &str, session: &str, label: &str, value: &str, now_ms: u64) -> Result<(), StoreError> {
-        self.labels().add(tenant, session, label, value, now_ms)
-    }
-
-    fn all(&self, tenant: &str, session: &str, now_ms: u64) -> Vec<(String, String)> {
-        self.labels().all(tenant, session, now_ms)
-    }
-}
 
 /// Folders in `parent` that have a folder `inner`, by name.
 fn folders(parent: &str, inner: &str) -> Vec<(String, PathBuf)> {
@@ -92,91 +30,6 @@ fn component(name: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", path.display()))
 }
 
-fn call(case: &Case) -> Call {
-    let spec = &case.call;
-    let text = |field: &Option<String>| field.as_deref().map(Arc::from);
-    // Labels belong to a session, so a case with labels has one.
-    let session = text(&spec.session).or_else(|| (!case.labels.is_empty()).then(|| SESSION.into()));
-    Call {
-        id: Uuid::nil(),
-        phase: match spec.phase {
-            portcullis_plugin::Phase::Call => Phase::Call,
-            portcullis_plugin::Phase::Result => Phase::Result,
-            portcullis_plugin::Phase::Listing => Phase::Listing,
-            portcullis_plugin::Phase::Message => Phase::Message,
-        },
-        tenant: spec.tenant.as_str().into(),
-        agent: spec.agent.as_str().into(),
-        session,
-        persona: text(&spec.persona),
-        task: text(&spec.task),
-        upstream: text(&spec.upstream),
-        tool: spec.tool.as_str().into(),
-        payload: Arc::new(Document::parse(case.payload_text()).unwrap()),
-        time_ms: spec.time_ms,
-        attached: None,
-    }
-}
-
-/// The findings of a case, as the pipeline would hand them on.
-fn given(case: &Case) -> Vec<AttributedFinding> {
-    let payload = case.payload().unwrap();
-    let texts = payload.texts();
-    let span = |span: &portcullis_plugin::Span| Span {
-        pointer: texts[span.text as usize].pointer.clone(),
-        start: span.start,
-        end: span.end,
-    };
-    let attribute = |found: portcullis_plugin::AttributedFinding| AttributedFinding {
-        plugin: found.plugin,
-        finding: Finding {
-            category: found.finding.category,
-            score: found.finding.score,
-            message: found.finding.message,
-            spans: found.finding.spans.iter().map(span).collect(),
-        },
-    };
-    case.findings(&payload).unwrap().into_iter().map(attribute).collect()
-}
-
-fn seen(finding: &Finding, payload: &Document) -> Seen {
-    let place = |span: &Span| {
-        let text = payload.pointer(&span.pointer).and_then(|value| value.as_str().map(str::to_owned)).unwrap();
-        (span.pointer.clone(), text[span.start as usize..span.end as usize].to_owned())
-    };
-    Seen { category: finding.category.clone(), score: finding.score, places: finding.spans.iter().map(place).collect() }
-}
-
-fn verdict(decision: Decision, reasons: &[Reason], redacted: Option<&Document>) -> Outcome {
-    Outcome::Verdict {
-        decision: decision.as_str().to_owned(),
-        reasons: reasons.iter().map(|reason| reason.code.clone()).collect(),
-        redacted: redacted.map(|document| serde_json::from_str(document.raw()).unwrap()),
-    }
-}
-
-fn ask(plugin: &Plugin, case: &Case, call: &Call) -> Outcome {
-    let answer = match plugin.role() {
-        Role::Detector => plugin
-            .inspect(call)
-            .result
-            .map(|findings| Outcome::Findings(findings.iter().map(|finding| seen(finding, &call.payload)).collect())),
-        Role::Rule => plugin.decide(call, &given(case)).result.map(|answer| {
-            let made =
-                (answer.decision == Decision::Redact).then(|| call.payload.replace(&answer.replacements).unwrap());
-            verdict(answer.decision, &answer.reasons, made.as_ref())
-        }),
-        Role::Router => {
-            let reason =
-                |code: &String| Reason { code: code.clone(), message: String::new(), plugin: "rule".to_owned() };
-            let reasons: Vec<_> = case.reasons.iter().map(reason).collect();
-            let answer = plugin.route(call, &given(case), &reasons).result;
-            answer.map(|plan| Outcome::Plan(serde_json::to_value(plan).unwrap()))
-        }
-    };
-    answer.unwrap_or_else(|fault| Outcome::Error(fault.to_string()))
-}
-
 /// An error and everything under it.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
@@ -190,42 +43,14 @@ fn report(failures: &[String], count: usize) {
 
 /// Runs the cases of one plugin; one test per plugin, so that they run beside each other.
 fn plugin_answers_as_it_does_natively(name: &str) {
-    let stores = Arc::new(PerCase::default());
-    // Each configuration is compiled anew, which is nearly all that this test does.
-    let compile_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (state, labels) = (stores.clone(), stores.clone());
-    let config = EngineConfig { state, labels, compile_threads, ..EngineConfig::default() };
-    let engine = Engine::new(config).unwrap();
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
-    let file = PluginFile::new(component(name));
+    let subject = Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits };
+    let mut trial = Trial::new(subject, None).unwrap();
     let cases = read_cases(&root().join("plugins").join(name).join("cases")).unwrap();
     let mut failures = Vec::new();
-    // One load per configuration: cases share them.
-    let mut loaded: BTreeMap<String, Result<Plugin, String>> = BTreeMap::new();
     for case in &cases {
-        stores.reset();
-        let call = call(case);
-        for (label, value) in &case.labels {
-            let session = call.session.as_deref().unwrap();
-            stores.add(TENANT, session, label, value, call.time_ms).unwrap();
-        }
-        let plugin = loaded.entry(case.config_text()).or_insert_with_key(|config| {
-            let source = Source { name, tenant: TENANT, file: &file, config, grants: &grants, limits };
-            engine.load(&source).map_err(|error| chain(&error))
-        });
-        let outcome = match plugin {
-            Ok(plugin) => {
-                for earlier in case.earlier() {
-                    let differences = earlier.check(&ask(plugin, &earlier, &self::call(&earlier)));
-                    failures
-                        .extend(differences.iter().map(|difference| format!("- {}: before: {difference}", case.name)));
-                }
-                ask(plugin, case, &call)
-            }
-            Err(error) => Outcome::Error(error.clone()),
-        };
-        let differences = case.check(&outcome);
+        let differences = trial.run(case).differences;
         failures.extend(differences.iter().map(|difference| format!("- {}: {difference}", case.name)));
     }
     report(&failures, cases.len());
@@ -339,6 +164,11 @@ fn pack(engine: &Engine, folder: &Path) -> (String, Generation) {
     let generation =
         Generation::build(engine, &spec).unwrap_or_else(|error| panic!("{}: {}", pack.name, chain(&error)));
     (pack.name, generation)
+}
+
+/// The call of a case.
+fn call(case: &Case) -> Call {
+    portcullis_trial::call(case).unwrap()
 }
 
 #[test]

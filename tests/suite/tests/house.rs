@@ -33,6 +33,9 @@ fn arrows_point_one_way() {
         ("portcullis-approvals", &["portcullis-model"]),
         ("portcullis-tenancy", &["portcullis-model"]),
         ("portcullis-pipeline", &["portcullis-model", "portcullis-engine"]),
+        ("portcullis-project", &["portcullis-model"]),
+        // It reads cases in the SDK's format.
+        ("portcullis-trial", &["portcullis-model", "portcullis-engine", "portcullis-plugin"]),
     ];
     let found = dependencies();
     for (name, may) in allowed {
@@ -53,7 +56,8 @@ fn host_and_plugins_meet_only_at_the_contract() {
     let host = |name: &str| name == "portcullis" || (name.starts_with("portcullis-") && name != "portcullis-plugin");
     for (name, uses) in found.iter().filter(|(name, _)| host(name) || plugin(name)) {
         for one in uses {
-            assert!(!(host(name) && plugin(one)), "{name} of the host uses the plugin crate {one}");
+            let cases = name == "portcullis-trial" && one == "portcullis-plugin";
+            assert!(cases || !(host(name) && plugin(one)), "{name} of the host uses the plugin crate {one}");
             assert!(!(plugin(name) && host(one)), "the plugin crate {name} uses {one} of the host");
         }
     }

@@ -1,0 +1,155 @@
+//! Runs a plugin's cases in the real engine, under the limits of a real call.
+//!
+//! A [`Trial`] holds one component. Each case brings its configuration, its call and what must come out; plugins are loaded
+//! once for each configuration, state and labels are empty before each case.
+
+mod stores;
+mod translate;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use portcullis_engine::{Engine, EngineConfig, EngineError, Grants, LabelStore as _, Limits, Plugin, PluginFile, Source};
+use portcullis_model::PluginRun;
+use portcullis_plugin::testing::{Case, Outcome};
+
+pub use crate::stores::PerCase;
+pub use crate::translate::{call, seen, verdict};
+
+/// Owner of the calls of all cases, and of what plugins keep in them.
+pub const TENANT: &str = "acme";
+/// Most configurations whose plugins are kept loaded; beyond it all are dropped and loaded again when needed.
+const MAX_LOADED: usize = 64;
+
+/// What a trial runs.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What the plugin is called in its log lines and state.
+    pub name: String,
+    /// The component.
+    pub file: PluginFile,
+    /// What it may import.
+    pub grants: Grants,
+    /// What one call may take.
+    pub limits: Limits,
+}
+
+/// One component under trial.
+pub struct Trial {
+    engine: Engine,
+    stores: Arc<PerCase>,
+    subject: Subject,
+    /// By configuration; the error as text.
+    loaded: BTreeMap<String, Result<Plugin, String>>,
+}
+
+/// What came of one case.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its name.
+    pub name: String,
+    /// How it differs from what is expected; empty if it does not.
+    pub differences: Vec<String>,
+    /// What the plugin answered.
+    pub outcome: Outcome,
+    /// What the call took; none if there was no call.
+    pub cost: Option<PluginRun>,
+    /// Microseconds that loading took: configuration, snapshot, compilation. None if the plugin was loaded already.
+    pub load_micros: Option<u64>,
+}
+
+impl Trial {
+    /// A trial of this component. Compiled plugins are kept in `cache`, if there is one, guarded by `key`.
+    ///
+    /// # Errors
+    /// The engine does not work on this machine.
+    pub fn new(subject: Subject, cache: Option<(PathBuf, [u8; 32])>) -> Result<Self, EngineError> {
+        let stores = Arc::new(PerCase::default());
+        let compile_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let defaults = EngineConfig::default();
+        let engine = Engine::new(EngineConfig {
+            cache_key: cache.as_ref().map_or(defaults.cache_key, |(_, key)| *key),
+            cache_dir: cache.map(|(folder, _)| folder),
+            slots: 4,
+            compile_threads,
+            state: Arc::<PerCase>::clone(&stores),
+            labels: Arc::<PerCase>::clone(&stores),
+            ..defaults
+        })?;
+        Ok(Self { engine, stores, subject, loaded: BTreeMap::new() })
+    }
+
+    /// Puts another component in the place of this one; what is compiled of the old one is dropped.
+    pub fn replace(&mut self, subject: Subject) {
+        self.loaded.clear();
+        self.subject = subject;
+    }
+
+    /// Loads the plugin with a configuration, if it is not loaded.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded, with every cause; the plugin's own words if it refused the configuration.
+    pub fn load(&mut self, config: &str) -> Result<Plugin, String> {
+        if self.loaded.len() >= MAX_LOADED && !self.loaded.contains_key(config) {
+            self.loaded.clear();
+        }
+        let (engine, subject) = (&self.engine, &self.subject);
+        let load = || {
+            let Subject { name, file, grants, limits } = subject;
+            let source = Source { name, tenant: TENANT, file, config, grants, limits: *limits };
+            engine.load(&source).map_err(|error| chain(&error))
+        };
+        self.loaded.entry(config.to_owned()).or_insert_with(load).clone()
+    }
+
+    /// Runs one case.
+    pub fn run(&mut self, case: &Case) -> Report {
+        self.stores.reset();
+        let started = Instant::now();
+        let config = case.config_text();
+        let known = self.loaded.contains_key(&config);
+        let loaded = self.load(&config);
+        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let load_micros = (!known).then_some(took);
+        let mut differences = Vec::new();
+        let (outcome, cost) = match loaded {
+            Ok(plugin) => match self.ask(&plugin, case, &mut differences) {
+                Ok((outcome, cost)) => (outcome, Some(cost)),
+                Err(problem) => {
+                    let name = case.name.clone();
+                    return Report { name, differences: vec![problem.clone()], outcome: Outcome::Error(problem), cost: None, load_micros };
+                }
+            },
+            Err(error) => (Outcome::Error(error), None),
+        };
+        differences.extend(case.check(&outcome));
+        Report { name: case.name.clone(), differences, outcome, cost, load_micros }
+    }
+
+    /// What the plugin answers, after the calls that come before; or why the case cannot be run.
+    fn ask(
+        &self,
+        plugin: &Plugin,
+        case: &Case,
+        differences: &mut Vec<String>,
+    ) -> Result<(Outcome, PluginRun), String> {
+        let call = translate::call(case)?;
+        for (label, value) in &case.labels {
+            let session = call.session.as_deref().unwrap_or_default();
+            self.stores.add(TENANT, session, label, value, call.time_ms).map_err(|error| error.to_string())?;
+        }
+        for earlier in case.earlier() {
+            let (outcome, _) = translate::ask(plugin, &earlier, &translate::call(&earlier)?)?;
+            differences.extend(earlier.check(&outcome).iter().map(|text| format!("before: {text}")));
+        }
+        translate::ask(plugin, case, &call)
+    }
+}
+
+/// An error and everything under it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
