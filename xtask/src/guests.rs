@@ -12,8 +12,8 @@ use serde::Deserialize;
 use portcullis_project::toolchain::{TARGET, Toolchain};
 use portcullis_project::{ABI_VERSION, Facts, facts, wrap};
 
-use crate::toolchain::{self, Choice};
 use crate::inputs;
+use crate::toolchain::{self, Choice};
 
 const PROFILE: &str = "guest";
 const TEST_GUESTS: &str = "test-guests";
@@ -201,7 +201,8 @@ fn component(guest: &Guest, modules: &Path, kind: Kind) -> Result<Vec<u8>> {
         let facts = facts(&component)?;
         check(&facts)?;
         let asks: Vec<&str> = facts.asks()?.into_iter().collect();
-        let asks = if asks.is_empty() { "asks for nothing".to_owned() } else { format!("asks for {}", asks.join(", ")) };
+        let asks =
+            if asks.is_empty() { "asks for nothing".to_owned() } else { format!("asks for {}", asks.join(", ")) };
         println!("  {:20} {:>6} KiB, {asks}", guest.name, component.len().div_ceil(1024));
     }
     Ok(component)

@@ -32,7 +32,9 @@ pub use files::FolderError;
 pub use labels::{LabelStore, MemoryLabels};
 pub use limits::{Limits, LimitsError};
 pub use load::LoadError;
-pub use package::{ABI_SECTION, ABI_VERSION, Description, MAX_PLUGIN_BYTES, PackageError, Snapshotting, Tier};
+pub use package::{
+    ABI_SECTION, ABI_VERSION, Description, MANIFEST_SECTION, MAX_PLUGIN_BYTES, PackageError, Snapshotting, Tier,
+};
 pub use plugin::{Fault, Plugin, Prepared, Run};
 pub use source::{Folder, Grants, PluginFile, Source};
 pub use state::{MemoryState, StateStore};

@@ -119,6 +119,7 @@ impl Engine {
             imports: package.imports,
             tier: package.tier,
             snapshot,
+            manifest: package.manifest,
         })
     }
 }

@@ -10,6 +10,10 @@ use crate::Grants;
 
 /// Name of the custom section that says for which plugin contract a file was built.
 pub const ABI_SECTION: &str = "portcullis:abi";
+/// Name of the custom section with the manifest of the plugin's project, as JSON.
+pub const MANIFEST_SECTION: &str = "portcullis:manifest";
+/// Most bytes of a manifest that are read.
+const MAX_MANIFEST: usize = 512 * 1024;
 /// The plugin contract this build speaks.
 pub const ABI_VERSION: &str = "1.0.0";
 /// Largest plugin file that is read.
@@ -72,6 +76,8 @@ pub struct Description {
     pub tier: Tier,
     /// Whether its configured memory can be kept.
     pub snapshot: Snapshotting,
+    /// The manifest of its project, if one is stamped. The plugin's own word: nothing is decided by it.
+    pub manifest: Option<serde_json::Value>,
 }
 
 /// Why a file is not a plugin of this contract.
@@ -160,6 +166,7 @@ pub(crate) struct Package<'a> {
     pub(crate) role: Role,
     pub(crate) tier: Tier,
     pub(crate) imports: Vec<String>,
+    pub(crate) manifest: Option<serde_json::Value>,
 }
 
 impl<'a> Package<'a> {
@@ -184,7 +191,7 @@ impl<'a> Package<'a> {
         let role = role_of(&outline.exports)?;
         let wasi = outline.imports.iter().any(|import| import.starts_with("wasi:"));
         let tier = if wasi { Tier::LockedWasi } else { Tier::Sealed };
-        Ok(Self { component, role, tier, imports: outline.imports })
+        Ok(Self { component, role, tier, imports: outline.imports, manifest: outline.manifest })
     }
 
     /// Grants without which it does not load, in a stable order.
@@ -292,6 +299,8 @@ struct Outline {
     imports: Vec<String>,
     /// Names exported by the outermost component.
     exports: Vec<String>,
+    /// The stamped manifest, if it is JSON.
+    manifest: Option<serde_json::Value>,
 }
 
 impl Outline {
@@ -299,8 +308,13 @@ impl Outline {
         fn malformed(error: wasmparser::BinaryReaderError) -> PackageError {
             PackageError::Malformed(error.to_string())
         }
-        let mut outline =
-            Self { encoding: Encoding::Module, stamps: Vec::new(), imports: Vec::new(), exports: Vec::new() };
+        let mut outline = Self {
+            encoding: Encoding::Module,
+            stamps: Vec::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
+            manifest: None,
+        };
         let mut depth = 0_usize;
         let mut ended = false;
         for payload in Parser::new(0).parse_all(bytes) {
@@ -317,6 +331,10 @@ impl Outline {
                 }
                 Payload::CustomSection(section) if section.name() == ABI_SECTION => {
                     outline.stamps.push(String::from_utf8_lossy(section.data()).into_owned());
+                }
+                Payload::CustomSection(section) if section.name() == MANIFEST_SECTION && depth == 1 => {
+                    let text = Some(section.data()).filter(|data| data.len() <= MAX_MANIFEST);
+                    outline.manifest = text.and_then(|text| serde_json::from_slice(text).ok());
                 }
                 Payload::ComponentImportSection(reader) if depth == 1 => {
                     for import in reader {

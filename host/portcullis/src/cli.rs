@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use portcullis_model::Phase;
+use portcullis_model::{Phase, Role};
+use portcullis_project::Language;
 use uuid::Uuid;
 
 /// Stands between agents and their tools: inspects every call with sandboxed plugins, decides, and keeps the proof.
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     /// See what tools are pinned to, and accept definitions that changed.
     #[command(subcommand)]
     Pins(Pins),
-    /// Look at plugins.
+    /// Write, build, test and look at plugins.
     #[command(subcommand)]
     Plugin(Plugin),
     /// Make a token: the token for its holder, its SHA-256 for the configuration file.
@@ -370,9 +371,86 @@ pub(crate) struct Log {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
+    /// Make a project: source, manifest, cases, and the SDK of its language.
+    New {
+        /// Name of the plugin: letters, digits, `.`, `_`, `-`.
+        name: String,
+        /// rust, ts, js, python, go, c, zig or assemblyscript.
+        #[arg(long, value_parser = parse_language)]
+        lang: Language,
+        /// What it is.
+        #[arg(long, value_enum, default_value_t = RoleArg::Detector)]
+        role: RoleArg,
+        /// Folder to make. Default: the name.
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
+    },
+    /// Build the project into build/NAME.wasm, and say what came out.
+    Build {
+        /// Folder of the project.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build the project and run its cases in the real engine, under the limits of a real call. Exit code 2 if one fails.
+    Test {
+        #[command(flatten)]
+        subject: Tried,
+        /// Only cases whose name holds this.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Folder of the cases. Default: the project's `cases`.
+        #[arg(long, value_name = "DIR")]
+        cases: Option<PathBuf>,
+        /// Again whenever a file changes, until interrupted.
+        #[arg(long)]
+        watch: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build the project and ask it about one call; print the answer as JSON.
+    Run {
+        #[command(flatten)]
+        subject: Tried,
+        /// Configuration as JSON, or @FILE.
+        #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
+        config: String,
+        /// Tool name.
+        #[arg(long, default_value = "test_tool")]
+        tool: String,
+        /// Payload as JSON, or @FILE.
+        #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
+        arguments: String,
+        /// What is inspected.
+        #[arg(long, value_enum, default_value_t = PhaseArg::Call)]
+        phase: PhaseArg,
+        /// Findings of earlier plugins as JSON, or @FILE, in the form of cases; for rules and routers.
+        #[arg(long, default_value = "[]", value_name = "JSON|@FILE")]
+        findings: String,
+        /// Code of a reason for which the call was parked; for routers. Repeatable.
+        #[arg(long = "reason", value_name = "CODE")]
+        reasons: Vec<String>,
+    },
+    /// Build the project and measure a case: time, fuel and memory of a fresh instance for each call.
+    Bench {
+        #[command(flatten)]
+        subject: Tried,
+        /// Only cases whose name holds this. Default: the first case that makes a call.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Calls to measure.
+        #[arg(long, default_value_t = 1000)]
+        calls: usize,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// List the built-in plugins.
     List,
-    /// Say what a component is: role, ABI, imports, asks, tier, digest, whether its configuration can be snapshotted.
+    /// Say what a component is: role, ABI, imports, asks, tier, digest, manifest, whether its configuration can be snapshotted.
     Inspect {
         /// A .wasm file, or the name of a built-in plugin.
         file: String,
@@ -380,6 +458,41 @@ pub(crate) enum Plugin {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What is tried out.
+#[derive(Debug, Args)]
+pub(crate) struct Tried {
+    /// Folder of the project.
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// Take the component as it is; do not build.
+    #[arg(long)]
+    pub no_build: bool,
+    /// Wall-clock milliseconds that a call may take, in place of the manifest's; for busy machines.
+    #[arg(long, value_name = "MS")]
+    pub deadline_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RoleArg {
+    Detector,
+    Rule,
+    Router,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Detector => Self::Detector,
+            RoleArg::Rule => Self::Rule,
+            RoleArg::Router => Self::Router,
+        }
+    }
+}
+
+fn parse_language(text: &str) -> Result<Language, String> {
+    text.parse().map_err(|error: portcullis_project::UnknownLanguage| error.to_string())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

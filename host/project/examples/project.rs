@@ -22,7 +22,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["build", folder] => {
             let built = Project::open(Path::new(folder))?.build(&|text| println!("{text}"))?;
-            println!("{} {} bytes, asks {:?}, {:?}", built.path.display(), built.component.len(), built.asks, built.took);
+            println!(
+                "{} {} bytes, asks {:?}, {:?}",
+                built.path.display(),
+                built.component.len(),
+                built.asks,
+                built.took
+            );
         }
         _ => return Err("new LANGUAGE ROLE FOLDER | build FOLDER".into()),
     }

@@ -227,8 +227,10 @@ impl Facts {
         }
         for ask in self.asks()? {
             if !manifest.asks.iter().any(|one| one.as_str() == ask) {
-                let is = |import: &&String| import.contains(&format!("/{ask}@"))
-                    || (ask == Ask::LockedWasi.as_str() && import.starts_with("wasi:"));
+                let is = |import: &&String| {
+                    import.contains(&format!("/{ask}@"))
+                        || (ask == Ask::LockedWasi.as_str() && import.starts_with("wasi:"))
+                };
                 let import = self.imports.iter().find(is).cloned().unwrap_or_default();
                 return Err(ComponentError::NotAsked { import, ask: ask.to_owned() });
             }

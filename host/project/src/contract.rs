@@ -7,8 +7,8 @@ use portcullis_model::Role;
 use wit_parser::{PackageId, Resolve, UnresolvedPackageGroup, WorldId};
 
 use crate::component::{ABI_VERSION, ComponentError};
-use crate::manifest::Ask;
 use crate::embedded;
+use crate::manifest::Ask;
 
 /// The world that lists every capability.
 const IMPORTS: &str = "world imports {";
@@ -79,7 +79,9 @@ impl Contract {
 /// The text with only `payload`, `log` and what is asked for left of the world of all capabilities.
 fn trim(text: &str, asks: &[Ask]) -> String {
     let kept = |line: &str| {
-        let Some(name) = line.trim().strip_prefix("import ").and_then(|rest| rest.strip_suffix(';')) else { return true };
+        let Some(name) = line.trim().strip_prefix("import ").and_then(|rest| rest.strip_suffix(';')) else {
+            return true;
+        };
         name == "payload" || name == "log" || asks.iter().any(|ask| ask.as_str() == name)
     };
     let (before, world) = text.split_once(IMPORTS).unwrap_or((text, ""));

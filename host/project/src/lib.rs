@@ -22,7 +22,7 @@ pub mod toolchain;
 pub use build::{BuildError, Built};
 pub use component::{ABI_SECTION, ABI_VERSION, ComponentError, Facts, MANIFEST_SECTION, facts, wrap};
 pub use contract::Contract;
-pub use language::Language;
+pub use language::{Language, UnknownLanguage};
 pub use manifest::{Ask, Limits, Manifest, ManifestError};
 pub use project::{Project, ProjectError};
 pub use template::{NewError, NewProject, create};

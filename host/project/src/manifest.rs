@@ -137,12 +137,16 @@ impl Manifest {
         let path = folder.join(FILE);
         let text = read(&path)?;
         let malformed = |problem: String| ManifestError::Malformed { path: path.clone(), problem };
-        let manifest: Self = toml::from_str(&text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
+        let manifest: Self =
+            toml::from_str(&text).map_err(|error| malformed(error.to_string().trim_end().to_owned()))?;
         if !is_label(&manifest.name) {
             return Err(malformed(format!("name {:?}: use 1 to 63 letters, digits, `.`, `_` or `-`", manifest.name)));
         }
         if !is_version(&manifest.version) {
-            return Err(malformed(format!("version {:?}: use MAJOR.MINOR.PATCH, for instance 0.1.0", manifest.version)));
+            return Err(malformed(format!(
+                "version {:?}: use MAJOR.MINOR.PATCH, for instance 0.1.0",
+                manifest.version
+            )));
         }
         Ok(manifest)
     }
@@ -218,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_manifest_says_what_a_plugin_is() {
-        let read = manifest(&format!("{WORDS}asks = [\"state\", \"locked_wasi\"]\n[limits]\nmemory_mib = 128\n")).unwrap();
+        let read =
+            manifest(&format!("{WORDS}asks = [\"state\", \"locked_wasi\"]\n[limits]\nmemory_mib = 128\n")).unwrap();
         assert_eq!((read.role, read.language), (Role::Detector, Language::Go));
         assert_eq!(read.asks, [Ask::State, Ask::LockedWasi]);
         assert_eq!(read.limits.memory_mib, Some(128));

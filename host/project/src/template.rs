@@ -27,7 +27,9 @@ pub struct NewProject<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
     /// The name is no label.
-    #[error("the name {0:?} cannot be used: use 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit")]
+    #[error(
+        "the name {0:?} cannot be used: use 1 to 63 letters, digits, `.`, `_` or `-`, beginning with a letter or digit"
+    )]
     Name(String),
     /// Something is there.
     #[error("{}: there is something already; choose another name, or another folder with --path", .0.display())]

@@ -64,10 +64,8 @@ pub fn upward(project: &Path, folder: &str) -> Vec<PathBuf> {
 /// It cannot be started, or it fails; then with the last lines it printed.
 pub fn run(command: &mut Command) -> Result<Vec<u8>, ToolError> {
     let tool = name(command.get_program());
-    let done = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| ToolError::Start { tool: tool.clone(), source })?;
+    let done =
+        command.stdin(Stdio::null()).output().map_err(|source| ToolError::Start { tool: tool.clone(), source })?;
     if done.status.success() {
         return Ok(done.stdout);
     }
@@ -91,7 +89,9 @@ mod tests {
     fn a_failed_tool_shows_what_it_printed() {
         let error = run(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"])).unwrap_err().to_string();
         assert!(error.contains("sh failed") && error.contains("one") && error.contains("two"), "{error}");
-        assert!(run(&mut Command::new("no-such-program-at-all")).unwrap_err().to_string().contains("cannot be started"));
+        assert!(
+            run(&mut Command::new("no-such-program-at-all")).unwrap_err().to_string().contains("cannot be started")
+        );
         assert_eq!(run(Command::new("sh").args(["-c", "printf fine"])).unwrap(), b"fine");
     }
 

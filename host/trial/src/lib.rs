@@ -11,9 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_engine::{Engine, EngineConfig, EngineError, Grants, LabelStore as _, Limits, Plugin, PluginFile, Source};
+use portcullis_engine::{
+    Engine, EngineConfig, EngineError, Grants, LabelStore as _, Limits, Plugin, PluginFile, Source,
+};
 use portcullis_model::PluginRun;
-use portcullis_plugin::testing::{Case, Outcome};
+pub use portcullis_plugin::testing::{Case, Outcome, read_cases};
 
 pub use crate::stores::PerCase;
 pub use crate::translate::{call, seen, verdict};
@@ -119,7 +121,13 @@ impl Trial {
                 Ok((outcome, cost)) => (outcome, Some(cost)),
                 Err(problem) => {
                     let name = case.name.clone();
-                    return Report { name, differences: vec![problem.clone()], outcome: Outcome::Error(problem), cost: None, load_micros };
+                    return Report {
+                        name,
+                        differences: vec![problem.clone()],
+                        outcome: Outcome::Error(problem),
+                        cost: None,
+                        load_micros,
+                    };
                 }
             },
             Err(error) => (Outcome::Error(error), None),
@@ -128,13 +136,24 @@ impl Trial {
         Report { name: case.name.clone(), differences, outcome, cost, load_micros }
     }
 
+    /// What the plugin answers to one call, as JSON with what it cost.
+    ///
+    /// # Errors
+    /// The plugin cannot be loaded, or the case not be run.
+    pub fn answer(&mut self, case: &Case) -> Result<serde_json::Value, String> {
+        self.stores.reset();
+        let plugin = self.load(&case.config_text())?;
+        let (answer, cost) = self.ask(&plugin, case, &mut Vec::new())?;
+        let mut value = translate::json(&answer);
+        if let Some(members) = value.as_object_mut() {
+            let cost = serde_json::json!({ "fuel": cost.fuel, "micros": cost.micros, "memory": cost.memory });
+            members.insert("cost".to_owned(), cost);
+        }
+        Ok(value)
+    }
+
     /// What the plugin answers, after the calls that come before; or why the case cannot be run.
-    fn ask(
-        &self,
-        plugin: &Plugin,
-        case: &Case,
-        differences: &mut Vec<String>,
-    ) -> Result<(Outcome, PluginRun), String> {
+    fn ask(&self, plugin: &Plugin, case: &Case, differences: &mut Vec<String>) -> Result<(Outcome, PluginRun), String> {
         let call = translate::call(case)?;
         for (label, value) in &case.labels {
             let session = call.session.as_deref().unwrap_or_default();

@@ -106,11 +106,34 @@ pub(crate) fn ask(plugin: &Plugin, case: &Case, call: &Call) -> Result<(Outcome,
             (answer, run.cost)
         }
         Role::Router => {
-            let reason = |code: &String| Reason { code: code.clone(), message: String::new(), plugin: "rule".to_owned() };
+            let reason =
+                |code: &String| Reason { code: code.clone(), message: String::new(), plugin: "rule".to_owned() };
             let reasons: Vec<_> = case.reasons.iter().map(reason).collect();
             let run = plugin.route(call, &given(case)?, &reasons);
             (run.result.map(|plan| Outcome::Plan(serde_json::to_value(plan).unwrap_or_default())), run.cost)
         }
     };
     Ok((answer.unwrap_or_else(|fault| Outcome::Error(fault.to_string())), cost))
+}
+
+/// An answer as JSON.
+pub(crate) fn json(answer: &Outcome) -> serde_json::Value {
+    use serde_json::json;
+    match answer {
+        Outcome::Findings(seen) => {
+            let finding = |seen: &Seen| {
+                let places = seen.places.iter().map(|(pointer, text)| json!({ "pointer": pointer, "text": text }));
+                let places: Vec<_> = places.collect();
+                json!({ "category": seen.category, "score": seen.score, "message": seen.message, "places": places })
+            };
+            json!({ "findings": seen.iter().map(finding).collect::<Vec<_>>() })
+        }
+        Outcome::Verdict { decision, reasons, messages, redacted } => {
+            let reason = |(code, message): (&String, &String)| json!({ "code": code, "message": message });
+            let reasons: Vec<_> = reasons.iter().zip(messages).map(reason).collect();
+            json!({ "decision": decision, "reasons": reasons, "redacted": redacted })
+        }
+        Outcome::Plan(plan) => json!({ "plan": plan }),
+        Outcome::Error(error) => json!({ "error": error }),
+    }
 }

@@ -1,5 +1,8 @@
 //! `portcullis plugin …`
 
+mod project;
+mod trial;
+
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -20,6 +23,14 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
             }
         }
         cli::Plugin::Inspect { file, json } => inspect(file, *json)?,
+        cli::Plugin::New { name, lang, role, path } => project::new(name, *lang, (*role).into(), path.as_deref())?,
+        cli::Plugin::Build { folder, json } => project::build(folder, *json)?,
+        cli::Plugin::Test { subject, only, cases, watch, json } => {
+            let chosen = trial::Chosen { only: only.as_deref(), folder: cases.as_deref() };
+            return if *watch { trial::watch(subject, &chosen) } else { trial::test(subject, &chosen, *json) };
+        }
+        cli::Plugin::Run { .. } => trial::run(command)?,
+        cli::Plugin::Bench { subject, only, calls, json } => trial::bench(subject, only.as_deref(), *calls, *json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -40,12 +51,16 @@ fn inspect(file: &str, json: bool) -> Result<()> {
     if json {
         let value = json!({
             "digest": about.digest, "bytes": about.size, "role": about.role, "abi": about.abi, "imports": about.imports,
-            "asks": about.asks, "tier": about.tier.as_str(), "snapshot": snapshot,
+            "asks": about.asks, "tier": about.tier.as_str(), "snapshot": snapshot, "manifest": about.manifest,
         });
         writeln!(out, "{value}")?;
         return Ok(());
     }
     let list = |items: &[String]| if items.is_empty() { "nothing".to_owned() } else { items.join(", ") };
+    if let Some(manifest) = &about.manifest {
+        let text = |key: &str| manifest.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        writeln!(out, "plugin    {} {} ({})", text("name"), text("version"), text("language"))?;
+    }
     writeln!(out, "digest    {}", about.digest)?;
     writeln!(out, "size      {} bytes", about.size)?;
     writeln!(out, "role      {}", about.role.as_str())?;

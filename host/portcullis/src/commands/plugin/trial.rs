@@ -1,0 +1,285 @@
+//! `plugin test`, `plugin run`, `plugin bench`: a component in the real engine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use portcullis_engine::{Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
+use portcullis_project::{Ask, Manifest, Project};
+use portcullis_trial::{Case, Report, Subject, Trial, read_cases};
+use serde_json::{Value, json};
+
+use super::project::make;
+use crate::cli::{self, Tried};
+
+/// How often `--watch` looks at the project's files.
+const LOOK: Duration = Duration::from_millis(100);
+/// Folders that no source lies in.
+const MADE: &[&str] = &["build", "target", "node_modules", ".venv", "__pycache__", ".git", ".zig-cache"];
+
+/// Which cases are run.
+pub(super) struct Chosen<'a> {
+    /// Those whose name holds this.
+    pub(super) only: Option<&'a str>,
+    /// Those of this folder, in place of the project's.
+    pub(super) folder: Option<&'a Path>,
+}
+
+impl Chosen<'_> {
+    fn read(&self, project: &Project) -> Result<Vec<Case>> {
+        let folder = self.folder.map_or_else(|| project.cases(), Path::to_owned);
+        let mut cases = read_cases(&folder).map_err(|error| anyhow::anyhow!("{error}"))?;
+        cases.retain(|case| self.only.is_none_or(|text| case.name.contains(text)));
+        anyhow::ensure!(!cases.is_empty(), "{}: no case has that name", folder.display());
+        Ok(cases)
+    }
+}
+
+/// Builds the project, or takes what is built.
+fn subject(tried: &Tried) -> Result<(Project, Subject)> {
+    let project = Project::open(&tried.folder)?;
+    let bytes = if tried.no_build {
+        let path = project.component();
+        let size = fs::metadata(&path).with_context(|| format!("{}: build it first", path.display()))?.len();
+        anyhow::ensure!(size <= MAX_PLUGIN_BYTES as u64, "{}: has {size} bytes", path.display());
+        fs::read(&path).with_context(|| path.display().to_string())?
+    } else {
+        make(&project)?.component
+    };
+    let manifest = project.manifest();
+    let subject = Subject {
+        name: manifest.name.clone(),
+        file: PluginFile::new(bytes),
+        grants: grants(manifest, &project.cases().join("files"))?,
+        limits: limits(manifest, tried.deadline_ms),
+    };
+    Ok((project, subject))
+}
+
+/// What the manifest asks for. Folders of `files` lie beside the cases, each granted under its name.
+fn grants(manifest: &Manifest, files: &Path) -> Result<Grants> {
+    let mut grants = Grants::default();
+    for ask in &manifest.asks {
+        match ask {
+            Ask::Clock => grants.clock = true,
+            Ask::State => grants.state = true,
+            Ask::Labels => grants.labels = true,
+            Ask::LockedWasi => grants.locked_wasi = true,
+            Ask::Files => {
+                let entries = fs::read_dir(files).with_context(|| {
+                    format!("{}: put the folders here that the plugin may read in its cases", files.display())
+                })?;
+                for entry in entries {
+                    let path = entry?.path();
+                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    grants.files.push(Folder { name, path });
+                }
+            }
+            Ask::Judge | Ask::Http | Ask::Secrets => {
+                bail!(
+                    "plugin.toml asks for {}, which cases cannot stand in for yet; run it in a pipeline",
+                    ask.as_str()
+                )
+            }
+        }
+    }
+    Ok(grants)
+}
+
+/// What one call may take: the manifest's limits, else the host's defaults.
+fn limits(manifest: &Manifest, deadline_ms: Option<u64>) -> Limits {
+    let (given, asked) = (Limits::default(), &manifest.limits);
+    Limits {
+        fuel: asked.fuel.unwrap_or(given.fuel),
+        configure_fuel: asked.configure_fuel.unwrap_or(given.configure_fuel),
+        memory: asked.memory_mib.map_or(given.memory, |mib| mib.saturating_mul(1 << 20)),
+        deadline_ms: deadline_ms.or(asked.deadline_ms).unwrap_or(given.deadline_ms),
+        host_calls: asked.host_calls.unwrap_or(given.host_calls),
+        output: asked.output_kib.map_or(given.output, |kib| kib.saturating_mul(1 << 10)),
+        ..given
+    }
+}
+
+/// Builds and runs the cases once.
+pub(super) fn test(tried: &Tried, chosen: &Chosen<'_>, as_json: bool) -> Result<ExitCode> {
+    let (project, subject) = subject(tried)?;
+    let cases = chosen.read(&project)?;
+    let mut trial = Trial::new(subject, None)?;
+    let passed = cases_of(&mut trial, &cases, as_json)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// Runs cases and prints what came of each; whether all passed.
+fn cases_of(trial: &mut Trial, cases: &[Case], as_json: bool) -> Result<bool> {
+    let mut out = io::stdout().lock();
+    let mut reports = Vec::new();
+    for case in cases {
+        let report = trial.run(case);
+        if !as_json {
+            print(&mut out, &report)?;
+        }
+        reports.push(report);
+    }
+    let failed = reports.iter().filter(|report| !report.differences.is_empty()).count();
+    let loading: u64 = reports.iter().filter_map(|report| report.load_micros).sum();
+    if as_json {
+        let cases: Vec<Value> = reports.iter().map(json_of).collect();
+        let passed = reports.len().saturating_sub(failed);
+        writeln!(out, "{}", json!({ "cases": cases, "passed": passed, "failed": failed, "load_ms": loading / 1000 }))?;
+    } else {
+        let count = reports.len();
+        let word = if failed == 0 { "all passed".to_owned() } else { format!("{failed} failed") };
+        #[allow(clippy::cast_precision_loss, reason = "seconds for people")]
+        let seconds = loading as f64 / 1e6;
+        writeln!(out, "{count} cases, {word}; configuring and compiling took {seconds:.1} s")?;
+    }
+    Ok(failed == 0)
+}
+
+fn print(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    let word = if report.differences.is_empty() { "ok  " } else { "FAIL" };
+    match &report.cost {
+        Some(cost) => writeln!(
+            out,
+            "{word}  {:>10} fuel {:>7} us {:>6} KiB  {}",
+            cost.fuel,
+            cost.micros,
+            cost.memory.div_ceil(1024),
+            report.name
+        )?,
+        None => writeln!(out, "{word}  {:>39}  {}", "refused", report.name)?,
+    }
+    for difference in &report.differences {
+        writeln!(out, "        {difference}")?;
+    }
+    Ok(())
+}
+
+fn json_of(report: &Report) -> Value {
+    json!({
+        "name": report.name, "passed": report.differences.is_empty(), "differences": report.differences,
+        "fuel": report.cost.as_ref().map(|cost| cost.fuel), "micros": report.cost.as_ref().map(|cost| cost.micros),
+        "memory": report.cost.as_ref().map(|cost| cost.memory), "load_micros": report.load_micros,
+    })
+}
+
+/// Runs the cases, and again whenever a file of the project changes.
+pub(super) fn watch(tried: &Tried, chosen: &Chosen<'_>) -> Result<ExitCode> {
+    let mut trial: Option<Trial> = None;
+    loop {
+        let before = stamps(&tried.folder);
+        let started = Instant::now();
+        if let Err(error) = round(tried, chosen, &mut trial) {
+            writeln!(io::stdout().lock(), "error: {error:#}")?;
+        }
+        let clear = if io::stdout().is_terminal() { "\u{1b}[2m" } else { "" };
+        let reset = if clear.is_empty() { "" } else { "\u{1b}[0m" };
+        let seconds = started.elapsed().as_secs_f32();
+        writeln!(io::stdout().lock(), "{clear}{seconds:.1} s; waiting for a change (Ctrl-C ends){reset}")?;
+        while stamps(&tried.folder) == before {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+fn round(tried: &Tried, chosen: &Chosen<'_>, trial: &mut Option<Trial>) -> Result<()> {
+    let (project, subject) = subject(tried)?;
+    let cases = chosen.read(&project)?;
+    let trial = match trial {
+        Some(trial) => {
+            trial.replace(subject);
+            trial
+        }
+        None => trial.insert(Trial::new(subject, None)?),
+    };
+    cases_of(trial, &cases, false).map(drop)
+}
+
+/// When each file of a project was last written.
+fn stamps(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            if MADE.iter().any(|made| name == *made) {
+                continue;
+            }
+            match entry.metadata() {
+                Ok(about) if about.is_dir() => folders.push(path),
+                Ok(about) => {
+                    found.insert(path, about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    found
+}
+
+/// Asks about one call.
+pub(super) fn run(command: &cli::Plugin) -> Result<()> {
+    let cli::Plugin::Run { subject: tried, config, tool, arguments, phase, findings, reasons } = command else {
+        return Ok(());
+    };
+    let given = |name: &str, text: &str| -> Result<Value> {
+        let text = match text.strip_prefix('@') {
+            Some(path) => fs::read_to_string(path).with_context(|| format!("{name}: {path}"))?,
+            None => text.to_owned(),
+        };
+        serde_json::from_str(&text).with_context(|| format!("{name} is not JSON"))
+    };
+    let phase: portcullis_model::Phase = (*phase).into();
+    let case = json!({
+        "name": "run", "config": given("--config", config)?, "payload": given("--arguments", arguments)?,
+        "call": { "tool": tool, "phase": phase.as_str() }, "findings": given("--findings", findings)?,
+        "reasons": reasons, "expect": {},
+    });
+    let case: Case = serde_json::from_str(&case.to_string())?;
+    let (_, subject) = subject(tried)?;
+    let answer = Trial::new(subject, None)?.answer(&case).map_err(|error| anyhow::anyhow!("{error}"))?;
+    writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
+    Ok(())
+}
+
+/// Measures a case.
+pub(super) fn bench(tried: &Tried, only: Option<&str>, calls: usize, as_json: bool) -> Result<()> {
+    anyhow::ensure!(calls > 0, "--calls: at least one");
+    let (project, subject) = subject(tried)?;
+    let cases = Chosen { only, folder: None }.read(&project)?;
+    let case = cases.iter().find(|case| case.expect.error.is_none()).context("no such case makes a call")?;
+    let mut trial = Trial::new(subject, None)?;
+    let first = trial.run(case);
+    anyhow::ensure!(first.differences.is_empty(), "{}: {}", case.name, first.differences.join("; "));
+    let mut micros = Vec::with_capacity(calls);
+    let (mut fuel, mut memory) = (0, 0);
+    for _ in 0..calls {
+        let cost = trial.run(case).cost.context("the plugin was not called")?;
+        micros.push(cost.micros);
+        (fuel, memory) = (cost.fuel, cost.memory);
+    }
+    micros.sort_unstable();
+    let at = |share: usize| micros.get((micros.len() * share / 100).min(micros.len() - 1)).copied().unwrap_or(0);
+    let (p50, p99) = (at(50), at(99));
+    let load = first.load_micros.unwrap_or(0) / 1000;
+    let mut out = io::stdout().lock();
+    if as_json {
+        let value = json!({
+            "case": case.name, "calls": calls, "p50_micros": p50, "p99_micros": p99, "fuel": fuel, "memory": memory,
+            "load_ms": load,
+        });
+        writeln!(out, "{value}")?;
+    } else {
+        writeln!(out, "{}: {calls} calls, a fresh instance each", case.name)?;
+        writeln!(out, "time    p50 {p50} us, p99 {p99} us")?;
+        writeln!(out, "fuel    {fuel}")?;
+        writeln!(out, "memory  {} KiB", memory.div_ceil(1024))?;
+        writeln!(out, "loading {load} ms")?;
+    }
+    Ok(())
+}

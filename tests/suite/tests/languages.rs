@@ -1,0 +1,224 @@
+//! A plugin in every language, from the template to a judged call, by the command line as an author uses it.
+//!
+//! `cargo xtask setup` installs the tools; Zig and AssemblyScript are tried where theirs are there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use test_suite::{binary, root};
+
+const ROLES: [&str; 3] = ["detector", "rule", "router"];
+
+/// Projects lie here, as an author's would in a folder whose tools are installed above them.
+fn place() -> PathBuf {
+    let place = root().join("target/tmp/languages");
+    fs::create_dir_all(&place).unwrap();
+    for (link, tools) in [("node_modules", "../../tools/guests/node_modules"), (".venv", "../../tools/guest-python")] {
+        // Tests run beside each other, each making the same links.
+        let _ = std::os::unix::fs::symlink(tools, place.join(link));
+    }
+    place.canonicalize().unwrap()
+}
+
+fn portcullis(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary().unwrap());
+    // One standard library for all projects in Rust.
+    command.args(arguments).current_dir(folder).env("CARGO_TARGET_DIR", place().join("cargo"));
+    command.output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Makes a project anew.
+fn new(language: &str, role: &str, name: &str) -> PathBuf {
+    let place = place();
+    let folder = place.join(name);
+    let _ = fs::remove_dir_all(&folder);
+    let made = portcullis(&place, &["plugin", "new", name, "--lang", language, "--role", role]);
+    assert!(made.status.success(), "{}", printed(&made));
+    folder
+}
+
+/// Runs cases of a project; what is printed as JSON.
+fn test(folder: &Path, more: &[&str]) -> Value {
+    // Fuel is the limit that is tested; machines that run tests are busy.
+    let mut arguments = vec!["plugin", "test", "--json", "--deadline-ms", "20000"];
+    arguments.extend(more);
+    let run = portcullis(folder, &arguments);
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", printed(&run)));
+    let failed: Vec<&Value> = report["cases"].as_array().unwrap().iter().filter(|one| one["passed"] != true).collect();
+    assert!(failed.is_empty() && run.status.success(), "{} fail: {failed:#?}", failed.len());
+    report
+}
+
+/// What is too long for a file of cases: a text of 1 MiB, and a great many values.
+fn large(role: &str) -> Value {
+    let text = format!("{} plutonium", "lorem ipsum ".repeat(1024 * 1024 / 12));
+    let list: Vec<u32> = (0..20_000).collect();
+    match role {
+        "detector" => json!([
+            { "name": "1 MiB of text", "config": { "words": ["plutonium"] }, "payload": { "t": text },
+              "expect": { "count": 1, "findings": [{ "category": "word.forbidden", "pointer": "/t", "text": "plutonium" }] } },
+            { "name": "no more than a hundred findings", "config": { "words": ["x"] }, "payload": { "t": "x".repeat(5_000) },
+              "expect": { "count": 100, "findings": [{ "category": "word.forbidden", "pointer": "/t", "text": "x" }] } },
+            { "name": "many numbers", "config": { "words": ["x"] }, "payload": list, "expect": { "count": 0, "findings": [] } },
+        ]),
+        "rule" => json!([
+            { "name": "1 MiB of text", "config": { "review_over": 1 }, "payload": { "t": text, "amount": 2 },
+              "expect": { "decision": "review", "messages": ["the amount 2 is large"] } },
+        ]),
+        _ => json!([
+            { "name": "1 MiB of text", "config": { "approvers": ["approver"] }, "payload": { "t": text },
+              "expect": { "plan": { "quorum": 1 } } },
+        ]),
+    }
+}
+
+/// All three roles: made from the template, built, and judged by the cases that all languages share.
+fn language(language: &str) {
+    for role in ROLES {
+        let folder = new(language, role, &format!("{language}-{role}"));
+        let shared = test(&folder, &[]);
+        assert!(shared["passed"].as_u64().unwrap() >= 15, "{shared}");
+        let more = folder.join("large");
+        fs::create_dir_all(&more).unwrap();
+        fs::write(more.join("large.json"), large(role).to_string()).unwrap();
+        let large = test(&folder, &["--no-build", "--cases", more.to_str().unwrap()]);
+        let fuel: Vec<_> = large["cases"].as_array().unwrap().iter().map(|case| case["fuel"].clone()).collect();
+        println!("{language} {role}: {} cases, large ones took {fuel:?} fuel", shared["passed"]);
+    }
+}
+
+#[test]
+fn rust() {
+    language("rust");
+}
+
+#[test]
+fn typescript() {
+    language("ts");
+}
+
+#[test]
+fn javascript() {
+    language("js");
+}
+
+#[test]
+fn python() {
+    language("python");
+}
+
+#[test]
+fn go() {
+    language("go");
+}
+
+#[test]
+fn c() {
+    language("c");
+}
+
+#[test]
+fn zig() {
+    if !place().join(".venv/bin/python-zig").exists() && !installed("zig") {
+        println!("zig is not installed: not tried");
+        return;
+    }
+    language("zig");
+}
+
+#[test]
+fn assemblyscript() {
+    if !place().join("node_modules/.bin/asc").exists() {
+        println!("assemblyscript is not installed: not tried");
+        return;
+    }
+    language("assemblyscript");
+}
+
+fn installed(program: &str) -> bool {
+    Command::new(program).arg("version").output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_folder_that_exists_is_left_alone() {
+    let folder = new("rust", "detector", "exists");
+    let source = folder.join("src/lib.rs");
+    fs::write(&source, "mine").unwrap();
+    let again = portcullis(&place(), &["plugin", "new", "exists", "--lang", "go"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(printed(&again).contains("there is something already"), "{}", printed(&again));
+    assert_eq!(fs::read_to_string(source).unwrap(), "mine");
+    assert!(!folder.join("go.mod").exists());
+    let bad = portcullis(&place(), &["plugin", "new", "two words", "--lang", "go"]);
+    assert!(printed(&bad).contains("\"two words\""), "{}", printed(&bad));
+    let bad = portcullis(&place(), &["plugin", "new", "words", "--lang", "cobol"]);
+    assert!(printed(&bad).contains("there is no language \"cobol\""), "{}", printed(&bad));
+}
+
+#[test]
+fn a_tool_that_fails_half_way_shows_what_it_said_and_leaves_the_component_alone() {
+    let folder = new("rust", "detector", "half");
+    let built = portcullis(&folder, &["plugin", "build", "--json"]);
+    let about: Value = serde_json::from_slice(&built.stdout).unwrap_or_else(|_| panic!("{}", printed(&built)));
+    assert_eq!((&about["role"], &about["tier"]), (&json!("detector"), &json!("sealed")));
+    let component = fs::read(folder.join("build/half.wasm")).unwrap();
+    let source = folder.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    fs::write(&source, text.replace("let mut findings = Vec::new();", "let mut findings = nonsense();")).unwrap();
+    let broken = portcullis(&folder, &["plugin", "build"]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(printed(&broken).contains("nonsense") && printed(&broken).contains("src/lib.rs"), "{}", printed(&broken));
+    assert_eq!(fs::read(folder.join("build/half.wasm")).unwrap(), component);
+
+    // What is asked for is what may be used.
+    fs::write(&source, format!("{text}\npub fn now() -> u64 {{\n    portcullis_plugin::clock::now_ms()\n}}\n")).unwrap();
+    let text = text.replace("let mut findings = Vec::new();", "let mut findings = Vec::with_capacity(portcullis_plugin::clock::now_ms() as usize % 2);");
+    fs::write(&source, text).unwrap();
+    let unasked = portcullis(&folder, &["plugin", "build"]);
+    assert!(printed(&unasked).contains("add \"clock\" to asks in plugin.toml"), "{}", printed(&unasked));
+    let manifest = fs::read_to_string(folder.join("plugin.toml")).unwrap();
+    fs::write(folder.join("plugin.toml"), manifest.replace("asks = []", "asks = [\"clock\"]")).unwrap();
+    let asked = portcullis(&folder, &["plugin", "build"]);
+    assert!(asked.status.success() && printed(&asked).contains("asks      clock"), "{}", printed(&asked));
+
+    // Another role's world.
+    fs::write(folder.join("plugin.toml"), manifest.replace("role = \"detector\"", "role = \"rule\"")).unwrap();
+    let other = portcullis(&folder, &["plugin", "build"]);
+    assert!(printed(&other).contains("plugin.toml says rule, but the component exports"), "{}", printed(&other));
+}
+
+#[test]
+fn what_a_plugin_says_of_its_configuration_reaches_its_author_word_for_word() {
+    let folder = new("rust", "rule", "refusing");
+    let run = portcullis(&folder, &["plugin", "run", "--config", r#"{"review_over": -1}"#]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(printed(&run).contains("review_over: give a number of at least 0"), "{}", printed(&run));
+    let run = portcullis(&folder, &["plugin", "run", "--config", r#"{"review_over": 1}"#, "--arguments", r#"{"amount": 2}"#]);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", printed(&run)));
+    assert_eq!((&answer["decision"], &answer["reasons"][0]["code"]), (&json!("review"), &json!("large_amount")));
+    let bench = portcullis(&folder, &["plugin", "bench", "--no-build", "--calls", "20", "--json", "--deadline-ms", "20000"]);
+    let figures: Value = serde_json::from_slice(&bench.stdout).unwrap_or_else(|_| panic!("{}", printed(&bench)));
+    assert!(figures["fuel"].as_u64().unwrap() > 0 && figures["p50_micros"].as_u64().unwrap() > 0, "{figures}");
+}
+
+#[test]
+fn a_case_that_fails_says_how_and_the_exit_code_says_so() {
+    let folder = new("rust", "router", "failing");
+    fs::write(
+        folder.join("cases/own.json"),
+        r#"{"name": "mine", "config": {"approvers": ["a"]}, "expect": {"plan": {"quorum": 3}}}"#,
+    )
+    .unwrap();
+    let run = portcullis(&folder, &["plugin", "test", "--deadline-ms", "20000"]);
+    assert_eq!(run.status.code(), Some(2), "{}", printed(&run));
+    assert!(printed(&run).contains("FAIL") && printed(&run).contains("quorum") && printed(&run).contains("1 failed"));
+    fs::write(folder.join("cases/own.json"), "{\"name\": ").unwrap();
+    let run = portcullis(&folder, &["plugin", "test", "--no-build"]);
+    assert!(printed(&run).contains("own.json: not a case"), "{}", printed(&run));
+}
