@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use bare::portcullis::plugin::payload;
 
-use portcullis_engine::{Engine, EngineConfig, Grants, Limits, Plugin, PluginFile, Source};
+use portcullis_engine::{Engine, EngineConfig, Grants, Instances, Limits, Plugin, PluginFile, Source};
 use portcullis_model::{AttributedFinding, Call, Document, Phase, Role};
 use uuid::Uuid;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -188,7 +188,15 @@ fn built(folder: &str, name: &str) -> Result<PluginFile, Failure> {
 fn load(engine: &Engine, name: &str, file: &PluginFile, config: &str) -> Result<Plugin, Failure> {
     let grants = Grants { clock: true, state: true, ..Grants::default() };
     let limits = Limits::default();
-    Ok(engine.load(&Source { name, tenant: "acme", file, config, grants: &grants, limits })?)
+    Ok(engine.load(&Source {
+        name,
+        tenant: "acme",
+        file,
+        config,
+        grants: &grants,
+        limits,
+        instances: Instances::default(),
+    })?)
 }
 
 fn rego_config() -> String {

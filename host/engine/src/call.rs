@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use portcullis_model::{Call, Digest, Document};
@@ -55,6 +56,14 @@ pub(crate) struct CallState {
 pub(crate) struct Wasi {
     pub(crate) context: WasiCtx,
     pub(crate) table: ResourceTable,
+    /// Milliseconds that its clocks show.
+    pub(crate) time: Arc<AtomicU64>,
+}
+
+impl Wasi {
+    fn show(&self, time_ms: u64) {
+        self.time.store(time_ms, Ordering::Relaxed);
+    }
 }
 
 /// Why the host itself stopped a call.
@@ -75,14 +84,14 @@ impl Subject {
 }
 
 impl CallState {
-    /// The state of an instance that has no call yet; `now_ms` is what WASI shows if the clock is granted.
-    pub(crate) fn new(shared: &Arc<Shared>, now_ms: u64) -> Self {
+    /// The state of an instance that has no call yet.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             subject: None,
             limiter: Limiter::new(&shared.limits),
             host_calls_left: shared.limits.host_calls,
             inputs: None,
-            wasi: shared.wasi.then(|| Box::new(wasi::context(shared.clock.then_some(now_ms)))),
+            wasi: shared.wasi.then(|| Box::new(wasi::context())),
             shared: shared.clone(),
         }
     }
@@ -96,6 +105,15 @@ impl CallState {
         store.set_epoch_deadline(ticks(deadline_ms));
         store.set_hostcall_fuel(output);
         Ok(store)
+    }
+
+    /// From here on the instance works for this call, with a call's host calls; WASI shows its time if the clock is granted.
+    pub(crate) fn begin(&mut self, subject: Subject) {
+        self.host_calls_left = self.shared.limits.host_calls;
+        if let Some(wasi) = self.wasi.as_ref().filter(|_| self.shared.clock) {
+            wasi.show(subject.time_ms);
+        }
+        self.subject = Some(subject);
     }
 
     /// Every capability counts its calls here first.

@@ -56,7 +56,7 @@ pub(crate) fn configure(
     };
     let component = engine.compile(&engine.workshop, instrumented)?;
     let limits = &shared.limits;
-    let mut store = CallState::new(shared, 0)
+    let mut store = CallState::new(shared)
         .into_store(&engine.workshop, limits.configure_fuel, limits.configure_deadline_ms)
         .map_err(LoadError::compile)?;
     let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;

@@ -12,6 +12,7 @@ use wasmtime::{
 use crate::cache::{self, Cache};
 use crate::compiled::InUse;
 use crate::limits::{MAX_INSTANCES, MAX_MEMORY, MAX_TABLE_ELEMENTS};
+use crate::ready::Filler;
 use crate::{LabelStore, MemoryLabels, MemoryState, StateStore};
 
 /// Version of wasmtime this crate is built with.
@@ -86,6 +87,8 @@ pub(crate) struct Inner {
     pub(crate) compilers: rayon::ThreadPool,
     pub(crate) cache: Option<Cache>,
     pub(crate) compiled: InUse,
+    /// Makes instances ahead of calls.
+    pub(crate) filler: Filler,
     /// What compiled code depends on.
     pub(crate) compatibility: Digest,
     pub(crate) state: Arc<dyn StateStore>,
@@ -148,6 +151,8 @@ impl Engine {
             .thread_name(|number| format!("compile-{number}"))
             .build()
             .map_err(|error| EngineError::Thread(error.to_string()))?;
+        let places = usize::try_from(config.slots / 4).unwrap_or(usize::MAX);
+        let filler = Filler::start(places).map_err(|error| EngineError::Thread(error.to_string()))?;
         let ticker = start_ticker(vec![calls.weak(), workshop.weak()])?;
         Ok(Self(Arc::new(Inner {
             compatibility: cache::compatibility(&calls),
@@ -156,6 +161,7 @@ impl Engine {
             compilers,
             cache,
             compiled: InUse::default(),
+            filler,
             state: config.state,
             labels: config.labels,
             notes,

@@ -22,6 +22,7 @@ mod limits;
 mod load;
 mod package;
 mod plugin;
+mod ready;
 mod source;
 mod state;
 mod store;
@@ -36,6 +37,7 @@ pub use package::{
     ABI_SECTION, ABI_VERSION, Description, MANIFEST_SECTION, MAX_PLUGIN_BYTES, PackageError, Snapshotting, Tier,
 };
 pub use plugin::{Fault, Plugin, Prepared, Run};
+pub use ready::{Instances, MAX_AHEAD, MAX_REUSE};
 pub use source::{Folder, Grants, PluginFile, Source};
 pub use state::{MemoryState, StateStore};
 pub use store::{Persist, Scope, StoreError};

@@ -67,7 +67,7 @@ impl Engine {
         let key = self.0.key(source);
         if let Some(compiled) = self.0.compiled.get(key) {
             let shared = self.0.shared(source, compiled.tier)?;
-            return Ok(Plugin::assemble(self.clone(), shared, compiled));
+            return Ok(Plugin::assemble(self.clone(), shared, compiled, source.instances));
         }
         let package = Package::open(source.file.bytes())?;
         package.check_imports(source.grants)?;
@@ -91,7 +91,7 @@ impl Engine {
         let digest = source.file.digest();
         let (role, tier) = (package.role, package.tier);
         let compiled = Arc::new(Compiled { digest, inputs, role, tier, prepared, pre, export, configure });
-        let plugin = Plugin::assemble(self.clone(), shared, Arc::clone(&compiled));
+        let plugin = Plugin::assemble(self.clone(), shared, Arc::clone(&compiled), source.instances);
         plugin.try_start().map_err(LoadError::Start)?;
         // What was read may be another thing the next time.
         if inputs.is_none() {

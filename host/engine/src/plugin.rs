@@ -11,7 +11,9 @@ use crate::call::{CallState, Shared, Stop, Subject, at_once};
 use crate::capabilities::printable;
 use crate::compiled::Compiled;
 use crate::configure::{Answer, Params};
-use crate::{Engine, Tier, bindings};
+use crate::engine::ticks;
+use crate::ready::{Made, Ready};
+use crate::{Engine, Instances, Tier, bindings};
 
 /// Longest error text of a guest that is kept.
 const MAX_SAID: usize = 1024;
@@ -23,7 +25,8 @@ const PAUSE: Duration = Duration::from_micros(50);
 pub enum Prepared {
     /// Each instance starts from the memory that `configure` left.
     Snapshot,
-    /// The memory cannot be kept; `configure` runs in each instance before the call, on a budget of its own.
+    /// The memory cannot be kept; `configure` runs in each instance, on a budget of its own: ahead of the call where one
+    /// waits, else within the call.
     EachCall {
         /// Why it cannot be kept.
         reason: String,
@@ -89,10 +92,12 @@ pub struct Run<T> {
 #[derive(Clone)]
 pub struct Plugin(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     engine: Engine,
     shared: Arc<Shared>,
     compiled: Arc<Compiled>,
+    /// Instances that wait for calls; none if none do.
+    pub(crate) ready: Option<Ready>,
 }
 
 impl fmt::Debug for Plugin {
@@ -102,8 +107,16 @@ impl fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    pub(crate) fn assemble(engine: Engine, shared: Arc<Shared>, compiled: Arc<Compiled>) -> Self {
-        Self(Arc::new(Inner { engine, shared, compiled }))
+    pub(crate) fn assemble(engine: Engine, shared: Arc<Shared>, compiled: Arc<Compiled>, instances: Instances) -> Self {
+        let ready = Ready::new(instances, compiled.prepared == Prepared::Snapshot, &engine.0.filler);
+        Self(Arc::new(Inner { engine, shared, compiled, ready }))
+    }
+
+    /// Begins to make the instances that wait for calls. Whoever never puts the plugin to use need not.
+    pub fn warm(&self) {
+        if let Some(ready) = &self.0.ready {
+            ready.ask(&self.0);
+        }
     }
 
     /// Name in the pipeline.
@@ -178,13 +191,15 @@ impl Plugin {
     /// Starts an instance and throws it away, to see that it can be done.
     pub(crate) fn try_start(&self) -> Result<(), Fault> {
         // Once, and also on a machine that is busy: what may be slow here may be slow while configuring.
-        self.0.start_within(self.0.shared.limits.configure_deadline_ms, None, 0).map(drop)
+        self.0.make_within(self.0.shared.limits.configure_deadline_ms).map(drop)
     }
 
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
         let started = Instant::now();
         let (result, fuel, memory) = if role == self.role() {
-            self.0.answer(call, work)
+            let answer = self.0.answer(call, work);
+            self.warm();
+            answer
         } else {
             (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0)
         };
@@ -209,8 +224,7 @@ impl Plugin {
 /// One instance for one call.
 struct Session<'a> {
     plugin: &'a Inner,
-    store: Store<CallState>,
-    instance: Instance,
+    made: Made,
 }
 
 impl Inner {
@@ -220,27 +234,62 @@ impl Inner {
         call: &Call,
         work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>,
     ) -> (Result<T, Fault>, u64, u64) {
-        let mut session = match self.start(Some(Subject::of(call)), call.time_ms) {
+        let mut session = match self.start(Subject::of(call)) {
             Ok(session) => session,
             Err(fault) => return (Err(fault), 0, 0),
         };
         let result = work(&mut session);
-        let left = session.store.get_fuel().unwrap_or(0);
-        (result, self.shared.limits.fuel.saturating_sub(left), session.store.data().limiter.peak())
+        let Session { made, .. } = session;
+        let left = made.store.get_fuel().unwrap_or(0);
+        let memory = made.store.data().limiter.peak();
+        if result.is_ok() {
+            self.keep(made, memory);
+        }
+        (result, self.shared.limits.fuel.saturating_sub(left), memory)
     }
 
-    /// A fresh instance with the limits of a call; a configured one, where that could not be kept. Waiting for a slot,
-    /// configuring and the call together take no longer than the call may.
-    fn start(&self, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
-        self.start_within(self.shared.limits.deadline_ms, subject, now_ms)
+    /// Lets an instance answer further calls, where the pipeline allows it and its memory has not grown too far.
+    fn keep(&self, mut made: Made, memory: u64) {
+        let Some(ready) = &self.ready else { return };
+        made.calls += 1;
+        let most = self.shared.limits.memory as u64 / 4 * 3;
+        if made.calls < ready.reuse && memory <= most {
+            made.store.data_mut().subject = None;
+            made.fuel = 0;
+            ready.put(made);
+        }
     }
 
-    fn start_within(&self, deadline_ms: u64, subject: Option<Subject>, now_ms: u64) -> Result<Session<'_>, Fault> {
+    /// An instance with the limits of a call: one that waits, else a fresh one. Waiting for a slot, configuring and the call
+    /// together take no longer than the call may.
+    fn start(&self, subject: Subject) -> Result<Session<'_>, Fault> {
+        let limits = &self.shared.limits;
+        let began = Instant::now();
+        let mut made = match self.ready.as_ref().and_then(Ready::take) {
+            Some(made) => made,
+            None => self.make_within(limits.deadline_ms)?,
+        };
+        let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let store = &mut made.store;
+        store.set_fuel(limits.fuel.saturating_sub(made.fuel)).map_err(|error| trap(&error))?;
+        store.set_hostcall_fuel(limits.output);
+        store.set_epoch_deadline(ticks(limits.deadline_ms.saturating_sub(waited)));
+        store.data_mut().begin(subject);
+        Ok(Session { plugin: self, made })
+    }
+
+    /// An instance that waits for its call.
+    pub(crate) fn make(&self) -> Result<Made, Fault> {
+        self.make_within(self.shared.limits.configure_deadline_ms)
+    }
+
+    /// A fresh instance; a configured one, where that could not be kept.
+    fn make_within(&self, deadline_ms: u64) -> Result<Made, Fault> {
         let limits = &self.shared.limits;
         let fuel = if self.compiled.configure.is_none() { limits.fuel } else { limits.configure_fuel };
         let began = Instant::now();
-        let (mut store, instance) = loop {
-            let state = CallState::new(&self.shared, now_ms);
+        let (store, instance) = loop {
+            let state = CallState::new(&self.shared);
             let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let left_ms = deadline_ms.saturating_sub(waited);
             let mut store = state.into_store(&self.engine.0.calls, fuel, left_ms).map_err(|error| trap(&error))?;
@@ -257,20 +306,14 @@ impl Inner {
                 Err(error) => return Err(fault_of(&error, store.data())),
             }
         };
-        let mut session = match &self.compiled.configure {
-            None => Session { plugin: self, store, instance },
-            Some((export, config)) => {
-                let mut session = Session { plugin: self, store, instance };
-                let (answer,): Answer = session.call_export::<Params<'_>, Answer>(*export, (config,))?;
-                answer.map_err(said)?;
-                store = session.store;
-                store.set_fuel(limits.fuel).map_err(|error| trap(&error))?;
-                store.data_mut().host_calls_left = limits.host_calls;
-                Session { plugin: self, store, instance }
-            }
+        let used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        let Some((export, config)) = &self.compiled.configure else {
+            return Ok(Made { store, instance, fuel: used, calls: 0 });
         };
-        session.store.data_mut().subject = subject;
-        Ok(session)
+        let mut session = Session { plugin: self, made: Made { store, instance, fuel: 0, calls: 0 } };
+        let (answer,): Answer = session.call_export::<Params<'_>, Answer>(*export, (config,))?;
+        answer.map_err(said)?;
+        Ok(session.made)
     }
 
     fn instantiate(&self, store: &mut Store<CallState>) -> wasmtime::Result<Instance> {
@@ -297,15 +340,15 @@ impl Session<'_> {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let (store, wasi) = (&mut self.store, self.plugin.shared.wasi);
-        let answer = self.instance.get_typed_func::<P, R>(&mut *store, export).and_then(|function| {
+        let (store, wasi) = (&mut self.made.store, self.plugin.shared.wasi);
+        let answer = self.made.instance.get_typed_func::<P, R>(&mut *store, export).and_then(|function| {
             if wasi {
                 at_once(function.call_async(&mut *store, params)).unwrap_or_else(|| Err(Stop::Waited.into()))
             } else {
                 function.call(&mut *store, params)
             }
         });
-        answer.map_err(|error| fault_of(&error, self.store.data()))
+        answer.map_err(|error| fault_of(&error, self.made.store.data()))
     }
 }
 

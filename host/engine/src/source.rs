@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_model::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::Limits;
+use crate::{Instances, Limits};
 
 /// A plugin file in memory, and its SHA-256. Cheap to clone, so that the pipelines of all tenants share one.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Source<'a> {
     pub grants: &'a Grants,
     /// What one call may take.
     pub limits: Limits,
+    /// How its instances are made and used.
+    pub instances: Instances,
 }
 
 /// What a pipeline lets a plugin import. `payload` and `log` are always there; everything else is absent unless named

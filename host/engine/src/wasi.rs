@@ -1,8 +1,10 @@
 //! WASI for guests whose language runtime needs it, with everything denied.
 //!
 //! No files, no network, no environment, no arguments; output is thrown away; random bytes come from a fixed stream; the
-//! clocks stand still, at the time of the call if `clock` is granted. Nothing waits: whatever is polled is ready.
+//! clocks stand still, at the time of the call if `clock` is granted and there is a call. Nothing waits: whatever is polled is ready.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::StoreContextMut;
@@ -58,9 +60,10 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The context of one call; `now` in milliseconds since the epoch if the clock is granted.
-pub(crate) fn context(now: Option<u64>) -> Wasi {
-    let still = Still(Duration::from_millis(now.unwrap_or(STANDING_STILL)));
+/// The context of one instance, whose clocks stand still.
+pub(crate) fn context() -> Wasi {
+    let time = Arc::new(AtomicU64::new(STANDING_STILL));
+    let still = Still(Arc::clone(&time));
     let context = WasiCtx::builder()
         .allow_blocking_current_thread(true)
         .allow_tcp(false)
@@ -70,12 +73,12 @@ pub(crate) fn context(now: Option<u64>) -> Wasi {
         .insecure_random(stream())
         .insecure_random_seed(0)
         .max_random_size(MAX_RANDOM)
-        .wall_clock(still)
+        .wall_clock(still.clone())
         .monotonic_clock(still)
         .build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(MAX_HANDLES);
-    Wasi { context, table }
+    Wasi { context, table, time }
 }
 
 /// The same bytes in every call.
@@ -90,8 +93,8 @@ fn stream() -> Deterministic {
     Deterministic::new(bytes.take(128).flatten().collect())
 }
 
-#[derive(Clone, Copy)]
-struct Still(Duration);
+#[derive(Clone)]
+struct Still(Arc<AtomicU64>);
 
 impl HostWallClock for Still {
     fn resolution(&self) -> Duration {
@@ -99,7 +102,7 @@ impl HostWallClock for Still {
     }
 
     fn now(&self) -> Duration {
-        self.0
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -116,7 +119,7 @@ impl HostMonotonicClock for Still {
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Only components with WASI imports come here, and those have a context from the start.
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(context(None)));
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(context()));
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_engine::{
-    Engine, EngineConfig, Fault, Folder, Grants, Limits, LoadError, PackageError, Plugin, PluginFile, Prepared, Scope,
-    Source, StateStore, StoreError, Tier,
+    Engine, EngineConfig, Fault, Folder, Grants, Instances, Limits, LoadError, PackageError, Plugin, PluginFile,
+    Prepared, Scope, Source, StateStore, StoreError, Tier,
 };
 use portcullis_model::{Approver, AttributedFinding, Decision, Finding, Reason, Role, Span, codes};
 use support::{ENGINE, NOW, ample, call, fault, guest, load, load_with, message, refused, try_load};
@@ -237,7 +237,15 @@ fn probe_random() {
     let other = Engine::new(EngineConfig::default()).unwrap();
     let file = PluginFile::new(guest("probe_random"));
     let (grants, limits) = (Grants::default(), ample());
-    let source = Source { name: "p", tenant: "globex", file: &file, config: "", grants: &grants, limits };
+    let source = Source {
+        name: "p",
+        tenant: "globex",
+        file: &file,
+        config: "",
+        grants: &grants,
+        limits,
+        instances: Instances::default(),
+    };
     assert_eq!(message(other.load(&source).unwrap().inspect(&call("t", PAYLOAD))), first);
 }
 
@@ -273,7 +281,15 @@ fn counts_state() {
     assert!(refused("counts_state", "").to_string().contains("\"portcullis:plugin/state@1.0.0\""));
     let grants = Grants { state: true, ..Grants::default() };
     let file = PluginFile::new(guest("counts_state"));
-    let source = |name, tenant| Source { name, tenant, file: &file, config: "", grants: &grants, limits: ample() };
+    let source = |name, tenant| Source {
+        name,
+        tenant,
+        file: &file,
+        config: "",
+        grants: &grants,
+        limits: ample(),
+        instances: Instances::default(),
+    };
     let ask = |plugin: &Plugin, tool| message(plugin.inspect(&call(tool, PAYLOAD)));
     let mine = ENGINE.load(&source("counter", "acme")).unwrap();
     assert_eq!(ask(&mine, "one"), "1  true");
@@ -340,7 +356,15 @@ fn configure_reads_files() {
     for content in ["first", "second", "first"] {
         std::fs::write(folder.path().join("policy"), content).unwrap();
         let limits = ample();
-        let source = Source { name: "p", tenant: "acme", file: &file, config: "data/policy", grants: &grants, limits };
+        let source = Source {
+            name: "p",
+            tenant: "acme",
+            file: &file,
+            config: "data/policy",
+            grants: &grants,
+            limits,
+            instances: Instances::default(),
+        };
         let plugin = engine.load(&source).unwrap();
         assert_eq!(message(plugin.inspect(&call("t", PAYLOAD))), content, "a snapshot of another file's content");
         inputs.push(plugin.inputs().unwrap());
@@ -390,7 +414,15 @@ fn good_detector() {
     let file = PluginFile::new(guest("good_detector"));
     let (grants, limits) = (Grants::default(), ample());
     let config = r#"{"word": "rm -rf"}"#;
-    let source = Source { name: "p", tenant: "acme", file: &file, config, grants: &grants, limits };
+    let source = Source {
+        name: "p",
+        tenant: "acme",
+        file: &file,
+        config,
+        grants: &grants,
+        limits,
+        instances: Instances::default(),
+    };
     let other = other.load(&source).unwrap();
     for _ in 0..100 {
         assert_eq!(plugin.inspect(&call("t", PAYLOAD)).cost.fuel, run.cost.fuel);

@@ -3,8 +3,8 @@
 mod support;
 
 use portcullis_engine::{
-    ABI_SECTION, Engine, EngineConfig, Fault, Grants, Limits, LoadError, MAX_PLUGIN_BYTES, PackageError, Plugin,
-    PluginFile, Prepared, Snapshotting, Source, Tier,
+    ABI_SECTION, Engine, EngineConfig, Fault, Grants, Instances, Limits, LoadError, MAX_PLUGIN_BYTES, PackageError,
+    Plugin, PluginFile, Prepared, Snapshotting, Source, Tier,
 };
 use portcullis_model::{Digest, Role};
 use support::{ENGINE, ample, call, guest, message, try_load};
@@ -52,8 +52,15 @@ fn refusal(bytes: &[u8]) -> PackageError {
 
 fn load_from(engine: &Engine, bytes: &[u8]) -> Plugin {
     let (grants, limits) = (Grants::default(), ample());
-    let source =
-        Source { name: "p", tenant: "acme", file: &PluginFile::new(bytes), config: CONFIG, grants: &grants, limits };
+    let source = Source {
+        name: "p",
+        tenant: "acme",
+        file: &PluginFile::new(bytes),
+        config: CONFIG,
+        grants: &grants,
+        limits,
+        instances: Instances::default(),
+    };
     engine.load(&source).unwrap()
 }
 
@@ -283,8 +290,15 @@ fn a_changed_cache_file_is_not_loaded() {
     // A file of ours under another name is not ours either.
     let (grants, limits) = (Grants::default(), ample());
     let other = r#"{"word": "please"}"#;
-    let source =
-        Source { name: "p", tenant: "acme", file: &PluginFile::new(&*bytes), config: other, grants: &grants, limits };
+    let source = Source {
+        name: "p",
+        tenant: "acme",
+        file: &PluginFile::new(&*bytes),
+        config: other,
+        grants: &grants,
+        limits,
+        instances: Instances::default(),
+    };
     engine.load(&source).unwrap();
     let second = std::fs::read_dir(folder.path())
         .unwrap()
@@ -302,7 +316,15 @@ fn a_plugin_runs_on_many_threads_at_once_and_waits_for_a_slot() {
     let engine = Engine::new(EngineConfig { slots: 2, ..EngineConfig::default() }).unwrap();
     let file = PluginFile::new(guest("keeps_configuration"));
     let (grants, limits) = (Grants::default(), Limits { deadline_ms: 10_000, ..ample() });
-    let source = Source { name: "p", tenant: "acme", file: &file, config: "kept", grants: &grants, limits };
+    let source = Source {
+        name: "p",
+        tenant: "acme",
+        file: &file,
+        config: "kept",
+        grants: &grants,
+        limits,
+        instances: Instances::default(),
+    };
     let plugin = engine.load(&source).unwrap();
     std::thread::scope(|threads| {
         for _ in 0..8 {

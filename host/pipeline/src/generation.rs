@@ -215,7 +215,7 @@ impl Generation {
             tier: about.tier,
             prepared: match &about.prepared {
                 Prepared::Snapshot => "snapshot".to_owned(),
-                Prepared::EachCall { reason } => format!("in each call: {reason}"),
+                Prepared::EachCall { reason } => format!("in each instance: {reason}"),
             },
             on_failure: stage.on_failure,
             stop_on: stage.stop_on,
@@ -279,8 +279,10 @@ fn stage(
         config: &config,
         grants: &spec.grants,
         limits: spec.limits,
+        instances: spec.instances,
     };
     let plugin = engine.load(&source).map_err(|error| (key_of(&error), error.into()))?;
+    plugin.warm();
     id.add(spec, &plugin, &config);
     let about = About { digest: plugin.digest(), tier: plugin.tier().as_str(), prepared: plugin.prepared().clone() };
     let stage = Stage {
@@ -350,6 +352,10 @@ impl Identity {
         let (digest, inputs) =
             (plugin.digest().0.to_vec(), plugin.inputs().map_or(Vec::new(), |inputs| inputs.0.to_vec()));
         self.0.extend([spec.name.as_bytes().to_vec(), digest, inputs, config.into(), settings.unwrap_or_default()]);
+        // Only what a verdict can depend on: where an instance answers several calls, one can see another.
+        if spec.instances.reuse > 1 {
+            self.0.push(format!("reuse {}", spec.instances.reuse).into_bytes());
+        }
     }
 
     fn finish(&self) -> Digest {

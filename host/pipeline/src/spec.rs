@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_engine::{Grants, Limits, PluginFile};
+use portcullis_engine::{Grants, Instances, Limits, PluginFile};
 use portcullis_model::{Decision, Mode, Phase};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,8 @@ pub struct PluginSpec {
     pub grants: Grants,
     /// Limits of one call of it.
     pub limits: Limits,
+    /// How its instances are made and used.
+    pub instances: Instances,
     /// Which calls it sees.
     pub select: Selector,
     /// What its failure means.
@@ -94,6 +96,7 @@ impl fmt::Debug for PluginSpec {
             .field("file", &self.file)
             .field("grants", &self.grants)
             .field("limits", &self.limits)
+            .field("instances", &self.instances)
             .field("select", &self.select)
             .field("on_failure", &self.on_failure)
             .field("stop_on", &self.stop_on)

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use portcullis_engine::{Engine, EngineConfig, Grants, Limits, PluginFile};
+use portcullis_engine::{Engine, EngineConfig, Grants, Instances, Limits, PluginFile};
 use portcullis_model::{Call, Decision, Document, Mode, Phase, codes};
 use portcullis_pipeline::{
     BuildError, BuildProblem, FailMode, Generation, Generations, PipelineSpec, PluginSpec, Selector,
@@ -34,6 +34,7 @@ fn plugin(name: &str) -> PluginSpec {
         // Every router knows the time.
         grants: Grants { clock: name.starts_with("router-"), ..Grants::default() },
         limits: Limits { deadline_ms: 5_000, ..Limits::default() },
+        instances: Instances::default(),
         select: Selector::default(),
         on_failure: FailMode::Closed,
         stop_on: None,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use portcullis_engine::{Engine, Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
+use portcullis_engine::{Engine, Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Price};
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
@@ -389,6 +389,7 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
             output: limits.output_kib.map_or(given.output, |kib| kib.saturating_mul(1 << 10)),
             ..given
         },
+        instances: Instances { ahead: plugin.instances.ahead, reuse: plugin.instances.reuse },
         select: Selector {
             tools: plugin.select.tools.clone(),
             upstreams: plugin.select.upstreams.clone(),

@@ -417,6 +417,9 @@ pub(crate) struct Plugin {
     /// Limits of one call of the plugin.
     #[serde(default)]
     pub limits: Limits,
+    /// How its instances are made and used.
+    #[serde(default)]
+    pub instances: Instances,
     /// Which calls it sees. Default: all.
     #[serde(default)]
     pub select: Select,
@@ -479,6 +482,24 @@ pub(crate) struct Limits {
     pub host_calls: Option<u32>,
     /// KiB of its answer. Default 256.
     pub output_kib: Option<usize>,
+}
+
+/// How the instances of a plugin are made and used. Each call has a fresh one unless `reuse` says otherwise.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Instances {
+    /// Instances that are made ahead of calls, at most 64; worth it for large interpreters. Default: 4 where the configured
+    /// memory cannot be kept (`portcullis plugin inspect` says so), else 0.
+    pub ahead: Option<u16>,
+    /// Calls that one instance answers, at most 100,000. With more than 1 a call can see what an earlier one of this tenant
+    /// left in the plugin's memory, and fuel is not the same at each replay.
+    pub reuse: u32,
+}
+
+impl Default for Instances {
+    fn default() -> Self {
+        Self { ahead: None, reuse: 1 }
+    }
 }
 
 /// Which calls a plugin sees. Every list given must match; globs know `*`, `?` and `[…]`.

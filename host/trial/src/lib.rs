@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_engine::{
-    Engine, EngineConfig, EngineError, Grants, LabelStore as _, Limits, Plugin, PluginFile, Source,
+    Engine, EngineConfig, EngineError, Grants, Instances, LabelStore as _, Limits, Plugin, PluginFile, Source,
 };
 use portcullis_model::PluginRun;
 pub use portcullis_plugin::testing::{Case, Outcome, read_cases};
@@ -100,7 +100,8 @@ impl Trial {
         let (engine, subject) = (&self.engine, &self.subject);
         let load = || {
             let Subject { name, file, grants, limits } = subject;
-            let source = Source { name, tenant: TENANT, file, config, grants, limits: *limits };
+            let source =
+                Source { name, tenant: TENANT, file, config, grants, limits: *limits, instances: Instances::default() };
             engine.load(&source).map_err(|error| chain(&error))
         };
         self.loaded.entry(config.to_owned()).or_insert_with(load).clone()

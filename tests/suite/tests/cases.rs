@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_engine::{Engine, EngineConfig, Grants, Limits, MemoryState, PluginFile, Scope, StateStore};
+use portcullis_engine::{Engine, EngineConfig, Grants, Instances, Limits, MemoryState, PluginFile, Scope, StateStore};
 use portcullis_model::{Call, Decision, Document, Mode};
 use portcullis_pipeline::{FailMode, Generation, PipelineSpec, PluginSpec, Selector};
 use portcullis_plugin::testing::{Case, Outcome, read_cases};
@@ -143,6 +143,7 @@ impl PackPlugin {
             config: serde_json::to_value(&self.config).unwrap(),
             grants: Grants { clock: self.grants.clock, state: self.grants.state, ..Grants::default() },
             limits,
+            instances: Instances::default(),
             select: self.select.clone(),
             on_failure: FailMode::Closed,
             stop_on: self.stop_on,

@@ -177,8 +177,12 @@ fn a_tool_that_fails_half_way_shows_what_it_said_and_leaves_the_component_alone(
     assert_eq!(fs::read(folder.join("build/half.wasm")).unwrap(), component);
 
     // What is asked for is what may be used.
-    fs::write(&source, format!("{text}\npub fn now() -> u64 {{\n    portcullis_plugin::clock::now_ms()\n}}\n")).unwrap();
-    let text = text.replace("let mut findings = Vec::new();", "let mut findings = Vec::with_capacity(portcullis_plugin::clock::now_ms() as usize % 2);");
+    fs::write(&source, format!("{text}\npub fn now() -> u64 {{\n    portcullis_plugin::clock::now_ms()\n}}\n"))
+        .unwrap();
+    let text = text.replace(
+        "let mut findings = Vec::new();",
+        "let mut findings = Vec::with_capacity(portcullis_plugin::clock::now_ms() as usize % 2);",
+    );
     fs::write(&source, text).unwrap();
     let unasked = portcullis(&folder, &["plugin", "build"]);
     assert!(printed(&unasked).contains("add \"clock\" to asks in plugin.toml"), "{}", printed(&unasked));
@@ -199,10 +203,12 @@ fn what_a_plugin_says_of_its_configuration_reaches_its_author_word_for_word() {
     let run = portcullis(&folder, &["plugin", "run", "--config", r#"{"review_over": -1}"#]);
     assert_eq!(run.status.code(), Some(1));
     assert!(printed(&run).contains("review_over: give a number of at least 0"), "{}", printed(&run));
-    let run = portcullis(&folder, &["plugin", "run", "--config", r#"{"review_over": 1}"#, "--arguments", r#"{"amount": 2}"#]);
+    let run =
+        portcullis(&folder, &["plugin", "run", "--config", r#"{"review_over": 1}"#, "--arguments", r#"{"amount": 2}"#]);
     let answer: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", printed(&run)));
     assert_eq!((&answer["decision"], &answer["reasons"][0]["code"]), (&json!("review"), &json!("large_amount")));
-    let bench = portcullis(&folder, &["plugin", "bench", "--no-build", "--calls", "20", "--json", "--deadline-ms", "20000"]);
+    let bench =
+        portcullis(&folder, &["plugin", "bench", "--no-build", "--calls", "20", "--json", "--deadline-ms", "20000"]);
     let figures: Value = serde_json::from_slice(&bench.stdout).unwrap_or_else(|_| panic!("{}", printed(&bench)));
     assert!(figures["fuel"].as_u64().unwrap() > 0 && figures["p50_micros"].as_u64().unwrap() > 0, "{figures}");
 }

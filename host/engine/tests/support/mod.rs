@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use portcullis_engine::{Engine, EngineConfig, Fault, Grants, Limits, LoadError, Plugin, PluginFile, Run, Source};
+use portcullis_engine::{
+    Engine, EngineConfig, Fault, Grants, Instances, Limits, LoadError, Plugin, PluginFile, Run, Source,
+};
 use portcullis_model::{Call, Document, Finding, Phase};
 use uuid::Uuid;
 
@@ -26,7 +28,15 @@ pub(crate) fn try_load(
     grants: &Grants,
     limits: Limits,
 ) -> Result<Plugin, LoadError> {
-    ENGINE.load(&Source { name, tenant: "acme", file: &PluginFile::new(bytes), config, grants, limits })
+    ENGINE.load(&Source {
+        name,
+        tenant: "acme",
+        file: &PluginFile::new(bytes),
+        config,
+        grants,
+        limits,
+        instances: Instances::default(),
+    })
 }
 
 /// The default limits, with time enough for a machine that does other things too.
