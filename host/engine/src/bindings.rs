@@ -1,4 +1,5 @@
-//! Generated types and host traits of `portcullis:plugin@1.0.0`, one set for the three worlds.
+//! Generated types and host traits of `portcullis:plugin@1.1.0`, one set for the three worlds. Components of 1.0.0 find all
+//! that they import in it: a newer minor version only adds.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -9,14 +10,14 @@
 )]
 
 wasmtime::component::bindgen!({
-    path: "../../wit/plugin@1.0.0",
+    path: "../../wit/plugin@1.1.0",
     inline: r#"
         package portcullis:host;
 
         world plugin {
-            include portcullis:plugin/imports@1.0.0;
-            use portcullis:plugin/types@1.0.0.{call, finding, attributed-finding, reason, verdict};
-            use portcullis:plugin/routing@1.0.0.{plan};
+            include portcullis:plugin/imports@1.1.0;
+            use portcullis:plugin/types@1.1.0.{call, finding, attributed-finding, reason, verdict};
+            use portcullis:plugin/routing@1.1.0.{plan};
             export configure: func(config: string) -> result<_, string>;
             export inspect: func(call: call) -> result<list<finding>, string>;
             export decide: func(call: call, findings: list<attributed-finding>) -> result<verdict, string>;

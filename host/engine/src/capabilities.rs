@@ -64,6 +64,13 @@ impl payload::Host for CallState {
         let value = self.subject("the payload")?.payload.pointer(&pointer);
         Ok(value.map(|value| value.raw().to_owned()))
     }
+
+    fn text_at(&mut self, pointer: String) -> wasmtime::Result<Option<payload::Located>> {
+        self.enter()?;
+        let texts = self.subject("the payload")?.payload.texts();
+        let found = texts.iter().zip(0..).find(|(text, _)| text.pointer == pointer);
+        Ok(found.map(|(text, index)| payload::Located { index, value: text.value.clone() }))
+    }
 }
 
 impl log::Host for CallState {

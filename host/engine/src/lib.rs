@@ -34,7 +34,7 @@ pub use labels::{LabelStore, MemoryLabels};
 pub use limits::{Limits, LimitsError};
 pub use load::LoadError;
 pub use package::{
-    ABI_SECTION, ABI_VERSION, Description, MANIFEST_SECTION, MAX_PLUGIN_BYTES, PackageError, Snapshotting, Tier,
+    ABI_SECTION, ABI_VERSIONS, Description, MANIFEST_SECTION, MAX_PLUGIN_BYTES, PackageError, Snapshotting, Tier,
 };
 pub use plugin::{Fault, Plugin, Prepared, Run};
 pub use ready::{Instances, MAX_AHEAD, MAX_REUSE};

@@ -10,7 +10,7 @@ use crate::compiled::Compiled;
 use crate::configure::{self, Configured};
 use crate::engine::Inner;
 use crate::files::Folders;
-use crate::package::{ABI_VERSION, Package};
+use crate::package::Package;
 use crate::{
     Description, Engine, Fault, FolderError, LimitsError, PackageError, Plugin, Prepared, Snapshotting, Source, Tier,
     capabilities,
@@ -32,7 +32,7 @@ pub enum LoadError {
     #[error("the plugin cannot be compiled: {0}")]
     Compile(String),
     /// An export has another type than the contract says.
-    #[error("the export {export:?} is not what the plugin contract {ABI_VERSION} asks for: {reason}")]
+    #[error("the export {export:?} is not what the plugin contract asks for: {reason}")]
     Export {
         /// Which.
         export: &'static str,
@@ -114,7 +114,7 @@ impl Engine {
             digest: Digest::of(bytes),
             size: bytes.len(),
             role: package.role,
-            abi: ABI_VERSION.to_owned(),
+            abi: package.abi.clone(),
             asks: package.asks()?.into_iter().map(str::to_owned).collect(),
             imports: package.imports,
             tier: package.tier,

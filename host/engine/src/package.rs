@@ -14,8 +14,8 @@ pub const ABI_SECTION: &str = "portcullis:abi";
 pub const MANIFEST_SECTION: &str = "portcullis:manifest";
 /// Most bytes of a manifest that are read.
 const MAX_MANIFEST: usize = 512 * 1024;
-/// The plugin contract this build speaks.
-pub const ABI_VERSION: &str = "1.0.0";
+/// The versions of the plugin contract that this build speaks, oldest first; all at once.
+pub const ABI_VERSIONS: &[&str] = &["1.0.0", "1.1.0"];
 /// Largest plugin file that is read.
 pub const MAX_PLUGIN_BYTES: usize = 64 * 1024 * 1024;
 
@@ -102,7 +102,8 @@ pub enum PackageError {
     NoAbi,
     /// A stamp of a contract that this build does not speak.
     #[error(
-        "the file was built for plugin ABI {found:?}, but this build of Portcullis speaks {ABI_VERSION}; {}",
+        "the file was built for plugin ABI {found:?}, but this build of Portcullis speaks {}; {}",
+        ABI_VERSIONS.join(" and "),
         if *.newer { "upgrade Portcullis or rebuild the plugin" } else { "rebuild the plugin with the current SDK" }
     )]
     Abi {
@@ -165,6 +166,8 @@ pub(crate) struct Package<'a> {
     pub(crate) component: Cow<'a, [u8]>,
     pub(crate) role: Role,
     pub(crate) tier: Tier,
+    /// Version of the contract that it was built for.
+    pub(crate) abi: String,
     pub(crate) imports: Vec<String>,
     pub(crate) manifest: Option<serde_json::Value>,
 }
@@ -179,7 +182,7 @@ impl<'a> Package<'a> {
             return Err(PackageError::NotWasm);
         }
         let outline = Outline::read(bytes)?;
-        check_abi(&outline.stamps)?;
+        let abi = abi_of(&outline.stamps)?;
         let (component, outline) = match outline.encoding {
             Encoding::Component => (Cow::Borrowed(bytes), outline),
             Encoding::Module => {
@@ -191,7 +194,7 @@ impl<'a> Package<'a> {
         let role = role_of(&outline.exports)?;
         let wasi = outline.imports.iter().any(|import| import.starts_with("wasi:"));
         let tier = if wasi { Tier::LockedWasi } else { Tier::Sealed };
-        Ok(Self { component, role, tier, imports: outline.imports, manifest: outline.manifest })
+        Ok(Self { component, role, tier, abi, imports: outline.imports, manifest: outline.manifest })
     }
 
     /// Grants without which it does not load, in a stable order.
@@ -235,7 +238,7 @@ impl<'a> Package<'a> {
 /// The grant an import needs; none if it is free.
 fn ask_of(import: &str) -> Result<Option<&'static str>, PackageError> {
     if let Some(rest) = import.strip_prefix("portcullis:plugin/") {
-        let interface = rest.strip_suffix(ABI_VERSION).and_then(|name| name.strip_suffix('@'));
+        let interface = rest.split_once('@').filter(|(_, version)| ABI_VERSIONS.contains(version)).map(|(name, _)| name);
         if interface.is_some_and(|name| FREE.contains(&name)) {
             return Ok(None);
         }
@@ -259,13 +262,19 @@ fn role_of(exports: &[String]) -> Result<Role, PackageError> {
     }
 }
 
-fn check_abi(stamps: &[String]) -> Result<(), PackageError> {
-    let foreign = stamps.iter().find(|stamp| *stamp != ABI_VERSION);
+/// The version of the contract that the stamps name.
+fn abi_of(stamps: &[String]) -> Result<String, PackageError> {
+    let foreign = stamps.iter().find(|stamp| !ABI_VERSIONS.contains(&stamp.as_str()));
     match (stamps.first(), foreign) {
         (None, _) => Err(PackageError::NoAbi),
-        (Some(_), None) => Ok(()),
+        // What is linked together speaks the newest version of its parts.
+        (Some(first), None) => {
+            let newest = ABI_VERSIONS.iter().rev().find(|version| stamps.iter().any(|stamp| stamp == **version));
+            Ok(newest.map_or_else(|| first.clone(), |version| (*version).to_owned()))
+        }
         (_, Some(found)) => {
-            let newer = version(found).zip(version(ABI_VERSION)).is_some_and(|(found, ours)| found > ours);
+            let newest = ABI_VERSIONS.iter().copied().filter_map(version).max();
+            let newer = version(found).zip(newest).is_some_and(|(found, newest)| found > newest);
             Err(PackageError::Abi { found: found.clone(), newer })
         }
     }

@@ -156,6 +156,12 @@ impl Plugin {
         &self.0.compiled.prepared
     }
 
+    /// How many instances wait for calls.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.ready.as_ref().map_or(0, Ready::waiting)
+    }
+
     /// Asks a detector.
     pub fn inspect(&self, call: &Call) -> Run<Vec<Finding>> {
         self.run(Role::Detector, call, |session| {

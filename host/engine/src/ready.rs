@@ -94,6 +94,11 @@ impl Ready {
         }
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether more should be made.
     fn wants(&self) -> bool {
         self.waiting.len() < self.ahead
@@ -164,9 +169,4 @@ impl Filler {
         self.0.waiting.load(Ordering::Relaxed) < self.0.most
     }
 
-    /// How many instances wait, of all plugins.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
-    }
 }

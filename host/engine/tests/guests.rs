@@ -493,3 +493,10 @@ fn uses_wasi() {
     let in_runtime = runtime.block_on(async { message(plugin.inspect(&call("t", PAYLOAD))) });
     assert!(in_runtime.starts_with("1700000000 0 "));
 }
+
+#[test]
+fn finds_text() {
+    let found = load("finds_text", "/a/1").inspect(&call("t", PAYLOAD)).result.unwrap();
+    assert_eq!(found[0].message, "größer");
+    assert_eq!(found[0].spans, [Span { pointer: "/a/1".to_owned(), start: 0, end: 8 }]);
+}

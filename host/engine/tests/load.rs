@@ -107,7 +107,7 @@ fn the_stamp_of_the_contract_is_checked_first() {
     assert_eq!(refusal(MODULE), PackageError::NoAbi);
     let good = guest("good_detector");
     for (version, newer) in
-        [("1.0.1", true), ("1.1.0", true), ("2.0.0", true), ("0.9.0", false), ("one", false), ("", false)]
+        [("1.0.1", false), ("1.2.0", true), ("2.0.0", true), ("0.9.0", false), ("one", false), ("", false)]
     {
         let error = refusal(&stamped(&good, version));
         assert_eq!(error, PackageError::Abi { found: version.to_owned(), newer });

@@ -16,7 +16,7 @@ pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"]
 
 const DEBIAN_BIN: &str = "/usr/bin";
 /// Second number of the oldest version of Rust that builds plugins.
-const OLDEST: u32 = 90;
+const OLDEST: u32 = 95;
 
 /// A Rust that builds for [`TARGET`].
 #[derive(Clone, Debug, PartialEq, Eq)]
