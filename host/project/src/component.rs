@@ -109,7 +109,8 @@ pub(crate) fn finish(
         Output::Component(bytes) => bytes,
         Output::Module(module) => encode(&module, contract.world())?,
         Output::Bare(mut module) => {
-            let (resolve, world) = contract.resolve()?;
+            // Imports that are not asked for are found below, with a better word than that they do not fit.
+            let (resolve, world) = Contract::whole(manifest.role).resolve()?;
             let problem = |error: &dyn std::fmt::Display| ComponentError::World {
                 world: contract.world(),
                 problem: format!("{error:#}"),

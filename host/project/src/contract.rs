@@ -36,6 +36,14 @@ impl Contract {
         Self { role, files }
     }
 
+    /// The contract for a role, with every capability: for modules that import only what their code uses.
+    #[must_use]
+    pub fn whole(role: Role) -> Self {
+        let files = embedded::below(&format!("wit/plugin@{ABI_VERSION}"));
+        let text = |content| String::from_utf8_lossy(content).into_owned();
+        Self { role, files: files.map(|(name, content)| (name.to_owned(), text(content))).collect() }
+    }
+
     /// Name of the world: `detector`, `rule` or `router`.
     #[must_use]
     pub fn world(&self) -> &'static str {

@@ -63,10 +63,19 @@ pub fn upward(project: &Path, folder: &str) -> Vec<PathBuf> {
 /// # Errors
 /// It cannot be started, or it fails; then with the last lines it printed.
 pub fn run(command: &mut Command) -> Result<Vec<u8>, ToolError> {
+    run_noted(command, &|_| {})
+}
+
+/// The same, passing on what a command that succeeds printed on standard error: a compiler's warnings.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_noted(command: &mut Command, note: &dyn Fn(&str)) -> Result<Vec<u8>, ToolError> {
     let tool = name(command.get_program());
     let done =
         command.stdin(Stdio::null()).output().map_err(|source| ToolError::Start { tool: tool.clone(), source })?;
     if done.status.success() {
+        String::from_utf8_lossy(&done.stderr).lines().take(SHOWN).for_each(note);
         return Ok(done.stdout);
     }
     let printed = [done.stdout, done.stderr].concat();
