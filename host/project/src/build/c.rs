@@ -22,8 +22,7 @@ const RELEASES: std::ops::RangeInclusive<u32> = 16..=30;
 const HEADERS: &str = "/usr/include/wasm32-wasi";
 /// Checks whose failure ends the call: what C leaves undefined must not become an answer.
 const CHECKS: &[&str] = &["-fsanitize=undefined", "-fsanitize-trap=undefined"];
-/// Deep recursion ends in a trap, not in other data: the stack lies below everything else.
-const LINK: &[&str] = &["-mexec-model=reactor", "-Wl,-z,stack-size=65536", "-Wl,--stack-first", "-Wl,--strip-all"];
+const LINK: &[&str] = &["-mexec-model=reactor", "-Wl,-z,stack-size=65536", "-Wl,--strip-all"];
 
 pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
     let compiler = Compiler::find(job.root())?;
@@ -149,10 +148,14 @@ impl Compiler {
         command
     }
 
-    fn linker(&self) -> Option<String> {
+    fn linker(&self) -> Vec<String> {
+        // Deep recursion ends in a trap, not in other data, when the stack lies below everything else. Zig does so anyway.
         match self {
-            Self::Clang { linker: Some(linker), .. } => Some(format!("-fuse-ld={}", linker.display())),
-            _ => None,
+            Self::Clang { linker, .. } => {
+                let linker = linker.as_ref().map(|linker| format!("-fuse-ld={}", linker.display()));
+                linker.into_iter().chain(["-Wl,--stack-first".to_owned()]).collect()
+            }
+            Self::Zig(_) => Vec::new(),
         }
     }
 }
