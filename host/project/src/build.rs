@@ -149,6 +149,11 @@ pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built,
     Ok(Built { path, component, asks, took: started.elapsed() })
 }
 
+/// The same place, also from another folder.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, BuildError> {
+    std::path::absolute(path).map_err(|source| BuildError::File { path: path.to_owned(), source })
+}
+
 /// Puts a file in place of another, whole or not at all.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {

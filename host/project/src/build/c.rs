@@ -27,8 +27,8 @@ const LINK: &[&str] = &["-mexec-model=reactor", "-Wl,-z,stack-size=65536", "-Wl,
 pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
     let compiler = Compiler::find(job.root())?;
     (job.progress)(&format!("compiling with {}", compiler.name()));
-    let root = absolute(job.root())?;
-    let module = absolute(&job.made("c/plugin.core.wasm")?)?;
+    let root = build::absolute(job.root())?;
+    let module = build::absolute(&job.made("c/plugin.core.wasm")?)?;
     let mut objects = Vec::new();
     for (index, source) in sources(&root)?.iter().enumerate() {
         let object = module.with_file_name(format!("{index}.o"));
@@ -75,10 +75,6 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, BuildError> {
-    std::path::absolute(path).map_err(|source| BuildError::File { path: path.to_owned(), source })
 }
 
 /// What compiles.
@@ -136,7 +132,8 @@ impl Compiler {
             }
             Self::Zig(program) => {
                 let mut command = Command::new(program);
-                command.args([if cpp { "c++" } else { "cc" }, "-target", "wasm32-wasi"]);
+                // Its stack protector would ask WASI for random bytes.
+                command.args([if cpp { "c++" } else { "cc" }, "-target", "wasm32-wasi", "-fno-stack-protector"]);
                 command
             }
         };

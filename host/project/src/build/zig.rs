@@ -1,21 +1,48 @@
+//! Zig, freestanding: no library of C, no WASI.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::build::{BuildError, Job};
+use crate::build::{self, BuildError, Job};
 use crate::component::Output;
-use crate::tool;
+use crate::tool::{self, ToolError};
 
 /// Names a zig to use instead of what is found.
 const ZIG: &str = "PORTCULLIS_ZIG";
+/// The release that the SDK is written for: the language still changes from one to the next.
+const RELEASE: &str = "0.17.";
 /// How to get it.
 pub(super) const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0";
 /// Places of Python environments, in the project's folder or in one above it.
 const ENVIRONMENTS: &[&str] = &[".venv", "tools/python", "target/tools/python"];
 
 pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
-    let _ = job;
-    Err(BuildError::Bindings { language: job.manifest().language, problem: "not written yet".to_owned() })
+    let missing = |tool: String| ToolError::Missing { tool, install: INSTALL.to_owned() };
+    let program = find(job.root()).ok_or_else(|| missing("zig".to_owned()))?;
+    let version = tool::run(Command::new(&program).arg("version"))?;
+    let version = String::from_utf8_lossy(&version).trim().to_owned();
+    if !version.starts_with(RELEASE) {
+        return Err(missing(format!("zig {RELEASE}x is needed and {} is {version}; it", program.display())).into());
+    }
+    (job.progress)(&format!("zig {version} build-exe"));
+    let module = build::absolute(&job.made("zig/plugin.core.wasm")?)?;
+    let mut command = Command::new(program);
+    command.current_dir(job.root()).args(["build-exe", "-fno-entry", "-rdynamic", "-fstrip", "--stack", "65536"]);
+    // What the host calls is in the SDK; it imports the plugin, and both import the SDK's public half.
+    for (name, source, imports) in [
+        ("root", "sdk/root.zig", &["plugin", "portcullis"][..]),
+        ("plugin", "src/plugin.zig", &["portcullis"]),
+        ("portcullis", "sdk/portcullis.zig", &[]),
+    ] {
+        command.args(imports.iter().flat_map(|import| ["--dep", *import]));
+        command.args(["-target", "wasm32-freestanding", "-O", "safe"]).arg(format!("-M{name}={source}"));
+    }
+    command.arg("--cache-dir").arg(module.with_file_name("cache"));
+    command.arg(format!("-femit-bin={}", module.display()));
+    tool::run_noted(&mut command, job.progress)?;
+    Ok(Output::Bare(build::read(&module)?))
 }
 
 /// The program: the one that `PORTCULLIS_ZIG` names, one from PyPI in an environment of the project or of a folder above it,
