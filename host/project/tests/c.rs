@@ -19,7 +19,7 @@ fn sdk() -> PathBuf {
 fn check(folder: &Path) -> PathBuf {
     let program = folder.join("check");
     let mut cc = Command::new("cc");
-    // Signs of life first: gnu11 only for `open_memstream`, which the tests use and the SDK does not.
+    // gnu11 for `open_memstream`, which the tests use and the SDK does not.
     cc.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]);
     cc.args(["-fno-sanitize-recover=all", "-o"]).arg(&program).arg(sdk().join("tests/check.c")).arg("-lm");
     let done = cc.output().expect("cc, which Rust links with");
@@ -127,9 +127,9 @@ fn the_json_reader_agrees_with_another_one_about_thousands_of_broken_documents()
     assert!(taken > 5_000 && refused > 5_000, "{taken} taken, {refused} refused");
 }
 
-/// A new project in C, and its folder, which goes with the first.
+/// A new project in C below cargo's folder for tests, so that the tools of this checkout are found; it goes with the first.
 fn project(role: Role) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let root = folder.path().join("sample");
     create(&NewProject { name: "sample", language: Language::C, role, folder: &root }).unwrap();
     (folder, root)
@@ -228,6 +228,46 @@ fn a_capability_must_be_asked_for() {
     fs::write(&manifest, text.replace("asks = []", "asks = [\"state\"]")).unwrap();
     let (built, _) = build(&root).unwrap().unwrap();
     assert!(built.asks.contains("state"));
+}
+
+/// Uses every function that the host offers.
+const EVERYTHING: &str = r#"
+#include "portcullis.h"
+
+bool plugin_configure(pc_string config, pc_error *error) {
+    return pc_json_parse(config) != NULL || pc_fail(error, PC("no JSON"));
+}
+
+bool plugin_inspect(const pc_call *call, pc_report *report, pc_error *error) {
+    uint64_t sum;
+    pc_optional old;
+    bool replaced;
+    pc_string answer, secret, bytes;
+    pc_strings names;
+    pc_request request = {PC("GET"), pc_payload_raw(), {NULL, 0}, PC("")};
+    pc_response response;
+    (void)report;
+    pc_log_info(PC_TEXT(pc_decimal(pc_clock_now_ms()), pc_decimal(pc_payload_names().len)));
+    return pc_state_increment(call->agent, 1, 60, &sum, error) && pc_state_get(PC("key"), &old, error) &&
+           pc_state_replace(PC("key"), old, pc_none(), 0, &replaced, error) && pc_labels_add(PC("a"), PC("b"), error) &&
+           pc_judge_ask(PC("template"), pc_labels_all(), &answer, NULL, error) &&
+           pc_http_send(&request, &response, NULL, error) && pc_secrets_placeholder(PC("name"), &secret, error) &&
+           pc_files_read(PC("folder/file"), &bytes, error) && pc_files_entries(PC("folder"), &names, error);
+}
+"#;
+
+#[test]
+fn every_function_of_the_host_is_imported_when_it_is_used() {
+    let (_folder, root) = project(Role::Detector);
+    fs::write(root.join("src/plugin.c"), EVERYTHING).unwrap();
+    let manifest = root.join("plugin.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let asks = ["clock", "files", "http", "judge", "labels", "secrets", "state"];
+    fs::write(&manifest, text.replace("asks = []", &format!("asks = {asks:?}"))).unwrap();
+    let Some(built) = build(&root) else { return };
+    let (built, said) = built.unwrap();
+    assert_eq!(built.asks.iter().collect::<Vec<_>>(), asks);
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 const IN_CPP: &str = r#"

@@ -14,7 +14,7 @@ use crate::build::{self, BuildError, Job, zig};
 use crate::component::Output;
 use crate::tool::{self, ToolError};
 
-/// Names a compiler to use instead of what is found: a `clang` that can make `wasm32-wasi`.
+/// Names a clang to use instead of what is found; it must be able to make and link `wasm32-wasi`.
 const CLANG: &str = "PORTCULLIS_CLANG";
 /// Releases of clang that are looked for, the newest first. From 16 on they know what is needed here.
 const RELEASES: std::ops::RangeInclusive<u32> = 16..=30;
@@ -88,10 +88,13 @@ enum Compiler {
 }
 
 impl Compiler {
-    /// The one that `PORTCULLIS_CLANG` names, else clang with linker and library, else zig.
+    /// The one that `PORTCULLIS_CLANG` or `PORTCULLIS_ZIG` names, else clang with linker and library, else zig.
     fn find(project: &Path) -> Result<Self, ToolError> {
         if let Some(program) = std::env::var_os(CLANG) {
             return Ok(Self::Clang { program: program.into(), linker: tool::find(&["wasm-ld"], &[]) });
+        }
+        if let Some(program) = zig::named() {
+            return Ok(Self::Zig(program));
         }
         if Path::new(HEADERS).is_dir() {
             for release in RELEASES.rev() {

@@ -45,11 +45,16 @@ pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
     Ok(Output::Bare(build::read(&module)?))
 }
 
+/// The program that `PORTCULLIS_ZIG` names.
+pub(super) fn named() -> Option<PathBuf> {
+    std::env::var_os(ZIG).map(PathBuf::from)
+}
+
 /// The program: the one that `PORTCULLIS_ZIG` names, one from PyPI in an environment of the project or of a folder above it,
 /// or one in `PATH`.
 pub(super) fn find(project: &Path) -> Option<PathBuf> {
-    if let Some(program) = std::env::var_os(ZIG) {
-        return Some(program.into());
+    if let Some(program) = named() {
+        return Some(program);
     }
     let environments = ENVIRONMENTS.iter().flat_map(|name| tool::upward(project, name));
     let packages: Vec<PathBuf> = environments.flat_map(|one| packages(&one)).collect();
