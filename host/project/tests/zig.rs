@@ -149,6 +149,19 @@ fn zig() -> Option<PathBuf> {
 }
 
 #[test]
+fn the_sdk_passes_its_own_tests() {
+    let Some(zig) = zig() else {
+        println!("not tested: there is no zig");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk-guest/zig/sdk/portcullis.zig");
+    let done = Command::new(zig).arg("test").arg(sdk).arg("--cache-dir").arg(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && said.contains("1 tests passed"), "{said}");
+}
+
+#[test]
 fn zig_compiles_c_too() {
     let Some(zig) = zig() else {
         println!("not tested: there is no zig");

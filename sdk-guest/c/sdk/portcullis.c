@@ -188,21 +188,49 @@ static unsigned char lower(char one) {
     return byte >= 'A' && byte <= 'Z' ? (unsigned char)(byte + ('a' - 'A')) : byte;
 }
 
+#define EVERY(byte) ((byte) * UINT64_C(0x0101010101010101))
+
+/* A byte that is looked for, eight times; a letter in either case. */
+struct place {
+    uint64_t fold, wanted;
+};
+
+static struct place place_of(char one) {
+    unsigned char byte = lower(one);
+    return (struct place){byte >= 'a' && byte <= 'z' ? EVERY(0x20) : 0, EVERY(byte)};
+}
+
+/* Zero where one of eight bytes is the one that is looked for. */
+static uint64_t differences(struct place place, const char *at) {
+    uint64_t eight;
+    memcpy(&eight, at, 8);
+    return (eight | place.fold) ^ place.wanted;
+}
+
 size_t pc_find_ignoring_case(pc_string text, pc_string needle, size_t from) {
     if (needle.len == 0 || from > text.len || text.len - from < needle.len) {
         return PC_NOWHERE;
     }
-    unsigned char first = lower(needle.ptr[0]);
-    for (size_t last = text.len - needle.len; from <= last; from++) {
-        if (lower(text.ptr[from]) != first) {
-            continue;
+    struct place first = place_of(needle.ptr[0]), final = place_of(needle.ptr[needle.len - 1]);
+    size_t last = text.len - needle.len;
+    while (from <= last) {
+        /* Eight places at once, while the needle's first and last byte are at none of them: so a call's fuel is enough to
+         * search a megabyte. */
+        while (last - from >= 8) {
+            uint64_t differs = differences(first, text.ptr + from) | differences(final, text.ptr + from + needle.len - 1);
+            if (((differs - EVERY(1)) & ~differs & EVERY(0x80)) != 0) {
+                break;
+            }
+            from += 8;
         }
-        size_t same = 1;
-        while (same < needle.len && lower(text.ptr[from + same]) == lower(needle.ptr[same])) {
-            same++;
-        }
-        if (same == needle.len) {
-            return from;
+        for (size_t end = last - from < 8 ? last + 1 : from + 8; from < end; from++) {
+            size_t same = 0;
+            while (same < needle.len && lower(text.ptr[from + same]) == lower(needle.ptr[same])) {
+                same++;
+            }
+            if (same == needle.len) {
+                return from;
+            }
         }
     }
     return PC_NOWHERE;

@@ -299,6 +299,41 @@ static void texts(pc_report *report) {
     CHECK(pc_span_text(all, pc_span_at(0, 2, 1)).len == 0 && pc_span_text(all, pc_span_at(0, 0, 6)).len == 0);
 }
 
+/* The same, said simply. */
+static size_t found(pc_string text, pc_string needle, size_t from) {
+    for (; from + needle.len <= text.len; from++) {
+        size_t same = 0;
+        while (same < needle.len && lower(text.ptr[from + same]) == lower(needle.ptr[same])) {
+            same++;
+        }
+        if (same == needle.len) {
+            return from;
+        }
+    }
+    return PC_NOWHERE;
+}
+
+static void words_are_found_wherever_they_are(pc_report *report) {
+    (void)report;
+    static const char *const words[] = {"a", "B", "ab", "aab", "\x01", "@", "\xc3\xa4", "a\x81", "abababab", "aaaaaaaaa"};
+    static const char letters[] = {'a', 'A', 'b', 'B', '@', '\x01', '\x81', '\xc3', '\xa4', '`'};
+    uint64_t dice = 42;
+    for (int i = 0; i < 3000; i++) {
+        char text[40];
+        size_t len = (size_t)i % sizeof text;
+        for (size_t at = 0; at < len; at++) {
+            dice = dice * 6364136223846793005u + 1442695040888963407u;
+            text[at] = letters[(dice >> 33) % (i % 2 == 0 ? sizeof letters : 4)];
+        }
+        pc_string given = lent(pc_bytes(text, len));
+        for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+            for (size_t from = 0; from <= len; from += 3) {
+                CHECK(pc_find_ignoring_case(given, pc_cstr(words[w]), from) == found(given, pc_cstr(words[w]), from));
+            }
+        }
+    }
+}
+
 /* ---- Answers --------------------------------------------------------------------------------------------------------- */
 
 static void many_findings(pc_report *report) {
@@ -545,6 +580,7 @@ int main(int argc, char **argv) {
         call(depth_is_bounded);
         call(whole_numbers);
         call(texts);
+        call(words_are_found_wherever_they_are);
         call(host_functions);
         answers();
         verdicts();

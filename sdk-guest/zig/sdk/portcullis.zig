@@ -100,6 +100,48 @@ pub const payload = struct {
     }
 };
 
+/// Where a word is found at or after `from`, with ASCII letters in either case; all other bytes must be equal. Nothing is found
+/// for an empty word.
+pub fn find(text: []const u8, word: []const u8, from: usize) ?usize {
+    if (word.len == 0 or from > text.len or text.len - from < word.len) return null;
+    const first: Place = .of(word[0]);
+    const final: Place = .of(word[word.len - 1]);
+    const last = text.len - word.len;
+    var at = from;
+    while (at <= last) {
+        // Eight places at once, while the word's first and last byte are at none of them: so a call's fuel is enough to search
+        // a megabyte.
+        while (last - at >= 8) : (at += 8) {
+            const differs = first.differences(text[at..][0..8]) | final.differences(text[at + word.len - 1 ..][0..8]);
+            if ((differs -% every(1)) & ~differs & every(0x80) != 0) break;
+        }
+        for (at..at + @min(8, last - at + 1)) |place| {
+            if (std.ascii.eqlIgnoreCase(text[place..][0..word.len], word)) return place;
+        }
+        at += 8;
+    }
+    return null;
+}
+
+/// A byte that is looked for, eight times; a letter in either case.
+const Place = struct {
+    fold: u64,
+    wanted: u64,
+
+    fn of(byte: u8) Place {
+        return .{ .fold = if (std.ascii.isAlphabetic(byte)) every(0x20) else 0, .wanted = every(std.ascii.toLower(byte)) };
+    }
+
+    /// Zero where one of eight bytes is the one that is looked for.
+    fn differences(place: Place, eight: *const [8]u8) u64 {
+        return (std.mem.readInt(u64, eight, .little) | place.fold) ^ place.wanted;
+    }
+};
+
+fn every(byte: u8) u64 {
+    return byte * @as(u64, 0x0101010101010101);
+}
+
 // ---- Answers ----
 
 /// A piece of one text of the payload: bytes from `start` up to `end`, both between two characters.
@@ -579,3 +621,24 @@ pub const glue = struct {
     pub const store = abi.store;
     pub const sizeOf = abi.sizeOf;
 };
+
+test find {
+    const words = [_][]const u8{ "a", "B", "ab", "aab", "\x01", "@", "\xc3\xa4", "a\x81", "abababab", "aaaaaaaaa" };
+    const letters = "aAbB@\x01\x81\xc3\xa4`";
+    var dice: std.Random.DefaultPrng = .init(42);
+    for (0..3000) |i| {
+        var bytes: [40]u8 = undefined;
+        const text = bytes[0 .. i % bytes.len];
+        for (text) |*byte| byte.* = letters[dice.random().uintLessThan(usize, if (i % 2 == 0) letters.len else 4)];
+        for (words) |word| {
+            for (0..text.len + 2) |from| {
+                // The same, said simply.
+                const simply = for (from..@max(from, text.len)) |at| {
+                    if (std.ascii.startsWithIgnoreCase(text[at..], word)) break at;
+                } else null;
+                try std.testing.expectEqual(simply, find(text, word, from));
+            }
+        }
+    }
+    try std.testing.expectEqual(null, find("abc", "", 0));
+}

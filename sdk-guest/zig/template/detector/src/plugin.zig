@@ -23,7 +23,7 @@ pub fn inspect(arena: std.mem.Allocator, _: pc.Call) ![]const pc.Finding {
     for (pc.payload.texts(), 0..) |text, i| {
         for (words) |word| {
             var from: usize = 0;
-            while (std.ascii.findIgnoreCasePos(text.value, from, word)) |start| : (from = start + word.len) {
+            while (pc.find(text.value, word, from)) |start| : (from = start + word.len) {
                 if (findings.items.len == most_findings) break;
                 try findings.append(arena, .{
                     .category = "word.forbidden",
