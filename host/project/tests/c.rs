@@ -218,7 +218,9 @@ fn a_capability_must_be_asked_for() {
     let (_folder, root) = project(Role::Detector);
     let source = root.join("src/plugin.c");
     let text = fs::read_to_string(&source).unwrap();
-    let text = text.replace("    (void)call;\n", "    uint64_t sum;\n    (void)call;\n    pc_state_increment(PC(\"k\"), 1, 60, &sum, error);\n");
+    let texts = "    pc_texts texts = pc_payload_texts();\n";
+    let counts = "    uint64_t sum;\n    pc_state_increment(PC(\"k\"), 1, 60, &sum, error);\n";
+    let text = text.replace(texts, &[texts, counts].concat());
     fs::write(&source, text).unwrap();
     let Some(built) = build(&root) else { return };
     let error = built.unwrap_err();
@@ -246,7 +248,6 @@ bool plugin_inspect(const pc_call *call, pc_report *report, pc_error *error) {
     pc_strings names;
     pc_request request = {PC("GET"), pc_payload_raw(), {NULL, 0}, PC("")};
     pc_response response;
-    (void)report;
     pc_log_info(PC_TEXT(pc_decimal(pc_clock_now_ms()), pc_decimal(pc_payload_names().len)));
     return pc_state_increment(call->agent, 1, 60, &sum, error) && pc_state_get(PC("key"), &old, error) &&
            pc_state_replace(PC("key"), old, pc_none(), 0, &replaced, error) && pc_labels_add(PC("a"), PC("b"), error) &&

@@ -41,8 +41,6 @@ static void report_word(pc_report *report, size_t index, pc_string text, pc_stri
 }
 
 bool plugin_inspect(const pc_call *call, pc_report *report, pc_error *error) {
-    (void)call;
-    (void)error;
     pc_texts texts = pc_payload_texts();
     for (size_t i = 0; i < texts.len; i++) {
         for (size_t w = 0; w < settings.words.len; w++) {

@@ -33,7 +33,6 @@ bool plugin_configure(pc_string config, pc_error *error) {
 }
 
 bool plugin_route(const pc_call *call, pc_findings findings, pc_reasons reasons, pc_plan *plan, pc_error *error) {
-    (void)error;
     bool large = false;
     plan->summary = PC_TEXT(call->agent, PC(" wants "), call->tool);
     for (size_t i = 0; i < reasons.len; i++) {

@@ -59,7 +59,6 @@ static bool judge_amount(pc_verdict *verdict, bool *held, pc_error *error) {
 }
 
 bool plugin_decide(const pc_call *call, pc_findings findings, pc_verdict *verdict, pc_error *error) {
-    (void)call;
     for (size_t i = 0; i < findings.len; i++) {
         const pc_seen *seen = &findings.ptr[i];
         if (seen->finding.score >= BELIEVED && pc_contains(settings.deny, seen->finding.category)) {
