@@ -659,7 +659,7 @@ bool pc_json_strings(const pc_json *value, pc_strings *list) {
 }
 
 const pc_json *pc_config(pc_string config, pc_error *error, const char *const *names, size_t count) {
-    const pc_json *object = pc_json_parse(config);
+    const pc_json *object = pc_json_parse(config.len == 0 ? PC("{}") : config);
     if (object == NULL || object->kind != PC_OBJECT) {
         pc_fail(error, PC("the configuration is not a JSON object"));
         return NULL;

@@ -141,7 +141,8 @@ bool pc_json_strings(const pc_json *value, pc_strings *list);
 /* ---- Configuration -------------------------------------------------------------------------------------------------- */
 
 /*
- * The configuration as an object whose members all have one of `count` names; NULL with the error set if it is not.
+ * The configuration as an object whose members all have one of `count` names; NULL with the error set if it is not. No
+ * configuration is an empty object.
  * PC_CONFIG(config, error, "one", "two") is easier to write.
  */
 const pc_json *pc_config(pc_string config, pc_error *error, const char *const *names, size_t count);

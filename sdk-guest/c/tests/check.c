@@ -475,7 +475,8 @@ static void configurations(void) {
     struct answer *out = pc_export_inspect(&nothing);
     CHECK(out->failed && pc_equal(out->is.message, PC("the plugin has no configuration")));
     pc_post_inspect(out);
-    configure(PC(""), PC("the configuration is not a JSON object"));
+    configure(PC(""), PC(""));
+    configure(PC(" "), PC("the configuration is not a JSON object"));
     configure(PC("[1]"), PC("the configuration is not a JSON object"));
     configure(PC("{\"one\":1,\"three\":1,\"four\":1}"), PC("three: there is no such key"));
     out = pc_export_inspect(&nothing);

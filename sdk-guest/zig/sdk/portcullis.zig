@@ -269,8 +269,9 @@ pub fn json(arena: Allocator, text: []const u8) !Json {
     return std.json.parseFromSliceLeaky(Json, arena, text, options);
 }
 
-/// The configuration as an object whose members all have one of these names.
+/// The configuration as an object whose members all have one of these names. No configuration is an empty object.
 pub fn config(arena: Allocator, text: []const u8, comptime names: []const []const u8) Error!std.json.ObjectMap {
+    if (text.len == 0) return .empty;
     const read = json(arena, text) catch return fail("the configuration is not a JSON object", .{});
     if (read != .object) return fail("the configuration is not a JSON object", .{});
     for (read.object.keys()) |key| {
