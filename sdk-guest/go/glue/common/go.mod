@@ -1,0 +1,3 @@
+module portcullis/bindings
+
+go 1.25
