@@ -1,7 +1,7 @@
 """The host's side of a capability, or a clear error when there is none."""
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 NATIVE = False
 """Whether this runs in ordinary Python, for tests: no host is there."""
@@ -15,7 +15,7 @@ except ModuleNotFoundError:
     NATIVE = True
 
 
-def capability(name: str) -> ModuleType:
+def capability(name: str) -> Any:
     """The bindings of a capability."""
     if NATIVE:
         raise ImportError(f"portcullis.{name} is there in the host only; a test puts its own in place with sys.modules")

@@ -29,7 +29,8 @@ class _Lines:
 
     def write(self, text: str) -> int:
         if _host.building:
-            return self._outside.write(text)
+            self._outside.write(text)
+            return len(text)
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._write(line)
@@ -51,11 +52,12 @@ class _Handler(logging.Handler):
 
 def output() -> None:
     """Sends `print`, `sys.stderr` and `logging` to the log."""
-    sys.stdout = _Lines(log.info, sys.stdout)  # type: ignore[assignment]
-    sys.stderr = _Lines(log.warn, sys.stderr)  # type: ignore[assignment]
+    sys.stdout = _Lines(log.info, sys.stdout)
+    sys.stderr = _Lines(log.warn, sys.stderr)
     # A record's time, process and thread are not looked at, and cannot be asked for.
-    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = logging.logAsyncioTasks = False
-    logging.time = SimpleNamespace(time=lambda: 0.0, time_ns=lambda: 0)  # type: ignore[attr-defined]
+    for what in ("logProcesses", "logThreads", "logMultiprocessing", "logAsyncioTasks"):
+        setattr(logging, what, False)
+    setattr(logging, "time", SimpleNamespace(time=lambda: 0.0, time_ns=lambda: 0))
     logging.basicConfig(level=logging.INFO, handlers=[_Handler()])
 
 

@@ -10,15 +10,15 @@ class Words(Detector):
     # Runs once per configuration; what it leaves in `self` is there in every call.
     def configure(self, config: object) -> None:
         config = keys(config, "words", "score")
-        self.words = config.get("words")
-        self.score = config.get("score", 0.9)
-        if not is_texts(self.words, least=1):
+        words, score = config.get("words"), config.get("score", 0.9)
+        if not is_texts(words, least=1):
             raise PluginError("words: give a list of at least one word")
-        for index, word in enumerate(self.words):
+        for index, word in enumerate(words):
             if word == "":
                 raise PluginError(f"words[{index}]: an empty word would be found everywhere")
-        if not is_number(self.score, 0, 1):
+        if not is_number(score, least=0, most=1):
             raise PluginError("score: use a number from 0 to 1")
+        self.words, self.score = words, score
 
     # Runs once per call. Nothing that it changes is seen by the next call.
     def inspect(self, call: Call, payload: Payload) -> list[Finding]:

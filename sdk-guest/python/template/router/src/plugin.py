@@ -22,18 +22,20 @@ class Desk(Router):
     # Runs once per configuration; what it leaves in `self` is there in every call.
     def configure(self, config: object) -> None:
         config = keys(config, "approvers", "large", "deadline_seconds", "escalate_to")
-        self.approvers = config.get("approvers")
-        self.large = config.get("large", self.approvers)
-        self.deadline_seconds = config.get("deadline_seconds", 900)
-        self.escalate_to = config.get("escalate_to")
-        if not is_texts(self.approvers, least=1):
+        approvers = config.get("approvers")
+        large = config.get("large", approvers)
+        deadline_seconds = config.get("deadline_seconds", 900)
+        escalate_to = config.get("escalate_to")
+        if not is_texts(approvers, least=1):
             raise PluginError("approvers: give a list of at least one role")
-        if not is_texts(self.large, least=1):
+        if not is_texts(large, least=1):
             raise PluginError("large: give a list of at least one role")
-        if not is_whole(self.deadline_seconds, least=1):
+        if not is_whole(deadline_seconds, least=1):
             raise PluginError("deadline_seconds: use a whole number of at least 1")
-        if "escalate_to" in config and not isinstance(self.escalate_to, str):
+        if "escalate_to" in config and not isinstance(escalate_to, str):
             raise PluginError("escalate_to: give a role")
+        self.approvers, self.large = approvers, large
+        self.deadline_seconds, self.escalate_to = deadline_seconds, escalate_to
 
     # Runs once per parked call. Nothing that it changes is seen by the next call.
     def route(
