@@ -15,8 +15,11 @@ type Config struct {
 	members map[string]any
 }
 
-// ReadConfig reads the configuration's JSON text. It must be an object with no other keys than these.
+// ReadConfig reads the configuration's JSON text. It must be an object with no other keys than these; no text is an empty one.
 func ReadConfig(text string, known ...string) (Config, error) {
+	if strings.TrimSpace(text) == "" {
+		return Config{}, nil
+	}
 	notObject := errors.New("the configuration is not a JSON object")
 	decoder := json.NewDecoder(strings.NewReader(text))
 	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {

@@ -83,7 +83,7 @@ class WitWorld(wit_world.WitWorld):  # type: ignore[misc]
         if configure is None:
             return
         try:
-            configure(json.loads(config) if config.strip() else None)
+            configure(json.loads(config) if config.strip() else {})
         except BaseException as error:
             raise Err(_text(error, True)) from None
 

@@ -13,7 +13,7 @@ class Plugin:
 
     def configure(self, config: Any) -> None:
         """Runs once per configuration, before the plugin is frozen: prepare everything here. `config` is the configuration
-        as `json.loads` reads it, `None` if there is none.
+        as `json.loads` reads it; none at all is an empty dictionary.
 
         Raise `PluginError` if it cannot be used.
         """
