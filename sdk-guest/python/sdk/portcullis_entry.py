@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import portcullis_build  # type: ignore[import-not-found]
 import wit_world  # type: ignore[import-not-found]
@@ -82,29 +82,48 @@ class WitWorld(wit_world.WitWorld):  # type: ignore[misc]
         configure = getattr(_PLUGIN, "configure", None)
         if configure is None:
             return
-        try:
-            configure(json.loads(config) if config.strip() else {})
-        except BaseException as error:
-            raise Err(_text(error, True)) from None
+        _guarded(lambda: configure(json.loads(config) if config.strip() else {}), True)
 
     def inspect(self, call: Any) -> Any:
-        try:
-            return [_finding(finding) for finding in _FUNCTION(_call(call), _PAYLOAD)]
-        except BaseException as error:
-            raise Err(_text(error, False)) from None
+        def run() -> Any:
+            found = _FUNCTION(_call(call), _PAYLOAD)
+            # What a generator does is the plugin's own, too.
+            return _made(_findings, list(found) if isinstance(found, Iterator) else found, "a list of findings")
+
+        return _guarded(run, False)
 
     def decide(self, call: Any, findings: Any) -> Any:
-        try:
-            return _verdict(_FUNCTION(_call(call), _PAYLOAD, _seen(findings)))
-        except BaseException as error:
-            raise Err(_text(error, False)) from None
+        def run() -> Any:
+            return _made(_verdict, _FUNCTION(_call(call), _PAYLOAD, _seen(findings)), "a verdict")
+
+        return _guarded(run, False)
 
     def route(self, call: Any, findings: Any, reasons: Any) -> Any:
-        try:
+        def run() -> Any:
             why = [portcullis.Reason(reason.code, reason.message) for reason in reasons]
-            return _plan(_FUNCTION(_call(call), _PAYLOAD, _seen(findings), why))
-        except BaseException as error:
-            raise Err(_text(error, False)) from None
+            return _made(_plan, _FUNCTION(_call(call), _PAYLOAD, _seen(findings), why), "a plan")
+
+        return _guarded(run, False)
+
+
+def _guarded(run: Callable[[], Any], with_text: bool) -> Any:
+    """What it answers; every exception becomes the contract's error text."""
+    try:
+        return run()
+    except BaseException as error:
+        raise Err(_text(error, with_text)) from None
+    finally:
+        _sealed.flush()
+
+
+def _made(translate: Callable[[Any], Any], answer: Any, wanted: str) -> Any:
+    """The plugin's answer as the contract's records."""
+    try:
+        return translate(answer)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{_NAME} must return {wanted}: {type(error).__name__}") from None
 
 
 def _text(error: BaseException, with_text: bool) -> str:
@@ -130,7 +149,7 @@ def _clean(text: object) -> str:
 
 def _u32(number: int) -> int:
     if not isinstance(number, int) or not 0 <= number < 2**32:
-        raise ValueError("a whole number from 0 to 4294967295 is needed")
+        raise PluginError("places and times are whole numbers from 0 to 4294967295")
     return int(number)
 
 
@@ -159,6 +178,10 @@ def _seen(findings: Any) -> list[portcullis.AttributedFinding]:
 
 def _span(span: portcullis.Span) -> Any:
     return wit.Span(_u32(span.text), _u32(span.start), _u32(span.end))
+
+
+def _findings(findings: Any) -> list[Any]:
+    return [_finding(finding) for finding in findings]
 
 
 def _finding(finding: portcullis.Finding) -> Any:

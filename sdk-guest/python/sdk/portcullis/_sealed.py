@@ -5,11 +5,14 @@ Without this, the standard library's functions would end the call without saying
 
 from __future__ import annotations
 
+import builtins
+import linecache
 import logging
 import os
 import random
 import sys
 import time
+from importlib.machinery import PathFinder
 from types import SimpleNamespace
 from typing import Any, Callable
 
@@ -39,9 +42,24 @@ class _Lines:
     def flush(self) -> None:
         if _host.building:
             self._outside.flush()
+        elif self._rest:
+            self._write(self._rest)
+            self._rest = ""
 
     def isatty(self) -> bool:
         return False
+
+
+class _LateImport(PluginError, ImportError):
+    """Modules are files, and a plugin that runs has none."""
+
+
+class _NoMore:
+    """Says so, in place of looking for the file."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> None:
+        raise _LateImport(f"import {name} at the top of src/plugin.py: modules are read when the plugin is built, not later")
 
 
 class _Handler(logging.Handler):
@@ -81,11 +99,23 @@ def close() -> None:
         setattr(time, name, timers)
         setattr(time, f"{name}_ns", timers)
     time.sleep = timers
+    builtins.open = refuse("files", "use portcullis.files, or read the file at the top of src/plugin.py")
     os.urandom = refuse("random bytes", "answers must follow from the call alone")
+
+
+def flush() -> None:
+    """Writes the line that is not ended yet."""
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def built() -> None:
     """Everything is imported: from here on the plugin runs in the host."""
     # The same sequence in every build.
     random.seed(0)
+    # Lines of source text cannot be shown any more.
+    setattr(linecache, "checkcache", lambda *_: None)
+    setattr(linecache, "updatecache", lambda *_: [])
+    sys.meta_path.remove(PathFinder)
+    sys.meta_path.append(_NoMore())  # type: ignore[arg-type]
     _host.building = False

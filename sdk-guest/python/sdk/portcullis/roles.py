@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Iterable, Sequence
 
 from .payload import Payload
 from .types import AttributedFinding, Call, Finding, Plan, Reason, Verdict
@@ -22,8 +22,8 @@ class Plugin:
 class Detector(Plugin):
     """Looks and reports."""
 
-    def inspect(self, call: Call, payload: Payload) -> Sequence[Finding]:
-        """Looks at one call."""
+    def inspect(self, call: Call, payload: Payload) -> Iterable[Finding]:
+        """Looks at one call. May as well be a generator."""
         raise NotImplementedError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from math import isnan
 from typing import Iterable, Iterator, Sequence, Union
 
@@ -70,6 +71,11 @@ class Text:
     value: str
     """Its decoded content."""
 
+    @cached_property
+    def _small(self) -> bytes:
+        # bytes.lower() knows ASCII only, which is what is wanted.
+        return self.value.encode().lower()
+
     def span(self, start: int, end: int) -> Span:
         """The span of `value[start:end]`, for instance `text.span(*match.span())`: indexes of a Python string count
         characters, spans count bytes."""
@@ -87,8 +93,7 @@ class Text:
     def find(self, word: str) -> Iterator[Span]:
         """Every occurrence of a word that does not overlap an earlier one, from left to right; ASCII letters in either
         case, everything else exactly. An empty word is nowhere."""
-        # bytes.lower() knows ASCII only, which is what is wanted.
-        hay, needle = self.value.encode().lower(), word.encode().lower()
+        hay, needle = self._small, word.encode().lower()
         at = hay.find(needle) if needle else -1
         while at >= 0:
             end = at + len(needle)
