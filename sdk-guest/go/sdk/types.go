@@ -1,9 +1,6 @@
 package portcullis
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
 
 // Phase is where in its life a call is being looked at.
 type Phase uint8
@@ -103,40 +100,73 @@ func (text Text) Whole() Span {
 // all other bytes exactly. An empty word is nowhere.
 func (text Text) Find(word string) iter.Seq[Span] {
 	return func(yield func(Span) bool) {
-		if word == "" {
-			return
-		}
-		hay, needle, from := lower(text.Value), lower(word), 0
-		for {
-			at := strings.Index(hay[from:], needle)
-			if at < 0 {
-				return
-			}
-			start := from + at
-			from = start + len(needle)
-			if !yield(text.Span(start, from)) {
+		for at, end := 0, 0; ; at = end {
+			if at, end = find(text.Value, word, at); at < 0 || !yield(text.Span(at, end)) {
 				return
 			}
 		}
 	}
 }
 
-// lower makes ASCII letters small and leaves all other bytes alone, so that offsets stay the same.
-func lower(text string) string {
-	first := 0
-	for first < len(text) && !('A' <= text[first] && text[first] <= 'Z') {
-		first++
-	}
-	if first == len(text) {
-		return text
-	}
-	bytes := []byte(text)
-	for index := first; index < len(bytes); index++ {
-		if 'A' <= bytes[index] && bytes[index] <= 'Z' {
-			bytes[index] += 'a' - 'A'
+// small has the small letter of every ASCII letter, and every other byte as it is.
+var small = func() (table [256]byte) {
+	for one := range table {
+		table[one] = byte(one)
+		if 'A' <= one && one <= 'Z' {
+			table[one] += 'a' - 'A'
 		}
 	}
-	return string(bytes)
+	return table
+}()
+
+// find is where a word begins and ends in a text, from a place on; below zero if it is not there.
+//
+// It looks at the last byte of where the word could be, and goes on as far as that byte allows: R. N. Horspool, Practical fast
+// searching in strings, 1980.
+func find(text, word string, from int) (int, int) {
+	size := len(word)
+	if size == 0 || len(text)-from < size {
+		return -1, -1
+	}
+	// How far to go on for a last byte. A byte that is nowhere in the word allows the whole of it.
+	var next [256]uint8
+	step := uint8(min(size, 255))
+	short := len(text)-from < 1024
+	if !short {
+		for one := range next {
+			next[one] = step
+		}
+		for index := max(0, size-int(step)); index < size-1; index++ {
+			one := small[word[index]]
+			next[one] = uint8(size - 1 - index)
+			if 'a' <= one && one <= 'z' {
+				next[one-('a'-'A')] = next[one]
+			}
+		}
+	}
+	last := small[word[size-1]]
+	for at := from; at+size <= len(text); {
+		one := text[at+size-1]
+		if small[one] == last && same(text[at:at+size], word) {
+			return at, at + size
+		}
+		if short {
+			at++
+		} else {
+			at += int(next[one])
+		}
+	}
+	return -1, -1
+}
+
+// same tells whether two texts of the same length are the same but for the case of ASCII letters.
+func same(one, other string) bool {
+	for index := range len(one) {
+		if small[one[index]] != small[other[index]] {
+			return false
+		}
+	}
+	return true
 }
 
 // Finding is what a detector saw.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import portcullis_build  # type: ignore[import-not-found]
 import wit_world  # type: ignore[import-not-found]
@@ -88,7 +88,7 @@ class WitWorld(wit_world.WitWorld):  # type: ignore[misc]
         def run() -> Any:
             found = _FUNCTION(_call(call), _PAYLOAD)
             # What a generator does is the plugin's own, too.
-            return _made(_findings, list(found) if isinstance(found, Iterator) else found, "a list of findings")
+            return _made(_findings, list(found) if hasattr(found, "__next__") else found, "a list of findings")
 
         return _guarded(run, False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from math import isnan
 from typing import Iterable, Iterator, Sequence, Union
 
@@ -22,7 +21,7 @@ class Phase(Enum):
     """Other text on its way to the model."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Call:
     """One tool call, without its payload: that is read through `Payload`."""
 
@@ -48,7 +47,7 @@ class Call:
     """SHA-256 of the canonical payload, 32 bytes."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Span:
     """A piece of one decoded text of the payload, in bytes of its UTF-8. `Text.span` and `Text.find` make them."""
 
@@ -60,7 +59,7 @@ class Span:
     """One past the last byte; must lie between two characters."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Text:
     """One string of the payload, decoded."""
 
@@ -70,11 +69,7 @@ class Text:
     """RFC 6901 pointer of the string."""
     value: str
     """Its decoded content."""
-
-    @cached_property
-    def _small(self) -> bytes:
-        # bytes.lower() knows ASCII only, which is what is wanted.
-        return self.value.encode().lower()
+    _small: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def span(self, start: int, end: int) -> Span:
         """The span of `value[start:end]`, for instance `text.span(*match.span())`: indexes of a Python string count
@@ -93,6 +88,9 @@ class Text:
     def find(self, word: str) -> Iterator[Span]:
         """Every occurrence of a word that does not overlap an earlier one, from left to right; ASCII letters in either
         case, everything else exactly. An empty word is nowhere."""
+        if self._small is None:
+            # bytes.lower() knows ASCII only, which is what is wanted.
+            self._small = self.value.encode().lower()
         hay, needle = self._small, word.encode().lower()
         at = hay.find(needle) if needle else -1
         while at >= 0:
@@ -101,7 +99,7 @@ class Text:
             at = hay.find(needle, end)
 
 
-@dataclass
+@dataclass(slots=True)
 class Finding:
     """What a detector saw."""
 
@@ -118,7 +116,7 @@ class Finding:
         self.score = 0.0 if isnan(self.score) else min(max(float(self.score), 0.0), 1.0)
 
 
-@dataclass
+@dataclass(slots=True)
 class AttributedFinding:
     """A finding of an earlier plugin, as a rule or router sees it."""
 

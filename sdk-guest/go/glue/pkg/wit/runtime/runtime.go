@@ -1,7 +1,9 @@
 // Package runtime stands in for the memory management that the generated bindings import.
 //
-// Everything in here is called while the host hands something over. It must not reach out of the component then, and does
-// not: Go's collector asks for the time, which the component itself answers.
+// Go's collector does not move anything, so it is enough to hold on to what the host was given the address of. All of this is
+// let go when the next call begins; what the plugin still uses then stays, since Go knows the strings and slices that lie in
+// it. Nothing in here may reach out of the component, and nothing does: the collector asks for the time, but the component
+// itself answers that.
 package runtime
 
 import (
@@ -9,28 +11,49 @@ import (
 	"unsafe"
 )
 
-// Everything that the host put into memory for the call at hand.
-var pinner runtime.Pinner
+const (
+	// Words of a block from which small pieces are cut.
+	blockWords = 2048
+	// Words from which on a piece is a block of its own.
+	largeWords = 256
+)
 
-// Allocate is pinned memory, all zero, aligned to 8 bytes, which is enough for every type of the contract. No bytes are nil.
-func Allocate(pinner *runtime.Pinner, size, _ uintptr) unsafe.Pointer {
-	if size == 0 {
+var (
+	// Every block that the host may hold an address in. They hold no Go pointers, so the collector does not look into them.
+	held [][]uint64
+	// What is left of the block at hand.
+	rest []uint64
+)
+
+// Allocate is memory that stays until Unpin: all zero, aligned to 8 bytes, which is enough for every type of the contract. No
+// bytes are nil.
+func Allocate(_ *runtime.Pinner, size, _ uintptr) unsafe.Pointer {
+	words := (size + 7) / 8
+	switch {
+	case words == 0:
 		return nil
+	case words >= largeWords:
+		block := make([]uint64, words)
+		held = append(held, block)
+		return unsafe.Pointer(unsafe.SliceData(block))
+	case words > uintptr(len(rest)):
+		rest = make([]uint64, blockWords)
+		held = append(held, rest)
 	}
-	// Words without pointers: the collector does not look into it.
-	pointer := unsafe.Pointer(unsafe.SliceData(make([]uint64, (size+7)/8)))
-	pinner.Pin(pointer)
-	return pointer
+	piece := rest[:words]
+	rest = rest[words:]
+	return unsafe.Pointer(unsafe.SliceData(piece))
 }
 
-// Unpin lets go of what the host put into memory. What the plugin still uses stays.
+// Unpin lets go of everything.
 func Unpin() {
-	pinner.Unpin()
+	clear(held)
+	held, rest = held[:0], nil
 }
 
 //go:wasmexport cabi_realloc
 func reallocate(old unsafe.Pointer, oldSize, align, size uint32) unsafe.Pointer {
-	pointer := Allocate(&pinner, uintptr(size), uintptr(align))
+	pointer := Allocate(nil, uintptr(size), uintptr(align))
 	if kept := min(oldSize, size); kept != 0 {
 		copy(unsafe.Slice((*byte)(pointer), kept), unsafe.Slice((*byte)(old), kept))
 	}

@@ -94,3 +94,25 @@ func TestWordsAreFoundByTheirBytes(t *testing.T) {
 		t.Error(count)
 	}
 }
+
+func TestLongTextsAreSearchedLikeShortOnes(t *testing.T) {
+	words := []string{"a", "ab", "aab", "Ba", "é", "\xa9x", strings.Repeat("ab", 200), strings.Repeat("x", 300) + "y", "zzz"}
+	text := strings.Repeat("abAaéxé", 300) + strings.Repeat("x", 310) + "Y" + strings.Repeat("aB", 250)
+	for _, word := range words {
+		var want, got [][2]int
+		for at := 0; at+len(word) <= len(text); {
+			if same(text[at:at+len(word)], word) {
+				want = append(want, [2]int{at, at + len(word)})
+				at += len(word)
+			} else {
+				at++
+			}
+		}
+		for span := range (Text{Value: text}).Find(word) {
+			got = append(got, [2]int{span.Start, span.End})
+		}
+		if !reflect.DeepEqual(want, got) {
+			t.Errorf("%.10q: %v instead of %v", word, got, want)
+		}
+	}
+}
