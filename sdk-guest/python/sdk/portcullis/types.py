@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from math import isnan
-from typing import Iterable, Iterator, Sequence, Union
+from typing import ClassVar, Iterable, Iterator, Sequence, Union
 
 
 class Phase(Enum):
@@ -59,7 +59,7 @@ class Span:
     """One past the last byte; must lie between two characters."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Text:
     """One string of the payload, decoded."""
 
@@ -69,7 +69,7 @@ class Text:
     """RFC 6901 pointer of the string."""
     value: str
     """Its decoded content."""
-    _small: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _small: ClassVar[bytes | None] = None
 
     def span(self, start: int, end: int) -> Span:
         """The span of `value[start:end]`, for instance `text.span(*match.span())`: indexes of a Python string count
@@ -88,10 +88,14 @@ class Text:
     def find(self, word: str) -> Iterator[Span]:
         """Every occurrence of a word that does not overlap an earlier one, from left to right; ASCII letters in either
         case, everything else exactly. An empty word is nowhere."""
-        if self._small is None:
-            # bytes.lower() knows ASCII only, which is what is wanted.
-            self._small = self.value.encode().lower()
+        if len(word) > len(self.value):
+            return
         hay, needle = self._small, word.encode().lower()
+        if hay is None:
+            # bytes.lower() knows ASCII only, which is what is wanted.
+            hay = self.value.encode().lower()
+            # Kept for the next word; not a field, since most texts are never searched.
+            self.__dict__["_small"] = hay
         at = hay.find(needle) if needle else -1
         while at >= 0:
             end = at + len(needle)

@@ -101,7 +101,7 @@ func place() string {
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
 	for {
 		frame, more := frames.Next()
-		if strings.HasPrefix(frame.Function, "{{plugin}}.") {
+		if strings.HasPrefix(frame.Function, "{{plugin}}") {
 			return fmt.Sprintf(" in %s line %d", path.Base(frame.File), frame.Line)
 		}
 		if !more {
