@@ -6,8 +6,8 @@ export default router({
   configure(config) {
     const given = members(config, "approvers", "large", "deadline_seconds", "escalate_to");
     const { approvers, large = approvers, deadline_seconds: deadline = 900, escalate_to: boss } = given;
-    if (!isRoles(approvers)) throw new Error("approvers: give a list of at least one role");
-    if (!isRoles(large)) throw new Error("large: give a list of at least one role");
+    if (!isStrings(approvers) || approvers.length === 0) throw new Error("approvers: give a list of at least one role");
+    if (!isStrings(large) || large.length === 0) throw new Error("large: give a list of at least one role");
     if (typeof deadline !== "number" || !Number.isInteger(deadline) || deadline < 1 || deadline > 0xffffffff) {
       throw new Error("deadline_seconds: use a whole number of at least 1");
     }
@@ -30,7 +30,3 @@ export default router({
     };
   },
 });
-
-function isRoles(value: Parameters<typeof isStrings>[0]): value is string[] {
-  return isStrings(value) && value.length > 0;
-}
