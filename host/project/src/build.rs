@@ -4,6 +4,7 @@ mod assemblyscript;
 mod c;
 mod go;
 mod javascript;
+mod npm;
 mod python;
 mod rust;
 mod zig;

@@ -1,29 +1,23 @@
 //! TypeScript and JavaScript: checked by `tsc`, made one file by `esbuild`, put on QuickJS by `componentize-qjs`. The tools
 //! are npm packages, in `node_modules` of the project or of a folder above it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::build::{BuildError, Job, read};
+use crate::build::{BuildError, Job, npm, read};
 use crate::component::{ComponentError, Output};
 use crate::manifest::Ask;
-use crate::tool::{self, ToolError};
+use crate::tool;
 
-const QJS: Package = Package { tool: "componentize-qjs", pinned: "componentize-qjs@0.4.5" };
-const ESBUILD: Package = Package { tool: "esbuild", pinned: "esbuild@0.28.2" };
-const TSC: Package = Package { tool: "tsc", pinned: "typescript@7.0.2" };
-
-/// A tool, and the npm package that brings it.
-struct Package {
-    tool: &'static str,
-    pinned: &'static str,
-}
+const QJS: npm::Package = npm::Package { tool: "componentize-qjs", pinned: "componentize-qjs@0.4.5" };
+const ESBUILD: npm::Package = npm::Package { tool: "esbuild", pinned: "esbuild@0.28.2" };
+const TSC: npm::Package = npm::Package { tool: "tsc", pinned: "typescript@7.0.2" };
 
 pub(super) fn build(job: &Job<'_>, typed: bool) -> Result<Output, BuildError> {
-    let tools = Tools::new(job.root())?;
+    let tools = npm::Tools::new(job.root())?;
     let source = source(job.root(), typed);
     if typed {
         (job.progress)("tsc");
@@ -33,7 +27,7 @@ pub(super) fn build(job: &Job<'_>, typed: bool) -> Result<Output, BuildError> {
     let (bundle, facts) = (job.made("js/plugin.js")?, job.made("js/meta.json")?);
     (job.progress)("esbuild");
     let mut command = tools.command(&ESBUILD)?;
-    command.arg(absolute(&entry)).args(["--bundle", "--format=esm", "--platform=neutral", "--target=es2022"]);
+    command.arg(npm::absolute(&entry)).args(["--bundle", "--format=esm", "--platform=neutral", "--target=es2022"]);
     command.args(["--main-fields=module,main", "--charset=utf8", "--log-level=warning", "--legal-comments=none"]);
     command.args(["--external:portcullis:*", "--external:wasi:*"]);
     tool::run(command.arg(option("--outfile=", &bundle)).arg(option("--metafile=", &facts)))?;
@@ -42,11 +36,11 @@ pub(super) fn build(job: &Job<'_>, typed: bool) -> Result<Output, BuildError> {
     (job.progress)("componentize-qjs");
     let component = job.made("js/plugin.wasm")?;
     let mut command = tools.command(&QJS)?;
-    command.arg("--wit").arg(absolute(&job.wit()?)).args(["--world", job.contract.world(), "--sync"]);
+    command.arg("--wit").arg(npm::absolute(&job.wit()?)).args(["--world", job.contract.world(), "--sync"]);
     if !job.wasi() {
         command.arg("--stub-wasi");
     }
-    tool::run(command.arg("--js").arg(absolute(&bundle)).arg("--output").arg(absolute(&component)))?;
+    tool::run(command.arg("--js").arg(npm::absolute(&bundle)).arg("--output").arg(npm::absolute(&component)))?;
     Ok(Output::Component(read(&component)?))
 }
 
@@ -80,51 +74,16 @@ fn entry(job: &Job<'_>, source: &str) -> String {
     )
 }
 
-/// Where the tools of a project are.
-struct Tools {
-    root: PathBuf,
-    folders: Vec<PathBuf>,
-}
-
-impl Tools {
-    fn new(root: &Path) -> Result<Self, ToolError> {
-        // All of them are started by it.
-        if tool::find(&["node"], &[]).is_none() {
-            let install = "install Node.js 20 or newer, and see that `node` is in PATH".to_owned();
-            return Err(ToolError::Missing { tool: "node".to_owned(), install });
-        }
-        Ok(Self { root: root.to_owned(), folders: tool::upward(root, "node_modules/.bin") })
-    }
-
-    fn command(&self, package: &Package) -> Result<Command, ToolError> {
-        let missing = || ToolError::Missing {
-            tool: package.tool.to_owned(),
-            install: format!(
-                "run `npm install` in {}, or `npm install --save-dev {}`",
-                self.root.display(),
-                package.pinned
-            ),
-        };
-        let mut command = Command::new(tool::find(&[package.tool], &self.folders).ok_or_else(missing)?);
-        command.current_dir(&self.root);
-        Ok(command)
-    }
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
-}
-
 fn option(name: &str, path: &Path) -> OsString {
     let mut option = OsString::from(name);
-    option.push(absolute(path));
+    option.push(npm::absolute(path));
     option
 }
 
 /// What esbuild says about what it made.
 #[derive(Deserialize)]
 struct Meta {
-    outputs: std::collections::BTreeMap<String, Made>,
+    outputs: BTreeMap<String, Made>,
 }
 
 #[derive(Deserialize)]
