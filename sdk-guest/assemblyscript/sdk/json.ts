@@ -2,8 +2,6 @@
 
 /** What a value is. */
 export enum Kind {
-  /** There is no text at all. */
-  Nothing,
   Null,
   False,
   True,
@@ -92,7 +90,7 @@ class Reader {
 
   private no(): Json {
     this.failed = true;
-    return new Json(Kind.Nothing);
+    return new Json(Kind.Null);
   }
 
   space(): void {

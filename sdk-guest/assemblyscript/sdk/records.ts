@@ -12,11 +12,11 @@ import {
 
 let isConfigured = false;
 
-/** The configuration as JSON; null if it is damaged. */
+/** The configuration as JSON, no text at all as `{}`; null if it is damaged. */
 export function takeConfig(pointer: usize, length: usize): Json | null {
   const text = String.UTF8.decodeUnsafe(pointer, length);
   release(pointer, length);
-  return text.trim().length == 0 ? new Json(Kind.Nothing) : Json.parse(text);
+  return text.trim().length == 0 ? new Json(Kind.Object) : Json.parse(text);
 }
 
 /** `result<_, string>`. */

@@ -163,10 +163,10 @@ export interface Plugin {
 
 interface Configured<Settings> {
   /**
-   * Runs once per configuration; undefined means that there is none. What it returns is given to every call. What it throws
-   * is shown to whoever configures: name the key and say what to write instead. Left out, the plugin takes no configuration.
+   * Runs once per configuration; none at all is an empty object. What it returns is given to every call. What it throws is
+   * shown to whoever configures: name the key and say what to write instead. Left out, the plugin takes no configuration.
    */
-  configure?(config: Json | undefined): Settings;
+  configure?(config: Json): Settings;
 }
 
 /** Looks at calls and reports findings. An error counts as a failed plugin and follows its fail mode. */
@@ -185,7 +185,7 @@ export function router<Settings = undefined>(plugin: Configured<Settings> & {
 }): Plugin;
 
 /** The configuration as an object with no members but these. Throws what to tell whoever configures. */
-export function members<Name extends string>(config: Json | undefined, ...names: Name[]): { [name in Name]?: Json };
+export function members<Name extends string>(config: Json, ...names: Name[]): { [name in Name]?: Json };
 /** Whether a value is a list of texts. */
 export function isStrings(value: Json | undefined): value is string[];
 

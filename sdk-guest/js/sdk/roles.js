@@ -30,9 +30,9 @@ function configured(role, plugin, main) {
   }
   let made;
   const configure = guarded((text) => {
-    const config = text.trim() === "" ? undefined : JSON.parse(text);
+    const config = text.trim() === "" ? {} : JSON.parse(text);
     if (plugin.configure === undefined) {
-      if (!isNothing(config)) throw new Error("this plugin has no configuration");
+      if (!isEmpty(config)) throw new Error("this plugin has no configuration");
       made = { settings: undefined };
       return;
     }
@@ -47,9 +47,7 @@ function configured(role, plugin, main) {
   return { configure, settings };
 }
 
-const isNothing = (config) =>
-  config === undefined || config === null
-  || (typeof config === "object" && !Array.isArray(config) && Object.keys(config).length === 0);
+const isEmpty = (config) => JSON.stringify(config) === "{}";
 
 /** The function with what it throws turned into the text of the contract's error. */
 const guarded = (run) => (...given) => {
