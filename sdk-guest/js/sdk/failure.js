@@ -14,11 +14,14 @@ export function described(error) {
 
 const BUILT_IN = [TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, globalThis.InternalError];
 
-/** Calls the host; an error that it answers with is thrown as an `Error`. */
-export function asking(ask) {
+/** Calls the host. An error that it answers with, a text or a case of a variant, is thrown as `made` makes it. */
+export function asking(ask, made = (problem) => new Error(problem)) {
   try {
     return ask();
   } catch (error) {
-    throw typeof error === "string" ? new Error(error) : error;
+    throw error?.payload === undefined ? error : made(error.payload);
   }
 }
+
+/** The text of a case of a variant. */
+export const named = ({ tag, val }) => (val === undefined || val === null ? tag : `${tag}: ${val}`);

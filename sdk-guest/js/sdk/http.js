@@ -1,24 +1,25 @@
 import { send } from "portcullis:plugin/http@1.0.0";
 
+import { asking, named } from "./failure.js";
 import { decode, encode } from "./utf8.js";
 
 export class HttpError extends Error {
-  constructor(tag, val) {
-    super(val === undefined || val === null ? tag : `${tag}: ${val}`);
+  constructor(problem) {
+    super(named(problem));
     this.name = "HttpError";
-    this.tag = tag;
+    this.tag = problem.tag;
   }
 }
 
 export const http = {
   send: (url, { method = "GET", headers = {}, body = "" } = {}) => {
-    const pairs = Array.isArray(headers) ? headers : Object.entries(headers);
-    const bytes = typeof body === "string" ? encode(body) : body;
-    try {
-      const answer = send({ method, url, headers: pairs, body: bytes });
-      return { ...answer, text: () => decode(answer.body), json: () => JSON.parse(decode(answer.body)) };
-    } catch (error) {
-      throw typeof error?.tag === "string" ? new HttpError(error.tag, error.val) : error;
-    }
+    const request = {
+      method,
+      url,
+      headers: Array.isArray(headers) ? headers : Object.entries(headers),
+      body: typeof body === "string" ? encode(body) : body,
+    };
+    const answer = asking(() => send(request), (problem) => new HttpError(problem));
+    return { ...answer, text: () => decode(answer.body), json: () => JSON.parse(decode(answer.body)) };
   },
 };

@@ -1,19 +1,18 @@
 import { ask } from "portcullis:plugin/judge@1.0.0";
 
+import { asking, named } from "./failure.js";
+
 export class JudgeError extends Error {
-  constructor(tag, val) {
-    super(val === undefined || val === null ? tag : `${tag}: ${val}`);
+  constructor(problem) {
+    super(named(problem));
     this.name = "JudgeError";
-    this.tag = tag;
+    this.tag = problem.tag;
   }
 }
 
 export const judge = {
   ask: (template, variables = {}) => {
-    try {
-      return JSON.parse(ask({ template, variables: Object.entries(variables) }));
-    } catch (error) {
-      throw typeof error?.tag === "string" ? new JudgeError(error.tag, error.val) : error;
-    }
+    const question = { template, variables: Object.entries(variables) };
+    return JSON.parse(asking(() => ask(question), (problem) => new JudgeError(problem)));
   },
 };
