@@ -84,25 +84,16 @@ export class Text {
   find(word: string, most: i32 = i32.MAX_VALUE): Span[] {
     const spans: Span[] = [];
     const wanted = Uint8Array.wrap(String.UTF8.encode(word));
-    const length = wanted.length, last = this.bytes.length - length;
-    if (length == 0) return spans;
-    for (let from = 0; from <= last && spans.length < most; ) {
-      if (this.isAt(from, wanted)) {
-        spans.push(new Span(this.index, from, from + length));
-        from += length;
-      } else {
-        from++;
-      }
+    if (wanted.length == 0) return spans;
+    const begin = this.bytes.dataStart, last = begin + this.bytes.length - wanted.length;
+    const lower = folded(wanted[0]), upper = lower - 0x61 < 26 ? lower ^ 0x20 : lower;
+    for (let at = begin; at <= last && spans.length < most; at++) {
+      const first = load<u8>(at);
+      if ((first != lower && first != upper) || !isAt(at, wanted)) continue;
+      spans.push(new Span(this.index, u32(at - begin), u32(at - begin) + wanted.length));
+      at += wanted.length - 1;
     }
     return spans;
-  }
-
-  private isAt(from: i32, wanted: Uint8Array): bool {
-    const here = this.bytes.dataStart + from, there = wanted.dataStart;
-    for (let at = 0; at < wanted.length; at++) {
-      if (folded(load<u8>(here + at)) != folded(load<u8>(there + at))) return false;
-    }
-    return true;
   }
 
   /** The byte at an index of `value`. In the middle of a character it is its first one, or the one after it. */
@@ -118,6 +109,15 @@ export class Text {
     }
     return byte;
   }
+}
+
+/** Whether a word stands here, ASCII letters in either case. There are enough bytes. */
+function isAt(at: usize, wanted: Uint8Array): bool {
+  const word = wanted.dataStart;
+  for (let next = 0; next < wanted.length; next++) {
+    if (folded(load<u8>(at + next)) != folded(load<u8>(word + next))) return false;
+  }
+  return true;
 }
 
 // @ts-ignore: decorator

@@ -3,8 +3,7 @@
 export { detector, router, rule } from "./roles.js";
 export { allow, deny, operator, redact, review, role } from "./answers.js";
 export { isStrings, members } from "./config.js";
-export { covered } from "./text.js";
-export { decode, encode } from "./utf8.js";
+export { covered, decode, encode } from "./utf8.js";
 export { log } from "./log.js";
 export { clock } from "./clock.js";
 export { state } from "./state.js";
