@@ -85,13 +85,12 @@ export class Text {
     const spans: Span[] = [];
     const wanted = Uint8Array.wrap(String.UTF8.encode(word));
     if (wanted.length == 0) return spans;
-    const begin = this.bytes.dataStart, last = begin + this.bytes.length - wanted.length;
-    const lower = folded(wanted[0]), upper = lower - 0x61 < 26 ? lower ^ 0x20 : lower;
-    for (let at = begin; at <= last && spans.length < most; at++) {
-      const first = load<u8>(at);
-      if ((first != lower && first != upper) || !isAt(at, wanted)) continue;
-      spans.push(new Span(this.index, u32(at - begin), u32(at - begin) + wanted.length));
-      at += wanted.length - 1;
+    const begin = this.bytes.dataStart, end = begin + this.bytes.length;
+    for (let from = begin; spans.length < most; ) {
+      const at = seek(from, end, wanted.dataStart, wanted.length);
+      if (at == 0) break;
+      from = at + wanted.length;
+      spans.push(new Span(this.index, u32(at - begin), u32(from - begin)));
     }
     return spans;
   }
@@ -111,13 +110,30 @@ export class Text {
   }
 }
 
-/** Whether a word stands here, ASCII letters in either case. There are enough bytes. */
-function isAt(at: usize, wanted: Uint8Array): bool {
-  const word = wanted.dataStart;
-  for (let next = 0; next < wanted.length; next++) {
-    if (folded(load<u8>(at + next)) != folded(load<u8>(word + next))) return false;
+/** Where a word stands first, ASCII letters in either case; 0 if it does not. Its first byte is looked for eight at a time. */
+function seek(from: usize, end: usize, word: usize, length: usize): usize {
+  const one = folded(load<u8>(word)), other = one - 0x61 < 26 ? one ^ 0x20 : one;
+  const ones = 0x0101010101010101 * u64(one), others = 0x0101010101010101 * u64(other);
+  let at = from;
+  while (at + length <= end) {
+    if (at + 8 <= end) {
+      const bytes = load<u64>(at), left = bytes ^ ones, right = bytes ^ others;
+      const zeros = ((left - 0x0101010101010101) & ~left) | ((right - 0x0101010101010101) & ~right);
+      const marks = zeros & 0x8080808080808080;
+      if (marks == 0) {
+        at += 8;
+        continue;
+      }
+      // The lowest mark is always right; the ones above it may come from a borrow.
+      at += usize(ctz(marks) >> 3);
+      if (at + length > end) return 0;
+    }
+    let next: usize = 0;
+    while (next < length && folded(load<u8>(at + next)) == folded(load<u8>(word + next))) next++;
+    if (next == length) return at;
+    at++;
   }
-  return true;
+  return 0;
 }
 
 // @ts-ignore: decorator
