@@ -106,7 +106,7 @@ class Reader {
 
   value(depth: i32): Json {
     this.space();
-    if (depth > DEPTH) return this.no();
+    if (depth == DEPTH && (this.here == 0x7b || this.here == 0x5b)) return this.no();
     switch (this.here) {
       case 0x7b: return this.object(depth);
       case 0x5b: return this.list(depth);
