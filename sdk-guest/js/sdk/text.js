@@ -2,9 +2,9 @@ import { utf8Length } from "./utf8.js";
 
 /** One string of the payload. JavaScript counts in units of UTF-16, the contract in bytes of UTF-8. */
 export class Text {
-  // The value with the letters of `#letters` in lower case.
+  // The value with these letters in lower case.
   #folded;
-  #letters = new Set();
+  #letters;
   // The last place whose bytes were counted: places are mostly asked for from left to right.
   #unit = 0;
   #byte = 0;
@@ -13,7 +13,6 @@ export class Text {
     this.index = index;
     this.pointer = pointer;
     this.value = value;
-    this.#folded = value;
   }
 
   span(start, end) {
@@ -36,14 +35,8 @@ export class Text {
   find(word, most = Infinity) {
     const spans = [];
     if (word === "" || most <= 0) return spans;
-    // All of this runs in the engine: a loop over characters would take twenty times as long.
-    let wanted = word;
-    for (const letter of new Set(word.toUpperCase().match(/[A-Z]/g))) {
-      wanted = wanted.replaceAll(letter, letter.toLowerCase());
-      if (this.#letters.has(letter)) continue;
-      this.#folded = this.#folded.replaceAll(letter, letter.toLowerCase());
-      this.#letters.add(letter);
-    }
+    const { wanted, letters } = prepared(word);
+    this.#fold(letters);
     let start = 0;
     // Between two parts stands the word.
     const parts = this.#folded.split(wanted, Math.min(most, 0x7fffffff) + 1);
@@ -65,6 +58,22 @@ export class Text {
     return found;
   }
 
+  // All of this runs in the engine: a loop over characters would take twenty times as long. A pattern is quick to start, and
+  // looking for one letter after the other is quick for each character.
+  #fold(letters) {
+    if (this.#folded === undefined) {
+      const isShort = this.value.length < 256;
+      this.#folded = isShort ? folded(this.value) : this.value;
+      this.#letters = isShort ? ALL : new Set();
+    }
+    if (this.#letters === ALL) return;
+    for (const letter of letters) {
+      if (this.#letters.has(letter)) continue;
+      this.#folded = this.#folded.replaceAll(letter, letter.toLowerCase());
+      this.#letters.add(letter);
+    }
+  }
+
   #splits(at) {
     return isLow(this.value.charCodeAt(at)) && isHigh(this.value.charCodeAt(at - 1));
   }
@@ -75,6 +84,25 @@ export class Text {
     this.#unit = at;
     return this.#byte;
   }
+}
+
+const ALL = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/** The text with ASCII letters in lower case, and everything else as it was. */
+const folded = (text) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+
+/** Words that were looked for: mostly the same in every text. */
+const words = new Map();
+
+/** The word with its letters in lower case, and which letters these are, in upper case. */
+function prepared(word) {
+  let one = words.get(word);
+  if (one === undefined) {
+    if (words.size >= 1000) words.clear();
+    one = { wanted: folded(word), letters: new Set(word.toUpperCase().match(/[A-Z]/g)) };
+    words.set(word, one);
+  }
+  return one;
 }
 
 const isHigh = (unit) => unit >= 0xd800 && unit <= 0xdbff;
