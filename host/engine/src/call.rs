@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use portcullis_model::{Call, Digest, Document};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::engine::ticks;
 use crate::files::Folders;
-use crate::{LabelStore, Limits, StateStore, wasi};
+use crate::{LabelStore, Limits, Reach, StateStore, wasi};
 
 /// Most tables and memories of one component.
 const MAX_TABLES: usize = 50;
@@ -32,6 +33,10 @@ pub(crate) struct Shared {
     pub(crate) folders: Folders,
     pub(crate) state: Arc<dyn StateStore>,
     pub(crate) labels: Arc<dyn LabelStore>,
+    /// What it reaches; none if nothing was granted that leads outside.
+    pub(crate) reach: Option<Arc<dyn Reach>>,
+    /// Whether its calls may wait for others.
+    pub(crate) waits: bool,
 }
 
 /// The call at hand, as the capabilities see it.
@@ -48,6 +53,8 @@ pub(crate) struct CallState {
     pub(crate) subject: Option<Subject>,
     pub(crate) limiter: Limiter,
     pub(crate) host_calls_left: u32,
+    /// When the call must be over. Epochs stop the guest, but not the host while it waits for others.
+    until: Instant,
     /// What was read of granted folders while there was no call; none if nothing was.
     pub(crate) inputs: Option<Digest>,
     pub(crate) wasi: Option<Box<Wasi>>,
@@ -90,6 +97,7 @@ impl CallState {
             subject: None,
             limiter: Limiter::new(&shared.limits),
             host_calls_left: shared.limits.host_calls,
+            until: Instant::now(),
             inputs: None,
             wasi: shared.wasi.then(|| Box::new(wasi::context())),
             shared: shared.clone(),
@@ -97,7 +105,8 @@ impl CallState {
     }
 
     /// A store of its own, with the limits of a call.
-    pub(crate) fn into_store(self, engine: &Engine, fuel: u64, deadline_ms: u64) -> wasmtime::Result<Store<Self>> {
+    pub(crate) fn into_store(mut self, engine: &Engine, fuel: u64, deadline_ms: u64) -> wasmtime::Result<Store<Self>> {
+        self.until = Instant::now() + Duration::from_millis(deadline_ms);
         let output = self.shared.limits.output;
         let mut store = Store::new(engine, self);
         store.limiter(|state| &mut state.limiter);
@@ -107,8 +116,10 @@ impl CallState {
         Ok(store)
     }
 
-    /// From here on the instance works for this call, with a call's host calls; WASI shows its time if the clock is granted.
-    pub(crate) fn begin(&mut self, subject: Subject) {
+    /// From here on the instance works for this call, which must be over in so many milliseconds, with a call's host calls;
+    /// WASI shows its time if the clock is granted.
+    pub(crate) fn begin(&mut self, subject: Subject, left_ms: u64) {
+        self.until = Instant::now() + Duration::from_millis(left_ms);
         self.host_calls_left = self.shared.limits.host_calls;
         if let Some(wasi) = self.wasi.as_ref().filter(|_| self.shared.clock) {
             wasi.show(subject.time_ms);
@@ -120,6 +131,18 @@ impl CallState {
     pub(crate) fn enter(&mut self) -> Result<(), Stop> {
         self.host_calls_left = self.host_calls_left.checked_sub(1).ok_or(Stop::HostCalls)?;
         Ok(())
+    }
+
+    /// What is left of the time of the call.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// The ways outside, for a call at hand; `what` was asked for.
+    pub(crate) fn reach(&self, what: &'static str) -> Result<Arc<dyn Reach>, Stop> {
+        self.subject(what)?;
+        // Linked only where something was granted, and then it is there.
+        self.shared.reach.clone().ok_or(Stop::NotInConfigure(what))
     }
 
     /// The call at hand; `what` was asked for.

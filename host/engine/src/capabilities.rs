@@ -4,7 +4,9 @@ use portcullis_model::Digest;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::Grants;
-use crate::bindings::portcullis::plugin::{clock, files, labels, log, payload, routing, state, types};
+use crate::bindings::portcullis::plugin::{
+    clock, files, http, judge, labels, log, payload, routing, secrets, state, types,
+};
 use crate::call::CallState;
 use crate::store::Scope;
 
@@ -28,6 +30,15 @@ pub(crate) fn link(linker: &mut Linker<CallState>, grants: &Grants) -> wasmtime:
     }
     if !grants.files.is_empty() {
         files::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if !grants.judge.is_empty() {
+        judge::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if !grants.http.is_empty() {
+        http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    }
+    if !grants.secrets.is_empty() {
+        secrets::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     }
     if grants.locked_wasi {
         crate::wasi::link(linker)?;
@@ -170,6 +181,28 @@ impl files::Host for CallState {
         let said = answer.as_ref().map_or_else(Clone::clone, |names| names.join("/\0"));
         self.saw(&path, said.as_bytes());
         Ok(answer)
+    }
+}
+
+impl http::Host for CallState {
+    fn send(&mut self, request: http::Request) -> wasmtime::Result<Result<http::Response, http::HttpError>> {
+        self.enter()?;
+        let answer = self.reach("`http`")?.send(request.into(), self.left());
+        Ok(answer.map(Into::into).map_err(Into::into))
+    }
+}
+
+impl secrets::Host for CallState {
+    fn placeholder(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
+        self.enter()?;
+        Ok(self.reach("`secrets`")?.placeholder(&name))
+    }
+}
+
+impl judge::Host for CallState {
+    fn ask(&mut self, question: judge::Question) -> wasmtime::Result<Result<String, judge::JudgeError>> {
+        self.enter()?;
+        Ok(self.reach("`judge`")?.ask(question.into(), self.left()).map_err(Into::into))
     }
 }
 

@@ -12,8 +12,9 @@ use wasmtime::{
 use crate::cache::{self, Cache};
 use crate::compiled::InUse;
 use crate::limits::{MAX_INSTANCES, MAX_MEMORY, MAX_TABLE_ELEMENTS};
+use crate::outside::Closed;
 use crate::ready::Filler;
-use crate::{LabelStore, MemoryLabels, MemoryState, StateStore};
+use crate::{LabelStore, MemoryLabels, MemoryState, Outside, StateStore};
 
 /// Version of wasmtime this crate is built with.
 const WASMTIME: &str = "48.0.8";
@@ -77,7 +78,7 @@ pub enum EngineError {
 
 /// Compiles and runs plugins. One per process; cloning shares it.
 #[derive(Clone)]
-pub struct Engine(pub(crate) Arc<Inner>);
+pub struct Engine(pub(crate) Arc<Inner>, pub(crate) Arc<dyn Outside>);
 
 pub(crate) struct Inner {
     /// Runs calls.
@@ -154,7 +155,7 @@ impl Engine {
         let places = usize::try_from(config.slots / 4).unwrap_or(usize::MAX);
         let filler = Filler::start(places).map_err(|error| EngineError::Thread(error.to_string()))?;
         let ticker = start_ticker(vec![calls.weak(), workshop.weak()])?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             compatibility: cache::compatibility(&calls),
             calls,
             workshop,
@@ -166,7 +167,15 @@ impl Engine {
             labels: config.labels,
             notes,
             _ticker: ticker,
-        })))
+        };
+        Ok(Self(Arc::new(inner), Arc::new(Closed)))
+    }
+
+    /// The same engine, whose plugins get outside this way from now on; those that are loaded keep theirs. Without it nothing
+    /// that leads outside can be granted.
+    #[must_use]
+    pub fn with_outside(&self, outside: Arc<dyn Outside>) -> Self {
+        Self(Arc::clone(&self.0), outside)
     }
 
     /// What came out of building it on this machine.

@@ -20,6 +20,7 @@ mod files;
 mod labels;
 mod limits;
 mod load;
+mod outside;
 mod package;
 mod plugin;
 mod ready;
@@ -33,6 +34,7 @@ pub use files::FolderError;
 pub use labels::{LabelStore, MemoryLabels};
 pub use limits::{Limits, LimitsError};
 pub use load::LoadError;
+pub use outside::{Asker, GrantError, HttpError, HttpRequest, HttpResponse, JudgeError, Outside, Question, Reach};
 pub use package::{
     ABI_SECTION, ABI_VERSIONS, Description, MANIFEST_SECTION, MAX_PLUGIN_BYTES, PackageError, Snapshotting, Tier,
 };

@@ -12,8 +12,8 @@ use crate::engine::Inner;
 use crate::files::Folders;
 use crate::package::Package;
 use crate::{
-    Description, Engine, Fault, FolderError, LimitsError, PackageError, Plugin, Prepared, Snapshotting, Source, Tier,
-    capabilities,
+    Asker, Description, Engine, Fault, FolderError, GrantError, LimitsError, PackageError, Plugin, Prepared, Reach,
+    Scope, Snapshotting, Source, Tier, capabilities,
 };
 
 /// A plugin cannot be loaded; nothing has changed.
@@ -25,6 +25,9 @@ pub enum LoadError {
     /// A limit is out of bounds.
     #[error(transparent)]
     Limits(#[from] LimitsError),
+    /// A grant that leads outside cannot be honoured.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// A granted folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -66,12 +69,12 @@ impl Engine {
         source.limits.check()?;
         let key = self.0.key(source);
         if let Some(compiled) = self.0.compiled.get(key) {
-            let shared = self.0.shared(source, compiled.tier)?;
+            let shared = self.0.shared(source, compiled.tier, self.reach(source)?)?;
             return Ok(Plugin::assemble(self.clone(), shared, compiled, source.instances));
         }
         let package = Package::open(source.file.bytes())?;
         package.check_imports(source.grants)?;
-        let shared = self.0.shared(source, package.tier)?;
+        let shared = self.0.shared(source, package.tier, self.reach(source)?)?;
         let (component, prepared, inputs) = self.0.prepare(source, key, &package, &shared)?;
         let linker = linker(&self.0.calls, source)?;
         let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
@@ -98,6 +101,17 @@ impl Engine {
             self.0.compiled.put(key, &compiled);
         }
         Ok(plugin)
+    }
+
+    /// The ways outside of a plugin; none if nothing was granted that leads there.
+    fn reach(&self, source: &Source<'_>) -> Result<Option<Arc<dyn Reach>>, GrantError> {
+        if !source.grants.lead_outside() {
+            return Ok(None);
+        }
+        let scope = Scope { tenant: source.tenant, plugin: source.name };
+        let digest = source.file.digest();
+        let asker = Asker { scope, digest, grants: source.grants, most: source.limits.output };
+        self.1.open(&asker).map(Some)
     }
 
     /// What can be said of a file without a configuration.
@@ -134,7 +148,7 @@ impl Inner {
         Digest::of_parts([&file.0[..], source.config.as_bytes(), &grants, &limits, &self.compatibility.0])
     }
 
-    fn shared(&self, source: &Source<'_>, tier: Tier) -> Result<Arc<Shared>, LoadError> {
+    fn shared(&self, source: &Source<'_>, tier: Tier, reach: Option<Arc<dyn Reach>>) -> Result<Arc<Shared>, LoadError> {
         Ok(Arc::new(Shared {
             name: source.name.into(),
             tenant: source.tenant.into(),
@@ -144,6 +158,8 @@ impl Inner {
             folders: Folders::open(&source.grants.files)?,
             state: self.state.clone(),
             labels: self.labels.clone(),
+            reach,
+            waits: source.grants.wait(),
         }))
     }
 

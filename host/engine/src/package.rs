@@ -22,9 +22,7 @@ pub const MAX_PLUGIN_BYTES: usize = 64 * 1024 * 1024;
 /// Interfaces of the contract that need no grant.
 const FREE: &[&str] = &["payload", "log", "types", "routing"];
 /// Interfaces of the contract that need the grant of the same name.
-const GRANTED: &[&str] = &["clock", "state", "labels", "files"];
-/// Interfaces of the contract that this build does not offer.
-const FUTURE: &[&str] = &["judge", "http", "secrets"];
+const GRANTED: &[&str] = &["clock", "state", "labels", "files", "judge", "http", "secrets"];
 
 /// How far a plugin is shut in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -141,12 +139,6 @@ pub enum PackageError {
         /// The grant that would allow it.
         grant: &'static str,
     },
-    /// An interface, or a grant, that this build does not offer yet.
-    #[error("the capability {grant:?} is not available in this build; remove the grant and the import")]
-    NotAvailable {
-        /// The capability.
-        grant: &'static str,
-    },
 }
 
 fn list(names: &[String]) -> String {
@@ -156,6 +148,9 @@ fn list(names: &[String]) -> String {
 fn hint(grant: &str) -> String {
     match grant {
         "files" => "`files = [{ name = \"…\", path = \"…\" }]`".to_owned(),
+        "http" => "the hosts that it may call, `http = [\"…\"]`,".to_owned(),
+        "secrets" => "the names of the secrets that it may use, `secrets = [\"…\"]`,".to_owned(),
+        "judge" => "the ids of the templates that it may use, `judge = [\"…\"]`,".to_owned(),
         other => format!("`{other} = true`"),
     }
 }
@@ -210,13 +205,8 @@ impl<'a> Package<'a> {
         Ok(asks)
     }
 
-    /// Every import must be free or granted, and every grant must be one that this build offers.
+    /// Every import must be free or granted.
     pub(crate) fn check_imports(&self, grants: &Grants) -> Result<(), PackageError> {
-        let wanted =
-            [("judge", grants.judge), ("http", !grants.http.is_empty()), ("secrets", !grants.secrets.is_empty())];
-        if let Some((grant, _)) = wanted.into_iter().find(|(_, granted)| *granted) {
-            return Err(PackageError::NotAvailable { grant });
-        }
         for import in &self.imports {
             let Some(grant) = ask_of(import)? else { continue };
             let granted = match grant {
@@ -225,7 +215,10 @@ impl<'a> Package<'a> {
                 "labels" => grants.labels,
                 "files" => !grants.files.is_empty(),
                 "locked_wasi" => grants.locked_wasi,
-                _ => return Err(PackageError::NotAvailable { grant }),
+                "judge" => !grants.judge.is_empty(),
+                "http" => !grants.http.is_empty(),
+                "secrets" => !grants.secrets.is_empty(),
+                _ => false,
             };
             if !granted {
                 return Err(PackageError::Ungranted { import: import.clone(), grant });
@@ -242,7 +235,7 @@ fn ask_of(import: &str) -> Result<Option<&'static str>, PackageError> {
         if interface.is_some_and(|name| FREE.contains(&name)) {
             return Ok(None);
         }
-        let known = GRANTED.iter().chain(FUTURE).find(|name| Some(**name) == interface);
+        let known = GRANTED.iter().find(|name| Some(**name) == interface);
         if let Some(name) = known {
             return Ok(Some(name));
         }

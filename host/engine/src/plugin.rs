@@ -162,6 +162,12 @@ impl Plugin {
         self.0.ready.as_ref().map_or(0, Ready::waiting)
     }
 
+    /// Whether a call of it may wait for somebody else's answer, up to its deadline: not for threads that others need.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.0.shared.waits
+    }
+
     /// Asks a detector.
     pub fn inspect(&self, call: &Call) -> Run<Vec<Finding>> {
         self.run(Role::Detector, call, |session| {
@@ -279,8 +285,9 @@ impl Inner {
         let store = &mut made.store;
         store.set_fuel(limits.fuel.saturating_sub(made.fuel)).map_err(|error| trap(&error))?;
         store.set_hostcall_fuel(limits.output);
-        store.set_epoch_deadline(ticks(limits.deadline_ms.saturating_sub(waited)));
-        store.data_mut().begin(subject);
+        let left_ms = limits.deadline_ms.saturating_sub(waited);
+        store.set_epoch_deadline(ticks(left_ms));
+        store.data_mut().begin(subject, left_ms);
         Ok(Session { plugin: self, made })
     }
 

@@ -46,11 +46,13 @@ pub struct Grants {
     pub labels: bool,
     /// Folders that can be read.
     pub files: Vec<Folder>,
-    /// A language model asked by the host. Not available in this build: a grant fails the load.
-    pub judge: bool,
-    /// Hosts that can be called. Not available in this build: a grant fails the load.
+    /// Ids of prompt templates with which a language model can be asked.
+    pub judge: Vec<String>,
+    /// Hosts that can be called: `api.example.com`, `*.example.com`, with `:PORT`; `http://HOST:PORT` for plain HTTP.
     pub http: Vec<String>,
-    /// Secrets that can be used. Not available in this build: a grant fails the load.
+    /// Networks that these hosts may be in although they are not public.
+    pub http_networks: Vec<String>,
+    /// Names of secrets that can be used in the headers of requests.
     pub secrets: Vec<String>,
     /// WASI for guests whose language runtime needs it, with everything denied.
     pub locked_wasi: bool,
@@ -64,6 +66,18 @@ pub struct Folder {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+}
+
+impl Grants {
+    /// Whether something is granted that leads out of this process.
+    pub(crate) fn lead_outside(&self) -> bool {
+        !(self.judge.is_empty() && self.http.is_empty() && self.secrets.is_empty())
+    }
+
+    /// Whether calls may have to wait for somebody else's answer.
+    pub(crate) fn wait(&self) -> bool {
+        !(self.judge.is_empty() && self.http.is_empty())
+    }
 }
 
 impl PluginFile {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_engine::{
-    Engine, EngineConfig, Fault, Folder, Grants, Instances, Limits, LoadError, PackageError, Plugin, PluginFile,
-    Prepared, Scope, Source, StateStore, StoreError, Tier,
+    Asker, Engine, EngineConfig, Fault, Folder, GrantError, Grants, HttpError, HttpRequest, HttpResponse, Instances,
+    JudgeError, Limits, LoadError, Outside, PackageError, Plugin, PluginFile, Prepared, Question, Reach, Scope, Source,
+    StateStore, StoreError, Tier,
 };
 use portcullis_model::{Approver, AttributedFinding, Decision, Finding, Reason, Role, Span, codes};
 use support::{ENGINE, NOW, ample, call, fault, guest, load, load_with, message, refused, try_load};
@@ -499,4 +500,123 @@ fn finds_text() {
     let found = load("finds_text", "/a/1").inspect(&call("t", PAYLOAD)).result.unwrap();
     assert_eq!(found[0].message, "größer");
     assert_eq!(found[0].spans, [Span { pointer: "/a/1".to_owned(), start: 0, end: 8 }]);
+}
+
+/// Answers what it is asked, and knows how long it might take.
+struct Mirror;
+
+impl Outside for Mirror {
+    fn open(&self, asker: &Asker<'_>) -> Result<Arc<dyn Reach>, GrantError> {
+        assert_eq!((asker.scope, asker.most), (Scope { tenant: "acme", plugin: "p" }, ample().output));
+        match asker.grants.http.iter().any(|host| host == "bad") {
+            true => Err(GrantError { grant: "http", message: "bad is no host".to_owned() }),
+            false => Ok(Arc::new(Mirror)),
+        }
+    }
+}
+
+impl Reach for Mirror {
+    fn send(&self, request: HttpRequest, within: Duration) -> Result<HttpResponse, HttpError> {
+        assert!(within <= Duration::from_millis(ample().deadline_ms));
+        match request.url.as_str() {
+            "https://forbidden/" => Err(HttpError::Forbidden("no".to_owned())),
+            "https://away/" => Err(HttpError::Unreachable("gone".to_owned())),
+            "https://large/" => Err(HttpError::TooLarge),
+            "https://slow/" => {
+                std::thread::sleep(within);
+                Err(HttpError::TimedOut)
+            }
+            _ => {
+                let body = format!("{} {} {:?}", request.method, request.url, request.body).into_bytes();
+                Ok(HttpResponse { status: 200, headers: request.headers, body })
+            }
+        }
+    }
+
+    fn placeholder(&self, name: &str) -> Result<String, String> {
+        if name == "api-key" { Ok("{{it}}".to_owned()) } else { Err("not granted".to_owned()) }
+    }
+
+    fn ask(&self, question: Question, _within: Duration) -> Result<String, JudgeError> {
+        match question.template.as_str() {
+            "away" => Err(JudgeError::Unavailable("gone".to_owned())),
+            "spent" => Err(JudgeError::BudgetSpent),
+            "slow" => Err(JudgeError::TimedOut),
+            "odd" => Err(JudgeError::BadAnswer("odd".to_owned())),
+            _ => Ok(format!("{question:?}")),
+        }
+    }
+}
+
+fn outside() -> Grants {
+    Grants {
+        judge: vec!["risk".to_owned()],
+        http: vec!["api.example.com".to_owned()],
+        secrets: vec!["api-key".to_owned()],
+        ..Grants::default()
+    }
+}
+
+fn load_outside(name: &str, config: &str, grants: &Grants, limits: Limits) -> Result<Plugin, LoadError> {
+    let file = PluginFile::new(guest(name));
+    let instances = Instances::default();
+    let source = Source { name: "p", tenant: "acme", file: &file, config, grants, limits, instances };
+    ENGINE.with_outside(Arc::new(Mirror)).load(&source)
+}
+
+#[test]
+fn asks_http() {
+    let plugin = load_outside("asks_http", "", &outside(), ample()).unwrap();
+    assert!(plugin.waits() && !load("tells_call", "").waits());
+    let ask = |payload: &str| message(plugin.inspect(&call("t", payload)));
+    let seen = ask(r#"{"url": "https://api.example.com/x", "method": "POST", "key": "api-key", "body": "a"}"#);
+    let headers = r#"[("content-type", "text/plain"), ("authorization", "Bearer {{it}}")]"#;
+    assert_eq!(seen, format!("200 {headers} POST https://api.example.com/x [97]"));
+    for (url, variant) in [
+        ("https://forbidden/", r#"HttpError::Forbidden("no")"#),
+        ("https://away/", r#"HttpError::Unreachable("gone")"#),
+        ("https://large/", "HttpError::TooLarge"),
+    ] {
+        assert_eq!(ask(&format!(r#"{{"url": "{url}"}}"#)), variant);
+    }
+    let unknown = plugin.inspect(&call("t", r#"{"url": "https://a/", "key": "other"}"#));
+    assert_eq!(fault(unknown), Fault::Guest("not granted".to_owned()));
+    // Waiting for an answer counts: it is over in time, and so is the call.
+    let limits = Limits { deadline_ms: 60, ..ample() };
+    let hasty = load_outside("asks_http", "", &outside(), limits).unwrap();
+    assert_eq!(fault(hasty.inspect(&call("t", r#"{"url": "https://slow/"}"#))), Fault::Deadline);
+    // One host call reads the payload, the next is one too many; what is handed over is bounded.
+    let limits = Limits { host_calls: 5, ..ample() };
+    let few = load_outside("asks_http", "", &outside(), limits).unwrap();
+    assert_eq!(fault(few.inspect(&call("t", r#"{"url": "https://a/", "key": "api-key"}"#))), Fault::HostCalls);
+    let large = format!(r#"{{"url": "https://a/", "body": "{}"}}"#, "x".repeat(300 * 1024));
+    assert_eq!(fault(plugin.inspect(&call("t", &large))), Fault::Oversize);
+    let grants = Grants { http: vec!["bad".to_owned()], ..outside() };
+    let error = load_outside("asks_http", "", &grants, ample()).unwrap_err();
+    assert!(matches!(&error, LoadError::Grant(error) if error.grant == "http"), "{error}");
+}
+
+#[test]
+fn asks_in_configure() {
+    for what in ["http", "secrets", "judge"] {
+        let error = load_outside("asks_in_configure", &format!("{what:?}"), &outside(), ample()).unwrap_err();
+        let why = format!("`{what}` is not there while the plugin is being configured");
+        assert!(matches!(&error, LoadError::Configure(Fault::Trap(said)) if *said == why), "{error}");
+    }
+}
+
+#[test]
+fn asks_judge() {
+    let plugin = load_outside("asks_judge", "", &outside(), ample()).unwrap();
+    let ask = |template: &str| message(plugin.inspect(&call(template, r#"{"one": "1", "two": "2"}"#)));
+    let seen = r#"Question { template: "risk", variables: [("one", "1"), ("two", "2")] }"#;
+    assert_eq!(ask("risk"), seen);
+    for (template, variant) in [
+        ("away", r#"JudgeError::Unavailable("gone")"#),
+        ("spent", "JudgeError::BudgetSpent"),
+        ("slow", "JudgeError::TimedOut"),
+        ("odd", r#"JudgeError::BadAnswer("odd")"#),
+    ] {
+        assert_eq!(ask(template), variant);
+    }
 }

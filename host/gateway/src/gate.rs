@@ -25,8 +25,8 @@ use crate::ports::{
 pub use attempts::ATTEMPTS;
 pub(crate) use collecting::{Collected, Uncollected, kept_for};
 pub use ending::{Delivered, Ending};
-pub use heavy::Heavy;
-use heavy::HeavyPlaces;
+pub use heavy::{Heavy, Waiting};
+use heavy::{HeavyPlaces, WaitingPlaces};
 pub use people::ModifyError;
 pub(crate) use people::Release;
 use repeats::Repeats;
@@ -77,6 +77,7 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     events: Events,
     heavy: HeavyPlaces,
+    waiting: WaitingPlaces,
     repeats: Arc<Repeats>,
     waiters: Waiters,
 }
@@ -273,7 +274,15 @@ impl Gate {
     #[must_use]
     pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
         let (repeats, waiters) = (Arc::default(), Waiters::default());
-        Self { ports, metrics, events, heavy: HeavyPlaces::new(heavy), repeats, waiters }
+        let (heavy, waiting) = (HeavyPlaces::new(heavy), WaitingPlaces::new(Waiting::default()));
+        Self { ports, metrics, events, heavy, waiting, repeats, waiters }
+    }
+
+    /// The same, with so many places for calls whose plugins may wait for others.
+    #[must_use]
+    pub fn with_waiting(mut self, waiting: Waiting) -> Self {
+        self.waiting = WaitingPlaces::new(waiting);
+        self
     }
 
     /// Who presents this bearer token, on a connection of this peer.
@@ -688,16 +697,24 @@ impl Gate {
     /// The judgement and the digest of the call.
     async fn judge_call(&self, call: &Call) -> Result<(Judgement, Digest), GateError> {
         let started = Instant::now();
-        let judged = if call.payload.raw().len() <= INLINE_BYTES {
-            tracing::debug_span!("judge").in_scope(|| judge_now(&*self.ports.judge, call))
-        } else {
-            let place = self.heavy.take(&call.tenant, &call.agent).await?;
-            let (judge, call) = (Arc::clone(&self.ports.judge), call.clone());
-            let task = tokio::task::spawn_blocking(move || {
-                let _place = place;
-                judge_now(&*judge, &call)
-            });
-            task.instrument(tracing::debug_span!("judge")).await.map_err(|_| GateError::Failed)?
+        let large = call.payload.raw().len() > INLINE_BYTES;
+        let at_once = || tracing::debug_span!("judge").in_scope(|| self.ports.judge.judge_at_once(call));
+        let judged = match (!large).then(at_once).flatten() {
+            Some(judged) => judged.map(|judgement| (judgement, call.digest())),
+            None => {
+                // Who waits for others holds a place for seconds: those for work are not for that.
+                let place = if self.ports.judge.waits(call) {
+                    self.waiting.take(&call.tenant, &call.agent).await?
+                } else {
+                    self.heavy.take(&call.tenant, &call.agent).await?
+                };
+                let (judge, call) = (Arc::clone(&self.ports.judge), call.clone());
+                let task = tokio::task::spawn_blocking(move || {
+                    let _place = place;
+                    judge_now(&*judge, &call)
+                });
+                task.instrument(tracing::debug_span!("judge")).await.map_err(|_| GateError::Failed)?
+            }
         };
         self.metrics.judged(started.elapsed());
         judged.ok_or(GateError::NoPipeline)

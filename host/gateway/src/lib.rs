@@ -12,6 +12,7 @@ pub mod gate;
 pub mod http;
 pub mod metrics;
 pub mod outbound;
+pub mod outside;
 pub mod ports;
 mod shares;
 mod signature;

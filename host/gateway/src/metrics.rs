@@ -40,6 +40,7 @@ pub struct Metrics {
     requests_in_flight: Gauge,
     mcp_held_back: Family<CauseLabels, Counter>,
     channel_messages: Family<MessageLabels, Counter>,
+    plugin_requests: Family<PluginRequestLabels, Counter>,
     mcp_sessions: Gauge,
     mcp_children: ChildMetrics,
     /// Live figures, set when they are asked for.
@@ -125,6 +126,14 @@ struct MessageLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginRequestLabels {
+    plugin: Arc<str>,
+    /// The grant that let it be sent.
+    host: String,
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ChildLabels {
     upstream: Arc<str>,
     event: Word,
@@ -195,6 +204,7 @@ impl Metrics {
             requests_in_flight: Gauge::default(),
             mcp_held_back: Family::default(),
             channel_messages: Family::default(),
+            plugin_requests: Family::default(),
             mcp_sessions: Gauge::default(),
             mcp_children: ChildMetrics::default(),
             live: Live::default(),
@@ -241,6 +251,8 @@ impl Metrics {
         registry.register("mcp_held_back", held_back, self.mcp_held_back.clone());
         let told = "Tries to send messages about parked calls, by outcome";
         registry.register("channel_messages", told, self.channel_messages.clone());
+        let sent = "Requests of plugins, by the grant that fits and by outcome";
+        registry.register("plugin_requests", sent, self.plugin_requests.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
         let children = "Starts of child processes, and what became of them";
         registry.register("mcp_child_events", children, self.mcp_children.events.clone());
@@ -326,6 +338,11 @@ impl Metrics {
     pub(crate) fn told(&self, channel: &str, outcome: &'static str) {
         let labels = MessageLabels { channel: channel.to_owned(), outcome: Word(outcome) };
         self.channel_messages.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn plugin_requested(&self, plugin: &Arc<str>, host: &str, outcome: &'static str) {
+        let labels = PluginRequestLabels { plugin: Arc::clone(plugin), host: host.to_owned(), outcome: Word(outcome) };
+        self.plugin_requests.get_or_create(&labels).inc();
     }
 
     /// The counter of MCP messages that were held back for this cause.

@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_rustls::ConfigBuilderExt as _;
@@ -22,6 +23,10 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+mod rule;
+
+pub use rule::HostRule;
 
 /// How long a name may take to be looked up, and one address to be connected to.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -82,6 +87,32 @@ pub struct Answered {
     pub retry_after: Option<Duration>,
 }
 
+/// What is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) url: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What is wanted of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taking {
+    /// Its head; what follows is thrown away.
+    Head,
+    /// All of it, if headers and body have no more bytes than this.
+    Whole(usize),
+}
+
 /// Why nothing was sent, or what became of it is not known. Names hosts, never paths: these may be secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
@@ -118,6 +149,9 @@ pub enum TargetError {
     /// No answer in time.
     #[error("{0} did not answer in time")]
     TooSlow(String),
+    /// An answer that is too large.
+    #[error("the answer of {0} is too large")]
+    TooLarge(String),
 }
 
 impl TargetError {
@@ -241,7 +275,26 @@ impl Targets {
     /// # Errors
     /// Refused, not reached, or without an answer in time; then it may have arrived all the same.
     pub async fn post(&self, url: &Uri, headers: HeaderMap, body: Bytes) -> Result<Answered, TargetError> {
-        let (host, port, secure) = self.parts(url)?;
+        let outgoing = Outgoing { method: Method::POST, url: url.clone(), headers, body };
+        let answer = self.exchange(outgoing, Taking::Head).await?;
+        if (300..400).contains(&answer.status) {
+            return Err(TargetError::Redirect(self.parts(url)?.0));
+        }
+        let seconds = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+        let retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_PAUSE)));
+        Ok(Answered { status: answer.status, retry_after })
+    }
+
+    /// Sends one request and takes the whole answer, of at most `most` bytes. A redirect is an answer like others.
+    ///
+    /// # Errors
+    /// Refused, not reached, too large, or without an answer in time; then it may have arrived all the same.
+    pub(crate) async fn fetch(&self, outgoing: Outgoing, most: usize) -> Result<Fetched, TargetError> {
+        self.exchange(outgoing, Taking::Whole(most)).await
+    }
+
+    async fn exchange(&self, outgoing: Outgoing, taking: Taking) -> Result<Fetched, TargetError> {
+        let (host, port, secure) = self.parts(&outgoing.url)?;
         let late = || TargetError::TooSlow(host.clone());
         let sent = tokio::time::timeout(self.timeout, async {
             let pinned = self.pin(&host, port).await?;
@@ -249,24 +302,20 @@ impl Targets {
                 return Err(TargetError::Plain(host.clone()));
             }
             let stream = connect(&pinned).await?;
-            let request = request(url, headers, body)?;
+            let request = request(outgoing)?;
             if !secure {
-                return exchange(&host, stream, request).await;
+                return exchange(&host, stream, request, taking).await;
             }
             let name = ServerName::try_from(host.clone()).map_err(|_| TargetError::Address("names no host"))?;
             let refused = |error: std::io::Error| TargetError::Unreachable(host.clone(), error.to_string());
             let connector = TlsConnector::from(self.tls()?);
-            exchange(&host, connector.connect(name, stream).await.map_err(refused)?, request).await
+            exchange(&host, connector.connect(name, stream).await.map_err(refused)?, request, taking).await
         });
-        let answer = sent.await.unwrap_or_else(|_| Err(late()))?;
-        if (300..400).contains(&answer.status) {
-            return Err(TargetError::Redirect(host));
-        }
-        Ok(answer)
+        sent.await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Host, port, and whether TLS is used.
-    fn parts(&self, url: &Uri) -> Result<(String, u16, bool), TargetError> {
+    pub(crate) fn parts(&self, url: &Uri) -> Result<(String, u16, bool), TargetError> {
         let secure = match url.scheme_str() {
             Some("https") => true,
             Some("http") => false,
@@ -391,19 +440,26 @@ async fn connect(pinned: &Pinned) -> Result<TcpStream, TargetError> {
     Err(TargetError::Unreachable(pinned.host.clone(), why))
 }
 
-fn request(url: &Uri, mut headers: HeaderMap, body: Bytes) -> Result<Request<Full<Bytes>>, TargetError> {
+fn request(outgoing: Outgoing) -> Result<Request<Full<Bytes>>, TargetError> {
+    let Outgoing { method, url, mut headers, body } = outgoing;
     let broken = |_| TargetError::Address("cannot be sent to");
     let authority = url.authority().map(hyper::http::uri::Authority::as_str).unwrap_or_default();
     headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| TargetError::Address("names no host"))?);
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION"))));
+    let ours = HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+    headers.entry(USER_AGENT).or_insert(ours);
     let path = url.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
-    let mut request = Request::builder().method(Method::POST).uri(path).body(Full::new(body)).map_err(broken)?;
+    let mut request = Request::builder().method(method).uri(path).body(Full::new(body)).map_err(broken)?;
     *request.headers_mut() = headers;
     Ok(request)
 }
 
 /// One request on a connection of its own, which ends with it.
-async fn exchange<S>(host: &str, stream: S, request: Request<Full<Bytes>>) -> Result<Answered, TargetError>
+async fn exchange<S>(
+    host: &str,
+    stream: S,
+    request: Request<Full<Bytes>>,
+    taking: Taking,
+) -> Result<Fetched, TargetError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -415,21 +471,34 @@ where
         std::future::pending::<Infallible>().await
     };
     let answer = async {
-        let answer = sender.send_request(request).await.map_err(broken)?;
-        let status = answer.status().as_u16();
-        let seconds =
-            answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-        // The status says it all. Some servers complain if nobody takes the rest.
-        let rest = Limited::new(answer.into_body(), MAX_ANSWER).collect();
-        let _rest = tokio::time::timeout(REST, rest).await;
-        let retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_PAUSE)));
-        Ok(Answered { status, retry_after })
+        let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+        let body = match taking {
+            // The status says it all. Some servers complain if nobody takes the rest.
+            Taking::Head => {
+                let rest = Limited::new(body, MAX_ANSWER).collect();
+                let _rest = tokio::time::timeout(REST, rest).await;
+                Bytes::new()
+            }
+            Taking::Whole(most) => whole(host, &head.headers, body, most).await?,
+        };
+        Ok(Fetched { status: head.status.as_u16(), headers: head.headers, body })
     };
     tokio::select! {
         biased;
         answer = answer => answer,
         never = drive => match never {},
     }
+}
+
+/// The body, if it and the headers have no more bytes than this.
+async fn whole(host: &str, headers: &HeaderMap, body: Incoming, most: usize) -> Result<Bytes, TargetError> {
+    let head = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let room = most.checked_sub(head).ok_or_else(|| TargetError::TooLarge(host.to_owned()))?;
+    let body = Limited::new(body, room).collect().await.map_err(|error| {
+        let host = host.to_owned();
+        if error.is::<LengthLimitError>() { TargetError::TooLarge(host) } else { TargetError::Broken(host) }
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// Trusts the public authorities; made once.

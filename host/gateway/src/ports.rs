@@ -27,8 +27,20 @@ pub use tenancy::Credentials;
 /// Judges calls: the pipelines of all tenants.
 pub trait Judge: Send + Sync + 'static {
     /// Runs the tenant's current generation over the call; `None` if the tenant has no pipeline. Synchronous and bound
-    /// to the processor, some tens of microseconds.
+    /// to the processor, some tens of microseconds; where [`waits`](Judge::waits) says so, it blocks for as long as its plugins
+    /// may take.
     fn judge(&self, call: &Call) -> Option<Judgement>;
+
+    /// The same for a thread that must not block: `None` if a plugin may wait for somebody else's answer, and nothing is done
+    /// then.
+    fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
+        Some(self.judge(call))
+    }
+
+    /// Whether a plugin that sees this call may wait for somebody else's answer.
+    fn waits(&self, _call: &Call) -> bool {
+        false
+    }
 
     /// The mode of the tenant's current generation.
     fn mode(&self, tenant: &str) -> Option<Mode>;

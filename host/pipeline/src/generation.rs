@@ -22,6 +22,8 @@ pub struct Generation {
     router: Option<Stage>,
     /// In the same order, the router last.
     about: Vec<About>,
+    /// About plugins that ask others and have no time for the answer.
+    hasty: Vec<String>,
 }
 
 /// What is wrong with a pipeline, and where.
@@ -161,6 +163,7 @@ impl Generation {
             stages,
             router,
             about,
+            hasty: spec.plugins.iter().chain(&spec.router).filter_map(hasty).collect(),
         })
     }
 
@@ -180,10 +183,16 @@ impl Generation {
         }
     }
 
+    /// Whether judging this call may wait for somebody else's answer: then it needs a thread that nobody else waits for.
+    #[must_use]
+    pub fn waits(&self, call: &Call) -> bool {
+        self.stages.iter().chain(&self.router).any(|stage| stage.plugin.waits() && stage.select.fits(call))
+    }
+
     #[cfg(test)]
     pub(crate) fn of_stages(tenant: &str, id: Digest, stages: Vec<Stage>) -> Self {
-        let about = Vec::new();
-        Self { id, tenant: tenant.into(), mode: Mode::Enforce, inspect_redacted: false, stages, router: None, about }
+        let (about, hasty, mode) = (Vec::new(), Vec::new(), Mode::Enforce);
+        Self { id, tenant: tenant.into(), mode, inspect_redacted: false, stages, router: None, about, hasty }
     }
 
     /// Its name: the digest of everything a verdict of it depends on but the call.
@@ -235,12 +244,31 @@ impl Generation {
     /// What is allowed but probably not meant, in sentences for whoever configures.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.hasty.clone();
         if !self.stages.iter().any(|stage| stage.role == Role::Rule) {
             warnings.push("the pipeline has no rule: whatever detectors find, every call is allowed".to_owned());
         }
         warnings
     }
+}
+
+/// Less than this is no time to ask another machine, in milliseconds.
+const HASTY_MS: u64 = 1000;
+
+/// What to say of a plugin that asks others and has no time for the answer.
+fn hasty(spec: &PluginSpec) -> Option<String> {
+    let asks = match (spec.grants.judge.is_empty(), spec.grants.http.is_empty()) {
+        (true, true) => return None,
+        (false, _) => "judge",
+        (true, false) => "http",
+    };
+    let (name, deadline) = (&spec.name, spec.limits.deadline_ms);
+    (deadline < HASTY_MS).then(|| {
+        format!(
+            "the plugin {name} may use `{asks}`, but has {deadline} ms for the whole call: waiting for answers counts; raise \
+             its `limits.deadline_ms` (at most 60000)"
+        )
+    })
 }
 
 /// A part of a plugin's key in the configuration, and what is wrong there.
@@ -324,7 +352,8 @@ fn is_name(name: &str) -> bool {
 /// Which key of a plugin's configuration an error of the engine is about; empty for the plugin as a whole.
 fn key_of(error: &LoadError) -> String {
     match error {
-        LoadError::Package(PackageError::Ungranted { .. } | PackageError::NotAvailable { .. }) => "grants".to_owned(),
+        LoadError::Package(PackageError::Ungranted { .. }) => "grants".to_owned(),
+        LoadError::Grant(error) => format!("grants.{}", error.grant),
         LoadError::Limits(error) => format!("limits.{}", error.name),
         LoadError::Folder(_) => "grants.files".to_owned(),
         LoadError::Refused(_) | LoadError::Configure(_) => "config".to_owned(),

@@ -34,6 +34,19 @@ impl Generations {
         Some(self.current(&call.tenant)?.judge(call))
     }
 
+    /// The same, unless that may wait for somebody else's answer: then it is `None`, and nothing is done.
+    #[must_use]
+    pub fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
+        let Some(current) = self.current(&call.tenant) else { return Some(None) };
+        (!current.waits(call)).then(|| Some(current.judge(call)))
+    }
+
+    /// Whether judging this call may wait for somebody else's answer.
+    #[must_use]
+    pub fn waits(&self, call: &Call) -> bool {
+        self.current(&call.tenant).is_some_and(|current| current.waits(call))
+    }
+
     /// Makes a generation its tenant's current one; returns the id of the one before.
     pub fn activate(&self, generation: Arc<Generation>) -> Option<Digest> {
         let before = self.current.rcu(|current| {

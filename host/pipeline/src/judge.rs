@@ -28,6 +28,11 @@ pub(crate) trait Ask: fmt::Debug + Send + Sync {
     fn inspect(&self, call: &Call) -> Run<Vec<Finding>>;
     fn decide(&self, call: &Call, findings: &[AttributedFinding]) -> Run<Verdict>;
     fn route(&self, call: &Call, findings: &[AttributedFinding], reasons: &[Reason]) -> Run<Plan>;
+
+    /// Whether it may wait for somebody else's answer.
+    fn waits(&self) -> bool {
+        false
+    }
 }
 
 /// One plugin in its place.
@@ -284,6 +289,10 @@ impl Ask for Plugin {
 
     fn route(&self, call: &Call, findings: &[AttributedFinding], reasons: &[Reason]) -> Run<Plan> {
         self.route(call, findings, reasons)
+    }
+
+    fn waits(&self) -> bool {
+        self.waits()
     }
 }
 

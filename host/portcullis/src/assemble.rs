@@ -375,8 +375,9 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
             state: grants.state,
             labels: grants.labels,
             files: grants.files.iter().map(folder).collect(),
-            judge: grants.judge,
+            judge: grants.judge.clone(),
             http: grants.http.clone(),
+            http_networks: grants.http_networks.clone(),
             secrets: grants.secrets.clone(),
             locked_wasi: grants.locked_wasi,
         },
@@ -413,6 +414,7 @@ pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
         files.extend([&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca).cloned());
     }
     files.extend(config.channel.iter().filter_map(|channel| channel.ca.clone()));
+    files.extend(config.outbound.ca.clone());
     files.extend(config.arden.webhook.iter().filter_map(|webhook| webhook.signing_key_file.clone()));
     let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));

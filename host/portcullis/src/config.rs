@@ -4,6 +4,7 @@
 
 mod channel;
 mod locate;
+mod outside;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub(crate) use channel::{Channel, ChannelKind, Smtp, SmtpTls};
 pub(crate) use locate::{ConfigError, Place};
+pub(crate) use outside::{Outbound, Secret};
 
 /// The whole file. Unknown keys are refused; everything has a default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -51,6 +53,10 @@ pub(crate) struct Config {
     pub channel: Vec<Channel>,
     /// The Arden contract, for its published client.
     pub arden: Arden,
+    /// What plugins reach outside: see plugins/capabilities.md.
+    pub outbound: Outbound,
+    /// Secrets that plugins use and never see: see plugins/capabilities.md.
+    pub secret: Vec<Secret>,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -458,11 +464,14 @@ pub(crate) struct Grants {
     pub files: BTreeMap<String, PathBuf>,
     /// WASI for language runtimes that need it, with everything denied.
     pub locked_wasi: bool,
-    /// Asking a language model. Not available in this build: granting it fails the load.
-    pub judge: bool,
-    /// Requests to these hosts. Not available in this build: granting one fails the load.
+    /// Asking a language model, with the prompt templates of these ids.
+    pub judge: Vec<String>,
+    /// Requests to these hosts: `api.example.com`, `*.example.com`, `api.example.com:8443`. `https` only, unless written
+    /// `http://HOST:PORT`, and that only within `http_networks`. Give such a plugin a `deadline_ms` of seconds.
     pub http: Vec<String>,
-    /// Secrets by name. Not available in this build: granting one fails the load.
+    /// Networks that these hosts may be in although they are not public, for instance `10.1.0.0/16`.
+    pub http_networks: Vec<String>,
+    /// Secrets by name, used in headers of its requests.
     pub secrets: Vec<String>,
 }
 
@@ -617,6 +626,8 @@ impl Default for Config {
             approvals: Approvals::default(),
             channel: Vec::new(),
             arden: Arden::default(),
+            outbound: Outbound::default(),
+            secret: Vec::new(),
             tenant: Vec::new(),
         }
     }
@@ -710,6 +721,8 @@ impl Config {
                 *path = place.relative(path);
             }
         }
+        config.outbound.relative_to(&place);
+        config.secret.iter_mut().for_each(|secret| secret.relative_to(&place));
         config.check(&place)?;
         Ok((config, place))
     }
@@ -793,6 +806,10 @@ impl Config {
             return Err(place.error("ledger.cache_mib", "16 to 256 MiB"));
         }
         self.check_approvals(place)?;
+        self.outbound.check(place)?;
+        for (index, secret) in self.secret.iter().enumerate() {
+            secret.check(&format!("secret[{index}]"), place)?;
+        }
         if self.traces.sample.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(place.error("traces.sample", "a share is a number from 0 to 1"));
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use portcullis_approvals::{Approvals, Limits as ApprovalLimits, OUTBOX_RECORDS, RECORDS};
-use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Persist};
+use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Outside, Persist};
 use portcullis_gateway::channels::{ChannelSet, Channels, LinkKey};
 use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
@@ -28,6 +28,7 @@ use crate::assemble::{self, Control, Pipeline};
 use crate::commands::Settings;
 use crate::config::{self, Config, Place, Withhold};
 use crate::judge::{Pipelines, views};
+use crate::outside::{self, Ways};
 use crate::pins::StatePins;
 use crate::policies::{self, Edit, Edited};
 use crate::remote::Running;
@@ -39,9 +40,11 @@ pub(crate) struct Host {
     pub generations: Arc<Generations>,
     credentials: Arc<Credentials>,
     engine: Engine,
+    ways: Ways,
     control: Control,
-    /// What is in force, and what operators edited of it.
+    /// What is in force, what plugins reach by it, and what operators edited of it.
     settings: Mutex<Arc<Settings>>,
+    outside: Mutex<Arc<dyn Outside>>,
     edited: Mutex<Edited>,
 }
 
@@ -91,11 +94,18 @@ impl Host {
             pins: Arc::new(StatePins { state: Arc::clone(engine.state()), generations: Arc::clone(&generations) }),
         };
         let metrics = Arc::new(Metrics::new());
-        let gate = Arc::new(Gate::new(ports, metrics, Events::default(), heavy()));
+        let key = folder_key(&settings.data()?.join("placeholders.key"))?;
+        let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics));
+        let gate = Gate::new(ports, metrics, Events::default(), heavy());
+        let gate = Arc::new(gate.with_waiting(outside::waiting(&settings.config.outbound)));
+        let outside = ways.configure(&settings.config, place)?;
         let edited = Mutex::new(Edited::load(&ledger)?);
         let current = Mutex::new(Arc::new(settings.clone()));
-        let host = Self { gate, ledger, generations, credentials, engine, control, settings: current, edited };
-        let fresh = host.build(settings)?;
+        let built = Arc::clone(&outside);
+        let outside = Mutex::new(outside);
+        let host =
+            Self { gate, ledger, generations, credentials, engine, ways, control, settings: current, outside, edited };
+        let fresh = host.build(settings, built)?;
         host.activate(&fresh).await?;
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
@@ -113,9 +123,10 @@ impl Host {
     }
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
-    pub(crate) fn build(&self, settings: &Settings) -> Result<Vec<Arc<Generation>>> {
+    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<Vec<Arc<Generation>>> {
         let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &lock(&self.edited))?;
-        let built = pipelines.iter().map(|pipeline| Ok(Arc::new(pipeline.build(&self.engine)?)));
+        let engine = self.engine.with_outside(outside);
+        let built = pipelines.iter().map(|pipeline| Ok(Arc::new(pipeline.build(&engine)?)));
         built.collect()
     }
 
@@ -152,7 +163,11 @@ impl Host {
         let directory = assemble::directory(&settings.config, place, Some(&previous), Some(&self.control))?;
         let host = Arc::clone(self);
         let building = Arc::clone(&settings);
-        let fresh = tokio::task::spawn_blocking(move || host.build(&building)).await??;
+        let build = move || {
+            let outside = host.ways.configure(&building.config, building.place.as_ref())?;
+            Ok::<_, anyhow::Error>((host.build(&building, Arc::clone(&outside))?, outside))
+        };
+        let (fresh, outside) = tokio::task::spawn_blocking(build).await??;
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
@@ -161,6 +176,7 @@ impl Host {
             host.credentials.replace(directory);
             host.generations.replace(fresh);
             *lock(&host.settings) = settings;
+            *lock(&host.outside) = outside;
             Ok(())
         };
         tokio::spawn(change).await?
@@ -222,7 +238,8 @@ impl Host {
             let pipeline = host.pipeline(&tenant, &edited)?;
             let view = edited.views(&pipeline)?.into_iter().find(|view| view.plugin == plugin);
             // What is wrong is in the request: lines of the file would mislead.
-            let generation = pipeline.build(&host.engine).map_err(|error| PolicyError::Invalid(error.message))?;
+            let engine = host.engine.with_outside(Arc::clone(&lock(&host.outside)));
+            let generation = pipeline.build(&engine).map_err(|error| PolicyError::Invalid(error.message))?;
             Ok((edited, view.ok_or(PolicyError::Unknown)?, Arc::new(generation)))
         };
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
@@ -298,9 +315,20 @@ fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
     }
 }
 
+/// An engine for a command that serves nobody: its plugins reach what the configuration lets them reach.
+///
+/// # Errors
+/// What is wrong with it, with file, line and key.
+pub(crate) fn lone_engine(settings: &Settings) -> Result<Engine> {
+    let key = settings.data()?.join("placeholders.key");
+    let key = if key.is_file() { folder_key(&key)? } else { [0; 32] };
+    let ways = Ways::new(&settings.config.outbound, key, Arc::new(Metrics::new()));
+    Ok(engine(settings, None)?.with_outside(ways.configure(&settings.config, settings.place.as_ref())?))
+}
+
 /// The engine of a configuration. With a ledger, plugin state survives restarts; without one, nothing is written but
 /// compiled plugins, and those only into a data folder that exists.
-pub(crate) fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
+fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
     let data = settings.data()?;
     let cached = ledger.is_some() || data.is_dir();
     let key = cached.then(|| folder_key(&data.join("cache.key"))).transpose();
@@ -379,7 +407,7 @@ impl Persist for Kept {
 }
 
 /// A key of the data folder, made at the first start: one that compiled plugins are checked with, one that seals what MCP
-/// clients keep, one that decision links are signed with.
+/// clients keep, one that decision links are signed with, one that makes what stands for secrets.
 pub(crate) fn folder_key(path: &Path) -> Result<[u8; 32]> {
     let mut key = [0_u8; 32];
     match fs::File::open(path) {

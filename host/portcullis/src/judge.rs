@@ -14,6 +14,14 @@ impl Judge for Pipelines {
         self.0.judge(call)
     }
 
+    fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
+        self.0.judge_at_once(call)
+    }
+
+    fn waits(&self, call: &Call) -> bool {
+        self.0.waits(call)
+    }
+
     fn mode(&self, tenant: &str) -> Option<Mode> {
         self.0.current(tenant).map(|generation| generation.mode())
     }

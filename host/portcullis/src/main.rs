@@ -11,6 +11,7 @@ mod embedded;
 mod host;
 mod judge;
 mod logs;
+mod outside;
 mod pins;
 mod policies;
 mod reference;

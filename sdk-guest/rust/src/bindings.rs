@@ -105,6 +105,42 @@ impl From<crate::log::Level> for log::Level {
     }
 }
 
+impl From<crate::http::Request> for http::Request {
+    fn from(request: crate::http::Request) -> Self {
+        let crate::http::Request { method, url, headers, body } = request;
+        Self { method, url, headers, body }
+    }
+}
+
+impl From<http::Response> for crate::http::Response {
+    fn from(response: http::Response) -> Self {
+        let http::Response { status, headers, body } = response;
+        Self { status, headers, body }
+    }
+}
+
+impl From<http::HttpError> for crate::http::Error {
+    fn from(error: http::HttpError) -> Self {
+        match error {
+            http::HttpError::Forbidden(why) => Self::Forbidden(why),
+            http::HttpError::Unreachable(why) => Self::Unreachable(why),
+            http::HttpError::TimedOut => Self::TimedOut,
+            http::HttpError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<judge::JudgeError> for crate::judge::Error {
+    fn from(error: judge::JudgeError) -> Self {
+        match error {
+            judge::JudgeError::Unavailable(why) => Self::Unavailable(why),
+            judge::JudgeError::BudgetSpent => Self::BudgetSpent,
+            judge::JudgeError::TimedOut => Self::TimedOut,
+            judge::JudgeError::BadAnswer(why) => Self::BadAnswer(why),
+        }
+    }
+}
+
 impl From<wire::Call> for types::Call {
     fn from(call: wire::Call) -> Self {
         Self {

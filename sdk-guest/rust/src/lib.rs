@@ -46,8 +46,8 @@
 //! The same code compiles natively, where the macro exports nothing and the host's capabilities are doubles, so that a
 //! plugin is tested with plain `cargo test`: see `testing`.
 //!
-//! A plugin imports only what its code uses: [`clock`], [`state`], [`labels`] and [`files`] become imports (and must then be
-//! granted) when their functions are called. It must be deterministic: the same configuration, call and host answers
+//! A plugin imports only what its code uses: [`clock`], [`state`], [`labels`], [`files`], [`http`], [`secrets`] and [`judge`]
+//! become imports (and must then be granted) when their functions are called. It must be deterministic: the same configuration, call and host answers
 //! must give the same answer and the same fuel.
 
 #[cfg(target_family = "wasm")]
@@ -57,11 +57,14 @@ pub mod clock;
 pub mod files;
 #[doc(hidden)]
 pub mod glue;
+pub mod http;
+pub mod judge;
 pub mod labels;
 pub mod log;
 mod macros;
 pub mod pointer;
 mod roles;
+pub mod secrets;
 pub mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

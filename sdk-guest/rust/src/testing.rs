@@ -25,7 +25,9 @@ pub use case::{
     Before, CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases,
 };
 pub(crate) use doubles::doubles;
-pub use doubles::{add_folder, logged, reset, set_labels, set_now};
+pub use doubles::{
+    Question, add_folder, add_judge_answer, add_response, asked, grant_secret, logged, reset, sent, set_labels, set_now,
+};
 pub use payload::{JsonPayload, PayloadError};
 
 /// What runs a case; the role macros implement it for the plugin's type.

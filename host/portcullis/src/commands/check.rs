@@ -16,6 +16,7 @@ use crate::channels;
 use crate::cli::{Check, Where};
 use crate::config::{self, Config};
 use crate::host;
+use crate::outside;
 use crate::policies::Edited;
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
@@ -48,7 +49,8 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     channels::channels(&settings.config, settings.place.as_ref())?;
     let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())?;
     warnings.extend(channels::warnings(&settings.config, &pipelines));
-    let engine = host::engine(&settings, None)?;
+    warnings.extend(outside::warnings(&settings.config, &pipelines));
+    let engine = host::lone_engine(&settings)?;
     let mut tenants = Vec::new();
     for pipeline in pipelines {
         let generation = pipeline.build(&engine)?;

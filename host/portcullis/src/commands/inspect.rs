@@ -67,7 +67,7 @@ fn offline(arguments: &Inspect) -> Result<Value> {
     let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())?;
     let pipeline = pipelines.iter().find(|pipeline| *pipeline.spec.tenant == *arguments.tenant);
     let pipeline = pipeline.with_context(|| format!("there is no tenant `{}`", arguments.tenant))?;
-    let engine = host::engine(&settings, None)?;
+    let engine = host::lone_engine(&settings)?;
     let generation = pipeline.build(&engine)?;
     let phase = Phase::from(arguments.phase);
     let payload = match (phase, &arguments.content) {

@@ -1,8 +1,12 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Component, Path, PathBuf};
 
 use crate::log::Level;
+use crate::{http, judge};
+
+/// A question to a language model: the template, and the values of its variables.
+pub type Question = (String, Vec<(String, String)>);
 
 /// What the capabilities answer natively, one set per thread.
 #[derive(Default)]
@@ -14,6 +18,11 @@ pub(crate) struct Doubles {
     /// Value and the time it is forgotten at, 0 for never.
     values: BTreeMap<String, (Vec<u8>, u64)>,
     folders: BTreeMap<String, PathBuf>,
+    secrets: Vec<String>,
+    responses: VecDeque<Result<http::Response, http::Error>>,
+    sent: Vec<http::Request>,
+    judge_answers: VecDeque<Result<String, judge::Error>>,
+    asked: Vec<Question>,
 }
 
 thread_local! {
@@ -42,6 +51,33 @@ pub fn set_labels(labels: Vec<(String, String)>) {
 /// Grants a folder under a name for [`files`](crate::files) on this thread.
 pub fn add_folder(name: &str, path: impl Into<PathBuf>) {
     doubles(|doubles| doubles.folders.insert(name.to_owned(), path.into()));
+}
+
+/// Grants a secret on this thread; what stands for it is `{{secret:NAME}}`.
+pub fn grant_secret(name: &str) {
+    doubles(|doubles| doubles.secrets.push(name.to_owned()));
+}
+
+/// What one more [`http::send`](crate::http::send) answers on this thread; without one it is forbidden.
+pub fn add_response(response: Result<http::Response, http::Error>) {
+    doubles(|doubles| doubles.responses.push_back(response));
+}
+
+/// Takes the requests sent on this thread so far.
+#[must_use]
+pub fn sent() -> Vec<http::Request> {
+    doubles(|doubles| std::mem::take(&mut doubles.sent))
+}
+
+/// What one more [`judge::ask`](crate::judge::ask) answers on this thread; without one the model is unavailable.
+pub fn add_judge_answer(answer: Result<String, judge::Error>) {
+    doubles(|doubles| doubles.judge_answers.push_back(answer));
+}
+
+/// Takes the questions asked on this thread so far.
+#[must_use]
+pub fn asked() -> Vec<Question> {
+    doubles(|doubles| std::mem::take(&mut doubles.asked))
 }
 
 /// Takes the lines written on this thread so far.
@@ -81,6 +117,23 @@ impl Doubles {
             None => self.values.remove(key),
         };
         true
+    }
+
+    pub(crate) fn placeholder(&self, name: &str) -> Result<String, String> {
+        let granted = self.secrets.iter().any(|secret| secret == name);
+        if granted { Ok(format!("{{{{secret:{name}}}}}")) } else { Err("the secret is not granted".to_owned()) }
+    }
+
+    pub(crate) fn send(&mut self, request: &http::Request) -> Result<http::Response, http::Error> {
+        self.sent.push(request.clone());
+        let refused = || Err(http::Error::Forbidden(format!("{} is not granted", request.url)));
+        self.responses.pop_front().unwrap_or_else(refused)
+    }
+
+    pub(crate) fn ask(&mut self, template: &str, variables: Vec<(String, String)>) -> Result<String, judge::Error> {
+        self.asked.push((template.to_owned(), variables));
+        let refused = || Err(judge::Error::Unavailable(format!("the template {template} is not granted")));
+        self.judge_answers.pop_front().unwrap_or_else(refused)
     }
 
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, String> {

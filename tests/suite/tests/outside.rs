@@ -1,0 +1,237 @@
+//! Plugins that reach outside, against servers of their own.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use test_suite::{Server, Setup, root};
+
+const SECRET: &str = "sk-live-0123456789abcdef";
+
+/// A server that gives each connection to `answer`, and what it was asked.
+fn serving(answer: impl Fn(&mut TcpStream, &str) + Clone + Send + 'static) -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, tell, answer) = (stream.unwrap(), tell.clone(), answer.clone());
+            thread::spawn(move || {
+                let request = read_request(&mut stream);
+                let _ = tell.send(request.clone());
+                answer(&mut stream, &request);
+            });
+        }
+    });
+    (port, told)
+}
+
+fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let read = stream.read(&mut part).unwrap_or(0);
+        bytes.extend_from_slice(&part[..read]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            body.len() >= length.unwrap_or(0)
+        });
+        if whole || read == 0 {
+            return text;
+        }
+    }
+}
+
+fn guest(name: &str) -> (String, Vec<u8>) {
+    let path = root().join(format!("target/guests/{name}.wasm"));
+    (format!("{name}.wasm"), std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+fn setup(config: String, guest_name: &str, more: &[(&str, &str)]) -> Setup {
+    let mut files = vec![guest(guest_name)];
+    files.extend(more.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())));
+    Setup { config: Some(config), files, ..Setup::default() }
+}
+
+fn found(answer: &Value) -> &str {
+    answer.pointer("/findings/0/message").and_then(Value::as_str).unwrap_or_else(|| panic!("{answer}"))
+}
+
+/// Every byte below a folder.
+fn everything_in(folder: &std::path::Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.metadata().unwrap().is_dir() {
+            all.extend(everything_in(&entry.path()));
+        } else {
+            all.extend(std::fs::read(entry.path()).unwrap());
+        }
+    }
+    all
+}
+
+fn holds(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// A pipeline with one plugin that may call this port.
+fn http_config(port: u16, more: &str) -> String {
+    format!(
+        r#"
+        [logs]
+        level = "trace"
+        [[secret]]
+        name = "api-key"
+        file = "api.key"
+        tenants = ["acme"]
+        hosts = ["http://127.0.0.1:{port}"]
+        [[tenant]]
+        name = "acme"
+        [[tenant.plugins]]
+        name = "asks"
+        plugin = "asks_http.wasm"
+        limits = {{ deadline_ms = 5000 }}
+        grants = {{ http = ["http://127.0.0.1:{port}"], http_networks = ["127.0.0.0/8"], secrets = ["api-key"] }}
+        {more}
+        [[tenant.agent]]
+        name = "bot"
+        token_sha256 = ["{TOKEN_SHA256}"]
+        "#
+    )
+}
+
+/// SHA-256 of `agent-token-of-the-outside-tests`.
+const TOKEN: &str = "agent-token-of-the-outside-tests";
+const TOKEN_SHA256: &str = "sha256:86294f8083be86e36d04c115b4047843b9a17a939e63d4dd2c1e7996ebb6523a";
+
+fn ask(server: &Server, tool: &str, arguments: &Value) -> Value {
+    let body = json!({ "tool": tool, "arguments": arguments }).to_string();
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("content-type", "application/json"), ("authorization", token.as_str())];
+    server.request("POST", "/v1/inspect", &headers, body.as_bytes()).unwrap().json().unwrap()
+}
+
+#[test]
+fn a_plugin_calls_a_granted_host_with_a_secret_that_shows_nowhere() {
+    let (port, told) = serving(|stream, _| {
+        let body = format!("you are {SECRET}");
+        let head = format!("HTTP/1.1 200 OK\r\nx-echo: {SECRET}\r\ncontent-length: {}\r\n\r\n", body.len());
+        let _ = stream.write_all((head + &body).as_bytes());
+    });
+    let key = format!("{SECRET}\n");
+    let server = Server::start(&setup(http_config(port, ""), "asks_http", &[("api.key", &key)])).unwrap();
+    let url = format!("http://127.0.0.1:{port}/v1/check");
+    let answer = ask(&server, "t", &json!({ "url": url, "method": "POST", "key": "api-key", "body": "hello" }));
+    let sent = told.recv().unwrap();
+    assert!(sent.starts_with("POST /v1/check HTTP/1.1\r\n") && sent.ends_with("\r\n\r\nhello"), "{sent}");
+    assert!(sent.contains(&format!("\r\nauthorization: Bearer {SECRET}\r\n")), "{sent}");
+    let seen = found(&answer).to_owned();
+    assert!(seen.starts_with("200 ") && seen.contains("you are {{secret:api-key:"), "{seen}");
+    // Whatever the plugin asks for otherwise, it is not sent.
+    let refused = ask(&server, "t", &json!({ "url": "https://169.254.169.254/latest/meta-data" }));
+    assert!(found(&refused).starts_with("HttpError::Forbidden"), "{refused}");
+    let figures = server.request("GET", "/metrics", &[], b"").unwrap().text();
+    let line =
+        format!("plugin_requests_total{{plugin=\"asks\",host=\"http://127.0.0.1:{port}\",outcome=\"answered\"}} 1");
+    assert!(figures.contains(&line), "{figures}");
+    let (folder, _) = server.terminate().unwrap();
+    std::fs::remove_file(folder.path().join("api.key")).unwrap();
+    // Log lines at the level of everything, ledger, compiled plugins: what is left in the folder.
+    let all = everything_in(folder.path());
+    assert!(holds(&all, "asks") && !holds(&all, SECRET), "the secret is in a file");
+    assert!(!answer.to_string().contains(SECRET) && !figures.contains(SECRET));
+}
+
+#[test]
+fn calls_that_wait_for_others_do_not_keep_the_rest_waiting() {
+    let (port, told) = serving(|stream, _| {
+        thread::sleep(Duration::from_secs(4));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    });
+    let config = http_config(port, "select = { tools = [\"slow\"] }");
+    let server = Server::start(&setup(config, "asks_http", &[("api.key", SECRET)])).unwrap();
+    let url = format!("http://127.0.0.1:{port}/");
+    thread::scope(|threads| {
+        // More of them than the server has workers.
+        let slow: Vec<_> = (0..8).map(|_| threads.spawn(|| ask(&server, "slow", &json!({ "url": url })))).collect();
+        for _ in 0..8 {
+            told.recv().unwrap();
+        }
+        // All of them wait now, and none has an answer before these have theirs.
+        for _ in 0..20 {
+            assert_eq!(ask(&server, "quick", &json!({}))["verdict"], "allow");
+        }
+        assert!(slow.iter().all(|one| !one.is_finished()), "a quick call waited for a slow one");
+        for one in slow {
+            assert!(found(&one.join().unwrap()).starts_with("200 "));
+        }
+    });
+}
+
+#[test]
+fn a_plugin_whose_answer_comes_too_late_fails_as_configured() {
+    let (port, _told) = serving(|_, _| thread::sleep(Duration::from_secs(30)));
+    for (mode, verdict) in [("closed", "deny"), ("open", "allow"), ("review", "review")] {
+        let config = http_config(port, &format!("on_failure = \"{mode}\"")).replace("5000", "200");
+        let server = Server::start(&setup(config, "asks_http", &[("api.key", SECRET)])).unwrap();
+        let answer = ask(&server, "t", &json!({ "url": format!("http://127.0.0.1:{port}/") }));
+        assert_eq!(answer["verdict"], verdict, "{answer}");
+        if mode != "open" {
+            assert_eq!(answer["reasons"][0]["code"], "plugin_deadline", "{answer}");
+        }
+    }
+}
+
+#[test]
+fn check_names_what_is_wrong_with_what_leads_outside() {
+    let good = http_config(1, "");
+    let check = |config: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, bytes) = guest("asks_http");
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        std::fs::write(folder.path().join("api.key"), SECRET).unwrap();
+        std::fs::write(folder.path().join("portcullis.toml"), config).unwrap();
+        let output = std::process::Command::new(test_suite::binary().unwrap())
+            .args(["check", "--config", "portcullis.toml"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(!said.contains(SECRET), "{said}");
+        (output.status.success(), said)
+    };
+    let (fine, said) = check(&good);
+    assert!(fine && !said.contains("note:"), "{said}");
+    let (fine, said) = check(&good.replace("5000", "100"));
+    assert!(fine && said.contains("the plugin asks may use `http`, but has 100 ms for the whole call"), "{said}");
+    for (from, to, expected) in [
+        ("http = [\"http://", "http = [\"ftp://", "grants.http: "),
+        ("http = [\"http://127.0.0.1:1\"]", "http = [\"*\"]", "grants.http: *"),
+        ("\"127.0.0.0/8\"", "\"127.0.0.0/40\"", "grants.http_networks"),
+        (
+            "secrets = [\"api-key\"]",
+            "secrets = [\"other\"]",
+            "there is no [[secret]] \"other\" that tenant acme may use",
+        ),
+        (
+            "tenants = [\"acme\"]",
+            "tenants = [\"globex\"]",
+            "there is no [[secret]] \"api-key\" that tenant acme may use",
+        ),
+        ("file = \"api.key\"", "file = \"missing.key\"", "secret[0]: the secret cannot be read"),
+        ("file = \"api.key\"", "env = \"NOT_SET_ANYWHERE\"", "NOT_SET_ANYWHERE"),
+        ("file = \"api.key\"", "file = \"api.key\"\nenv = \"X\"", "secret[0]: give exactly one"),
+        ("http = [\"http://127.0.0.1:1\"], ", "", "which is not granted; add the hosts"),
+        ("[logs]", "[outbound]\ncalls = 0\n[logs]", "outbound.calls: give 1 to 256"),
+        ("[logs]", "[outbound]\nca = \"missing.pem\"\n[logs]", "outbound.ca: "),
+    ] {
+        let changed = good.replacen(from, to, 1);
+        assert_ne!(changed, good, "{from}");
+        let (fine, said) = check(&changed);
+        assert!(!fine && said.contains(expected), "{to}: {said}");
+    }
+}
