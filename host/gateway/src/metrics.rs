@@ -41,6 +41,8 @@ pub struct Metrics {
     mcp_held_back: Family<CauseLabels, Counter>,
     channel_messages: Family<MessageLabels, Counter>,
     plugin_requests: Family<PluginRequestLabels, Counter>,
+    plugin_questions: Family<PluginQuestionLabels, Counter>,
+    judge_tokens: Family<JudgeTokenLabels, Counter>,
     mcp_sessions: Gauge,
     mcp_children: ChildMetrics,
     /// Live figures, set when they are asked for.
@@ -134,6 +136,19 @@ struct PluginRequestLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginQuestionLabels {
+    plugin: Arc<str>,
+    judge: String,
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JudgeTokenLabels {
+    tenant: Arc<str>,
+    judge: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ChildLabels {
     upstream: Arc<str>,
     event: Word,
@@ -205,6 +220,8 @@ impl Metrics {
             mcp_held_back: Family::default(),
             channel_messages: Family::default(),
             plugin_requests: Family::default(),
+            plugin_questions: Family::default(),
+            judge_tokens: Family::default(),
             mcp_sessions: Gauge::default(),
             mcp_children: ChildMetrics::default(),
             live: Live::default(),
@@ -253,6 +270,10 @@ impl Metrics {
         registry.register("channel_messages", told, self.channel_messages.clone());
         let sent = "Requests of plugins, by the grant that fits and by outcome";
         registry.register("plugin_requests", sent, self.plugin_requests.clone());
+        let asked = "Questions of plugins to language models, by outcome";
+        registry.register("plugin_questions", asked, self.plugin_questions.clone());
+        let spent = "Tokens of questions and answers, as the language model's server counts them";
+        registry.register("judge_tokens", spent, self.judge_tokens.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
         let children = "Starts of child processes, and what became of them";
         registry.register("mcp_child_events", children, self.mcp_children.events.clone());
@@ -343,6 +364,17 @@ impl Metrics {
     pub(crate) fn plugin_requested(&self, plugin: &Arc<str>, host: &str, outcome: &'static str) {
         let labels = PluginRequestLabels { plugin: Arc::clone(plugin), host: host.to_owned(), outcome: Word(outcome) };
         self.plugin_requests.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn plugin_asked(&self, plugin: &Arc<str>, judge: &str, outcome: &'static str) {
+        let labels =
+            PluginQuestionLabels { plugin: Arc::clone(plugin), judge: judge.to_owned(), outcome: Word(outcome) };
+        self.plugin_questions.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn tokens_spent(&self, tenant: &Arc<str>, judge: &Arc<str>, tokens: u64) {
+        let labels = JudgeTokenLabels { tenant: Arc::clone(tenant), judge: Arc::clone(judge) };
+        self.judge_tokens.get_or_create(&labels).inc_by(tokens);
     }
 
     /// The counter of MCP messages that were held back for this cause.

@@ -1,4 +1,4 @@
-//! What plugins reach outside: requests to named hosts, with secrets they never see.
+//! What plugins reach outside: requests to named hosts, with secrets they never see, and questions to language models.
 //!
 //! A plugin's call runs on a thread that may block; what waits for a network runs on threads of its own, so that neither the
 //! server's workers nor its name look-ups ever wait for a plugin. Every request is bounded by what is left of the plugin's
@@ -15,10 +15,14 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 
+mod judge;
 mod requests;
 mod scrub;
 mod secrets;
 
+pub use judge::{
+    AskError, Asking, JudgeApi, JudgeBudget, JudgeCache, JudgeConfigError, JudgeSpec, Judges, Meter, TemplateSpec,
+};
 pub use requests::{PluginRequest, PluginResponse, RequestError, Requests, RequestsSpec};
 pub use secrets::{PlaceholderKey, Secret, SecretError, SecretSpec, Secrets};
 

@@ -415,6 +415,7 @@ pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
     }
     files.extend(config.channel.iter().filter_map(|channel| channel.ca.clone()));
     files.extend(config.outbound.ca.clone());
+    files.extend(config.judge.iter().filter_map(|judge| judge.ca.clone()));
     files.extend(config.arden.webhook.iter().filter_map(|webhook| webhook.signing_key_file.clone()));
     let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));

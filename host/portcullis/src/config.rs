@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 pub(crate) use channel::{Channel, ChannelKind, Smtp, SmtpTls};
 pub(crate) use locate::{ConfigError, Place};
-pub(crate) use outside::{Outbound, Secret};
+pub(crate) use outside::{Judge, JudgeApi, JudgeTemplate, Outbound, Secret};
 
 /// The whole file. Unknown keys are refused; everything has a default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub outbound: Outbound,
     /// Secrets that plugins use and never see: see plugins/capabilities.md.
     pub secret: Vec<Secret>,
+    /// Language models that plugins ask: see plugins/capabilities.md.
+    pub judge: Vec<Judge>,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -628,6 +630,7 @@ impl Default for Config {
             arden: Arden::default(),
             outbound: Outbound::default(),
             secret: Vec::new(),
+            judge: Vec::new(),
             tenant: Vec::new(),
         }
     }
@@ -723,6 +726,7 @@ impl Config {
         }
         config.outbound.relative_to(&place);
         config.secret.iter_mut().for_each(|secret| secret.relative_to(&place));
+        config.judge.iter_mut().for_each(|judge| judge.relative_to(&place));
         config.check(&place)?;
         Ok((config, place))
     }
@@ -809,6 +813,9 @@ impl Config {
         self.outbound.check(place)?;
         for (index, secret) in self.secret.iter().enumerate() {
             secret.check(&format!("secret[{index}]"), place)?;
+        }
+        for (index, judge) in self.judge.iter().enumerate() {
+            judge.check(&format!("judge[{index}]"), place)?;
         }
         if self.traces.sample.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err(place.error("traces.sample", "a share is a number from 0 to 1"));

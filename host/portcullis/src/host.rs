@@ -95,7 +95,7 @@ impl Host {
         };
         let metrics = Arc::new(Metrics::new());
         let key = folder_key(&settings.data()?.join("placeholders.key"))?;
-        let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics));
+        let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics), Arc::clone(engine.state()));
         let gate = Gate::new(ports, metrics, Events::default(), heavy());
         let gate = Arc::new(gate.with_waiting(outside::waiting(&settings.config.outbound)));
         let outside = ways.configure(&settings.config, place)?;
@@ -322,8 +322,9 @@ fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
 pub(crate) fn lone_engine(settings: &Settings) -> Result<Engine> {
     let key = settings.data()?.join("placeholders.key");
     let key = if key.is_file() { folder_key(&key)? } else { [0; 32] };
-    let ways = Ways::new(&settings.config.outbound, key, Arc::new(Metrics::new()));
-    Ok(engine(settings, None)?.with_outside(ways.configure(&settings.config, settings.place.as_ref())?))
+    let engine = engine(settings, None)?;
+    let ways = Ways::new(&settings.config.outbound, key, Arc::new(Metrics::new()), Arc::clone(engine.state()));
+    Ok(engine.with_outside(ways.configure(&settings.config, settings.place.as_ref())?))
 }
 
 /// The engine of a configuration. With a ledger, plugin state survives restarts; without one, nothing is written but

@@ -1,4 +1,4 @@
-//! From configuration to what plugins reach outside: the gateway's requests as the engine's [`Outside`].
+//! From configuration to what plugins reach outside: the gateway's requests and questions as the engine's [`Outside`].
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,19 +7,25 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use portcullis_engine::{
-    Asker, GrantError, HttpError, HttpRequest, HttpResponse, JudgeError, Outside, Question, Reach,
+    Asker, GrantError, HttpError, HttpRequest, HttpResponse, JudgeError, Outside, Question, Reach, Scope, StateStore,
 };
-use portcullis_gateway::gate::Waiting;
+use portcullis_gateway::gate::{Waiting, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::outside::{
-    Courier, CourierLimits, PlaceholderKey, PluginRequest, PluginResponse, RequestError, Requests, RequestsSpec,
-    SecretSpec, Secrets,
+    AskError, Asking, Courier, CourierLimits, JudgeApi, JudgeBudget, JudgeCache, JudgeSpec, Judges, Meter,
+    PlaceholderKey, PluginRequest, PluginResponse, RequestError, Requests, RequestsSpec, SecretSpec, Secrets,
+    TemplateSpec,
 };
 use portcullis_gateway::upstream::ClientSecret;
 
 use crate::assemble::Pipeline;
 use crate::config::{self, Config, Place};
 
+/// Where questions go that name no address.
+const ANTHROPIC: &str = "https://api.anthropic.com/v1/messages";
+const OPENAI: &str = "https://api.openai.com/v1/chat/completions";
+/// Most bytes of the answers that are kept of one plugin.
+const CACHE_BYTES: usize = 1024 * 1024;
 /// Most bytes that are read of a file of authorities: all public ones are about a quarter of it.
 const MAX_CA: u64 = 1024 * 1024;
 
@@ -27,19 +33,25 @@ const MAX_CA: u64 = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Ways {
     courier: Arc<Courier>,
+    meter: Arc<dyn Meter>,
     key: PlaceholderKey,
 }
+
+/// What tenants spend, in the state of a plugin that there cannot be: the host's name is none for plugins.
+struct Spent(Arc<dyn StateStore>);
 
 /// What a configuration lets plugins reach.
 struct Configured {
     ways: Ways,
     secrets: Secrets,
+    judges: Judges,
     authorities: Option<Vec<u8>>,
 }
 
 /// What one plugin reaches.
 struct Reached {
     requests: Requests,
+    asking: Asking,
 }
 
 /// Places for calls whose plugins may wait for others.
@@ -49,9 +61,15 @@ pub(crate) fn waiting(config: &config::Outbound) -> Waiting {
 
 impl Ways {
     /// `key` makes placeholders, secret to the data folder.
-    pub(crate) fn new(config: &config::Outbound, key: [u8; 32], metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: &config::Outbound,
+        key: [u8; 32],
+        metrics: Arc<Metrics>,
+        state: Arc<dyn StateStore>,
+    ) -> Self {
         let limits = CourierLimits { requests: config.calls, per_tenant: config.calls_per_tenant };
-        Self { courier: Courier::new(limits, metrics), key: PlaceholderKey::new(key) }
+        let courier = Courier::new(limits, metrics);
+        Self { courier, meter: Arc::new(Spent(state)), key: PlaceholderKey::new(key) }
     }
 
     /// What a configuration lets plugins reach. Blocking: reads secrets.
@@ -71,7 +89,15 @@ impl Ways {
             Secrets::new(specs).map_err(|(index, error)| at(format!("secret[{index}]"), anyhow::Error::new(error)))?;
         let authorities = config.outbound.ca.as_deref().map(authorities).transpose();
         let authorities = authorities.map_err(|error| at("outbound.ca".to_owned(), error))?;
-        Ok(Arc::new(Configured { ways: self.clone(), secrets, authorities }))
+        let mut models = Vec::new();
+        for (index, one) in config.judge.iter().enumerate() {
+            models.push(judge(one).map_err(|error| at(format!("judge[{index}]"), error))?);
+        }
+        let judges = Judges::new(models).map_err(|error| {
+            let key = format!("judge[{}]{}", error.index, error.key);
+            at(key, anyhow::Error::new(error))
+        })?;
+        Ok(Arc::new(Configured { ways: self.clone(), secrets, judges, authorities }))
     }
 }
 
@@ -90,16 +116,68 @@ pub(crate) fn warnings(config: &Config, pipelines: &[Pipeline]) -> Vec<String> {
             warnings.push(format!("secret[{index}]: no plugin is granted {:?}", secret.name));
         }
     }
+    for (index, judge) in config.judge.iter().enumerate() {
+        for name in judge.tenants.iter().filter(|name| config.tenant.iter().all(|tenant| tenant.name != **name)) {
+            warnings.push(format!("judge[{index}].tenants: there is no tenant {name:?}"));
+        }
+        for (position, template) in judge.template.iter().enumerate() {
+            let granted = |pipeline: &Pipeline| {
+                let plugins = pipeline.spec.plugins.iter().chain(&pipeline.spec.router);
+                plugins.flat_map(|plugin| &plugin.grants.judge).any(|id| *id == template.id)
+            };
+            if !pipelines.iter().any(granted) {
+                warnings.push(format!("judge[{index}].template[{position}]: no plugin is granted {:?}", template.id));
+            }
+        }
+    }
     warnings
+}
+
+fn judge(config: &config::Judge) -> Result<JudgeSpec> {
+    let key = match (&config.key_file, &config.key_env) {
+        (Some(path), _) => Some(ClientSecret::File(path.clone())),
+        (None, Some(name)) => Some(from_environment(name, "key_env")?),
+        (None, None) => None,
+    };
+    let (api, url) = match config.api {
+        config::JudgeApi::Anthropic => (JudgeApi::Anthropic, ANTHROPIC),
+        config::JudgeApi::OpenAi => (JudgeApi::OpenAi, OPENAI),
+    };
+    let template = |template: &config::JudgeTemplate| {
+        let (id, system, prompt) = (template.id.clone(), template.system.clone(), template.prompt.clone());
+        let schema = serde_json::to_value(&template.schema).with_context(|| format!("the schema of {id}"))?;
+        Ok(TemplateSpec { id, system, prompt, schema })
+    };
+    Ok(JudgeSpec {
+        name: config.name.clone(),
+        api,
+        url: config.url.clone().unwrap_or_else(|| url.to_owned()),
+        model: config.model.clone(),
+        key,
+        max_tokens: config.max_tokens,
+        timeout: Duration::from_millis(config.timeout_ms),
+        networks: config.networks.clone(),
+        authorities: config.ca.as_deref().map(authorities).transpose().context("ca")?,
+        tenants: config.tenants.clone(),
+        budget: JudgeBudget { calls_per_minute: config.calls_per_minute, tokens_per_day: config.tokens_per_day },
+        cache: JudgeCache {
+            keep: Duration::from_secs(config.cache_seconds),
+            entries: config.cache_entries,
+            bytes: CACHE_BYTES,
+        },
+        templates: config.template.iter().map(template).collect::<Result<_>>()?,
+    })
+}
+
+fn from_environment(name: &str, key: &str) -> Result<ClientSecret> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    Ok(ClientSecret::text(value.with_context(|| format!("the environment variable {name} of `{key}` is not set"))?))
 }
 
 fn secret(config: &config::Secret) -> Result<SecretSpec> {
     let value = match (&config.file, &config.env) {
         (Some(path), None) => ClientSecret::File(path.clone()),
-        (None, Some(name)) => {
-            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-            ClientSecret::text(value.with_context(|| format!("the environment variable {name} of `env` is not set"))?)
-        }
+        (None, Some(name)) => from_environment(name, "env")?,
         _ => anyhow::bail!("give exactly one of `file` and `env`"),
     };
     let (tenants, hosts) = (config.tenants.clone(), config.hosts.clone());
@@ -126,11 +204,12 @@ impl Outside for Configured {
             most: asker.most,
         };
         let refuse = |(grant, message)| GrantError { grant, message };
-        let requests = Requests::new(Arc::clone(&self.ways.courier), &self.secrets, &self.ways.key, &spec);
-        if !asker.grants.judge.is_empty() {
-            return Err(refuse(("judge", "no language model is configured".to_owned())));
-        }
-        Ok(Arc::new(Reached { requests: requests.map_err(refuse)? }))
+        let Ways { courier, meter, key } = &self.ways;
+        let requests = Requests::new(Arc::clone(courier), &self.secrets, key, &spec).map_err(refuse)?;
+        let who = (asker.scope.tenant, asker.scope.plugin);
+        let templates = &asker.grants.judge;
+        let asking = self.judges.open(Arc::clone(courier), Arc::clone(meter), who, templates, asker.most);
+        Ok(Arc::new(Reached { requests, asking: asking.map_err(|message| refuse(("judge", message)))? }))
     }
 }
 
@@ -151,7 +230,20 @@ impl Reach for Reached {
         self.requests.placeholder(name)
     }
 
-    fn ask(&self, _question: Question, _within: Duration) -> Result<String, JudgeError> {
-        Err(JudgeError::Unavailable("no language model is configured".to_owned()))
+    fn ask(&self, question: Question, within: Duration) -> Result<String, JudgeError> {
+        let Question { template, variables } = question;
+        self.asking.ask(&template, &variables, within).map_err(|error| match error {
+            AskError::Unavailable(why) => JudgeError::Unavailable(why),
+            AskError::BudgetSpent => JudgeError::BudgetSpent,
+            AskError::TimedOut => JudgeError::TimedOut,
+            AskError::BadAnswer(why) => JudgeError::BadAnswer(why),
+        })
+    }
+}
+
+impl Meter for Spent {
+    fn add(&self, tenant: &str, what: &str, by: u64, window_seconds: u32) -> Result<u64, String> {
+        let scope = Scope { tenant, plugin: "portcullis" };
+        self.0.increment(scope, what, by, window_seconds, now_ms()).map_err(|error| error.to_string())
     }
 }

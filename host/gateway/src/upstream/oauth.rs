@@ -122,6 +122,13 @@ impl fmt::Debug for Oauth {
     }
 }
 
+impl fmt::Debug for ClientSecret {
+    /// Without the secret, and without the place where it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret")
+    }
+}
+
 impl ClientSecret {
     /// A secret as it is.
     #[must_use]

@@ -243,3 +243,25 @@ fn capabilities_have_native_doubles() {
     assert!(files::read("src/../Cargo.toml").unwrap_err().contains("leaves"));
     assert!(files::read("other/x").unwrap_err().contains("not granted"));
 }
+
+#[test]
+fn what_leads_outside_is_answered_by_doubles() {
+    use crate::{http, judge, secrets};
+    reset();
+    let request = http::Request::post_json("https://api.example.com/", "{}").with_header("x-key", "1");
+    assert!(matches!(http::send(&request), Err(http::Error::Forbidden(_))));
+    let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+    add_response(Ok(http::Response { status: 200, headers, body: b"ok".to_vec() }));
+    let answer = http::send(&request).unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain")));
+    assert_eq!(sent(), [request.clone(), request]);
+    assert!(secrets::placeholder("api-key").is_err());
+    grant_secret("api-key");
+    assert_eq!(secrets::placeholder("api-key"), Ok("{{secret:api-key}}".to_owned()));
+    assert!(matches!(judge::ask("risk", &[]), Err(judge::Error::Unavailable(_))));
+    add_judge_answer(Ok("{}".to_owned()));
+    add_judge_answer(Err(judge::Error::BudgetSpent));
+    assert_eq!(judge::ask("risk", &[("tool", "rm")]), Ok("{}".to_owned()));
+    assert_eq!(judge::ask("risk", &[]), Err(judge::Error::BudgetSpent));
+    assert_eq!(asked()[1], ("risk".to_owned(), vec![("tool".to_owned(), "rm".to_owned())]));
+}
