@@ -56,6 +56,12 @@ class Reader:
             raise Bad("an integer is not in its shortest form")
         return major, value
 
+    def peek(self):
+        """The major type of what comes next."""
+        if self.at >= len(self.data):
+            raise Bad("the entry is cut short")
+        return self.data[self.at] >> 5
+
     def expect(self, major, what):
         found, value = self.head()
         if found != major:
@@ -116,11 +122,15 @@ class Reader:
 
     def plugin(self):
         parts = self.array("plugin")
-        if parts not in (3, 4):
-            raise Bad("plugin: not three or four parts")
+        if parts not in (3, 4, 5):
+            raise Bad("plugin: not three to five parts")
         out = {"name": self.text(128, "name"), "digest": self.digest("digest"), "fuel": self.uint("fuel")}
-        if parts == 4:
+        # The fourth part says by its type which of the two it is: text is a fault, bytes are the answers.
+        faulty = parts == 5 or (parts == 4 and self.peek() == 3)
+        if faulty:
             out["fault"] = self.text(128, "fault")
+        if parts == 5 or (parts == 4 and not faulty):
+            out["answers"] = self.digest("answers")
         return out
 
 
@@ -239,10 +249,9 @@ def verify_export(path):
     return log
 
 
-def verify_vectors(folder):
-    """Checks the golden vectors of a folder; returns how many there are."""
-    folder = pathlib.Path(folder)
-    chain = json.loads((folder / "chain.json").read_text("utf-8"))
+def verify_chain(path):
+    """Checks the entries of a file of vectors; returns how many there are."""
+    chain = json.loads(path.read_text("utf-8"))
     log = Log("acme")
     for row in chain["entries"]:
         data = bytes.fromhex(row["bytes"])
@@ -257,6 +266,13 @@ def verify_vectors(folder):
             if leaf(bytes(spoiled)) == leaf(data):
                 raise Bad("a flipped bit does not show")
     log.end(chain["head"])
+    return len(chain["entries"])
+
+
+def verify_vectors(folder):
+    """Checks the golden vectors of a folder; returns how many there are."""
+    folder = pathlib.Path(folder)
+    good = sum(verify_chain(folder / name) for name in ("chain.json", "answers.json"))
     refused = json.loads((folder / "refused.json").read_text("utf-8"))["entries"]
     for row in refused:
         try:
@@ -265,7 +281,7 @@ def verify_vectors(folder):
             continue
         raise Bad(f"accepted although {row['why']}")
     verify_export(folder / "export.jsonl")
-    return len(chain["entries"]) + len(refused)
+    return good + len(refused)
 
 
 def main(words):

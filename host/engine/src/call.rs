@@ -13,6 +13,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::WasiCtx;
 
+use crate::answers::Answers;
 use crate::engine::ticks;
 use crate::files::Folders;
 use crate::{LabelStore, Limits, Reach, StateStore, wasi};
@@ -20,6 +21,8 @@ use crate::{LabelStore, Limits, Reach, StateStore, wasi};
 /// Most tables and memories of one component.
 const MAX_TABLES: usize = 50;
 const MAX_MEMORIES: usize = 20;
+/// Of its deadline a call keeps a tenth, and not more than this, to act upon an answer that did not come in time.
+const MOST_RESERVED: Duration = Duration::from_millis(100);
 
 /// What all calls of one loaded plugin share; never written.
 pub(crate) struct Shared {
@@ -53,10 +56,12 @@ pub(crate) struct CallState {
     pub(crate) subject: Option<Subject>,
     pub(crate) limiter: Limiter,
     pub(crate) host_calls_left: u32,
-    /// When the call must be over. Epochs stop the guest, but not the host while it waits for others.
+    /// Until when the host may wait for others on behalf of the call: epochs stop the guest only.
     until: Instant,
     /// What was read of granted folders while there was no call; none if nothing was.
     pub(crate) inputs: Option<Digest>,
+    /// What was answered from outside.
+    pub(crate) answers: Answers,
     pub(crate) wasi: Option<Box<Wasi>>,
 }
 
@@ -99,6 +104,7 @@ impl CallState {
             host_calls_left: shared.limits.host_calls,
             until: Instant::now(),
             inputs: None,
+            answers: Answers::default(),
             wasi: shared.wasi.then(|| Box::new(wasi::context())),
             shared: shared.clone(),
         }
@@ -106,7 +112,8 @@ impl CallState {
 
     /// A store of its own, with the limits of a call.
     pub(crate) fn into_store(mut self, engine: &Engine, fuel: u64, deadline_ms: u64) -> wasmtime::Result<Store<Self>> {
-        self.until = Instant::now() + Duration::from_millis(deadline_ms);
+        let deadline = Duration::from_millis(deadline_ms);
+        self.until = Instant::now() + deadline.saturating_sub(MOST_RESERVED.min(deadline / 10));
         let output = self.shared.limits.output;
         let mut store = Store::new(engine, self);
         store.limiter(|state| &mut state.limiter);
@@ -121,6 +128,7 @@ impl CallState {
     pub(crate) fn begin(&mut self, subject: Subject, left_ms: u64) {
         self.until = Instant::now() + Duration::from_millis(left_ms);
         self.host_calls_left = self.shared.limits.host_calls;
+        self.answers = Answers::default();
         if let Some(wasi) = self.wasi.as_ref().filter(|_| self.shared.clock) {
             wasi.show(subject.time_ms);
         }
@@ -133,7 +141,7 @@ impl CallState {
         Ok(())
     }
 
-    /// What is left of the time of the call.
+    /// How long the host may wait for others now.
     pub(crate) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }

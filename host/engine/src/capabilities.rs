@@ -3,12 +3,12 @@
 use portcullis_model::Digest;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::Grants;
 use crate::bindings::portcullis::plugin::{
     clock, files, http, judge, labels, log, payload, routing, secrets, state, types,
 };
 use crate::call::CallState;
 use crate::store::Scope;
+use crate::{Grants, HttpRequest, Question, answers};
 
 /// Bytes of a log line that are kept.
 const MAX_LINE: usize = 4096;
@@ -187,7 +187,10 @@ impl files::Host for CallState {
 impl http::Host for CallState {
     fn send(&mut self, request: http::Request) -> wasmtime::Result<Result<http::Response, http::HttpError>> {
         self.enter()?;
-        let answer = self.reach("`http`")?.send(request.into(), self.left());
+        let (reach, request) = (self.reach("`http`")?, HttpRequest::from(request));
+        let known_by = answers::of_request(&request);
+        let answer = reach.send(request, self.left());
+        self.answers.sent(known_by, &answer);
         Ok(answer.map(Into::into).map_err(Into::into))
     }
 }
@@ -195,14 +198,20 @@ impl http::Host for CallState {
 impl secrets::Host for CallState {
     fn placeholder(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
         self.enter()?;
-        Ok(self.reach("`secrets`")?.placeholder(&name))
+        let answer = self.reach("`secrets`")?.placeholder(&name);
+        self.answers.stood_for(&name, &answer);
+        Ok(answer)
     }
 }
 
 impl judge::Host for CallState {
     fn ask(&mut self, question: judge::Question) -> wasmtime::Result<Result<String, judge::JudgeError>> {
         self.enter()?;
-        Ok(self.reach("`judge`")?.ask(question.into(), self.left()).map_err(Into::into))
+        let (reach, question) = (self.reach("`judge`")?, Question::from(question));
+        let known_by = answers::of_question(&question);
+        let answer = reach.ask(question, self.left());
+        self.answers.asked(known_by, &answer);
+        Ok(answer.map_err(Into::into))
     }
 }
 

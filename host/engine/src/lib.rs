@@ -9,6 +9,7 @@
 //! This is the only crate that names wasmtime.
 
 mod answer;
+mod answers;
 mod bindings;
 mod cache;
 mod call;

@@ -208,12 +208,12 @@ impl Plugin {
 
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
         let started = Instant::now();
-        let (result, fuel, memory) = if role == self.role() {
+        let (result, fuel, memory, answers) = if role == self.role() {
             let answer = self.0.answer(call, work);
             self.warm();
             answer
         } else {
-            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0)
+            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0, None)
         };
         if let Err(fault) = &result {
             let (plugin, tenant, code) = (&*self.0.shared.name, &*self.0.shared.tenant, fault.code());
@@ -228,6 +228,7 @@ impl Plugin {
             micros: u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX),
             memory,
             fault: result.as_ref().err().map(|fault| fault.code().to_owned()),
+            answers,
         };
         Run { result, cost }
     }
@@ -240,24 +241,25 @@ struct Session<'a> {
 }
 
 impl Inner {
-    /// The answer, the fuel it took and the peak memory.
+    /// The answer, the fuel it took, the peak memory, and what was answered from outside, by hash.
     fn answer<T>(
         &self,
         call: &Call,
         work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>,
-    ) -> (Result<T, Fault>, u64, u64) {
+    ) -> (Result<T, Fault>, u64, u64, Option<Digest>) {
         let mut session = match self.start(Subject::of(call)) {
             Ok(session) => session,
-            Err(fault) => return (Err(fault), 0, 0),
+            Err(fault) => return (Err(fault), 0, 0, None),
         };
         let result = work(&mut session);
         let Session { made, .. } = session;
         let left = made.store.get_fuel().unwrap_or(0);
-        let memory = made.store.data().limiter.peak();
+        let state = made.store.data();
+        let (memory, answers) = (state.limiter.peak(), state.answers.digest());
         if result.is_ok() {
             self.keep(made, memory);
         }
-        (result, self.shared.limits.fuel.saturating_sub(left), memory)
+        (result, self.shared.limits.fuel.saturating_sub(left), memory, answers)
     }
 
     /// Lets an instance answer further calls, where the pipeline allows it and its memory has not grown too far.

@@ -579,12 +579,19 @@ fn asks_http() {
     ] {
         assert_eq!(ask(&format!(r#"{{"url": "{url}"}}"#)), variant);
     }
+    // What was answered is in the cost, by hash: the same answers, the same hash.
+    let answers = |url: &str| plugin.inspect(&call("t", &format!(r#"{{"url": "{url}"}}"#))).cost.answers;
+    assert!(answers("https://a/").is_some() && answers("https://a/") == answers("https://a/"));
+    assert_ne!(answers("https://a/"), answers("https://b/"));
+    assert_eq!(load("tells_call", "").inspect(&call("t", "{}")).cost.answers, None);
     let unknown = plugin.inspect(&call("t", r#"{"url": "https://a/", "key": "other"}"#));
     assert_eq!(fault(unknown), Fault::Guest("not granted".to_owned()));
-    // Waiting for an answer counts: it is over in time, and so is the call.
-    let limits = Limits { deadline_ms: 60, ..ample() };
+    // Waiting for an answer counts, and ends early enough for the plugin to say what that means.
+    let limits = Limits { deadline_ms: 2_000, ..ample() };
     let hasty = load_outside("asks_http", "", &outside(), limits).unwrap();
-    assert_eq!(fault(hasty.inspect(&call("t", r#"{"url": "https://slow/"}"#))), Fault::Deadline);
+    let started = Instant::now();
+    assert_eq!(message(hasty.inspect(&call("t", r#"{"url": "https://slow/"}"#))), "HttpError::TimedOut");
+    assert!(started.elapsed() >= Duration::from_millis(1_500), "{:?}", started.elapsed());
     // One host call reads the payload, the next is one too many; what is handed over is bounded.
     let limits = Limits { host_calls: 5, ..ample() };
     let few = load_outside("asks_http", "", &outside(), limits).unwrap();

@@ -131,7 +131,9 @@ fn a_core_module_without_metadata_is_refused() {
 fn core_module(component: &[u8], world: &str) -> Vec<u8> {
     let parts = wasmparser::Parser::new(0).parse_all(component);
     let mut modules = parts.filter_map(|part| match part.unwrap() {
-        wasmparser::Payload::ModuleSection { unchecked_range, .. } => Some(component[unchecked_range].to_vec()),
+        wasmparser::Payload::ModuleSection { unchecked_range: range, .. } => {
+            Some(component[range.start as usize..range.end as usize].to_vec())
+        }
         _ => None,
     });
     let mut module = modules.next().unwrap();

@@ -990,6 +990,7 @@ fn draft(kind: EntryKind, call: &Call, door: Door, judgement: &Judgement) -> Dra
                 digest: run.digest,
                 fuel: run.fuel,
                 fault: run.fault.clone(),
+                answers: run.answers,
             })
             .collect(),
         generation: Some(judgement.generation),

@@ -168,8 +168,13 @@ fn payload() -> Result<Document, AnyError> {
 }
 
 fn draft(payload: &Arc<Document>, number: u64) -> Draft {
-    let plugin =
-        |name: &str| EntryPlugin { name: name.into(), digest: Digest::of(name.as_bytes()), fuel: 120_000, fault: None };
+    let plugin = |name: &str| EntryPlugin {
+        name: name.into(),
+        digest: Digest::of(name.as_bytes()),
+        fuel: 120_000,
+        fault: None,
+        answers: None,
+    };
     Draft {
         kind: EntryKind::Decision,
         tenant: "acme".into(),

@@ -100,6 +100,9 @@ pub struct EntryPlugin {
     /// Fault code, if it did not answer properly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<String>,
+    /// SHA-256 over what was answered from outside, if it asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answers: Option<Digest>,
 }
 
 /// Everything a writer of the ledger must be told about an entry. The ledger adds sequence number, previous hash and

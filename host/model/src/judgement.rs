@@ -89,6 +89,9 @@ pub struct PluginRun {
     /// The fault's code (see [`codes`]) if the plugin did not answer properly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<String>,
+    /// SHA-256 over what was answered from outside, for a plugin that asked: requests, language models, placeholders.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answers: Option<Digest>,
 }
 
 /// What the pipeline says of one call in one phase.

@@ -40,7 +40,12 @@ fn unhex(text: &str) -> Vec<u8> {
 
 #[test]
 fn good_vectors_encode_decode_and_chain() {
-    let vectors = read("chain.json");
+    for name in ["chain.json", "answers.json"] {
+        good(&read(name));
+    }
+}
+
+fn good(vectors: &Value) {
     let mut prev = Digest::default();
     for row in vectors["entries"].as_array().unwrap() {
         let entry: Entry = serde_json::from_value(row["entry"].clone()).unwrap();
@@ -65,17 +70,8 @@ fn bad_vectors_are_refused() {
 #[test]
 #[ignore = "writes the vectors"]
 fn write() {
-    let entries = entries();
-    let mut rows = Vec::new();
-    let mut prev = Digest::default();
-    for (seq, mut entry) in (0..).zip(entries) {
-        (entry.seq, entry.prev) = (seq, prev);
-        let bytes = entry.encode().unwrap();
-        prev = leaf_hash(&bytes);
-        rows.push(json!({ "entry": entry, "bytes": hex(&bytes), "hash": prev }));
-    }
-    let head = json!({ "tenant": "acme", "seq": rows.len() - 1, "hash": prev });
-    keep("chain.json", &json!({ "entries": rows, "head": head }));
+    let rows = keep_chain("chain.json", entries());
+    keep_chain("answers.json", with_answers());
 
     let plain = unhex(rows[2]["bytes"].as_str().unwrap());
     let rest = &plain[5..];
@@ -99,6 +95,32 @@ fn write() {
         { "why": "nothing at all", "bytes": "" },
     ]);
     keep("refused.json", &json!({ "entries": refused }));
+}
+
+fn keep_chain(name: &str, entries: Vec<Entry>) -> Vec<Value> {
+    let mut rows = Vec::new();
+    let mut prev = Digest::default();
+    for (seq, mut entry) in (0..).zip(entries) {
+        (entry.seq, entry.prev) = (seq, prev);
+        let bytes = entry.encode().unwrap();
+        prev = leaf_hash(&bytes);
+        rows.push(json!({ "entry": entry, "bytes": hex(&bytes), "hash": prev }));
+    }
+    let head = json!({ "tenant": "acme", "seq": rows.len() - 1, "hash": prev });
+    keep(name, &json!({ "entries": rows, "head": head }));
+    rows
+}
+
+/// Plugins that were answered from outside, with a fault and without.
+fn with_answers() -> Vec<Entry> {
+    let answers = Some(Digest::of(b"answers"));
+    let mut entries: Vec<Entry> = entries().into_iter().filter(|entry| !entry.plugins.is_empty()).collect();
+    for plugin in
+        entries.iter_mut().flat_map(|entry| &mut entry.plugins).filter(|plugin| plugin.name.starts_with("det"))
+    {
+        plugin.answers = answers;
+    }
+    entries
 }
 
 fn keep(name: &str, value: &Value) {
@@ -141,6 +163,7 @@ fn entries() -> Vec<Entry> {
         digest: Digest::of(name.as_bytes()),
         fuel: 118_723,
         fault: fault.map(str::to_owned),
+        answers: None,
     };
     let reason = |code: &str| EntryReason { code: code.into(), plugin: "rule-baseline".into() };
     let finding =

@@ -181,15 +181,19 @@ fn calls_that_wait_for_others_do_not_keep_the_rest_waiting() {
 }
 
 #[test]
-fn a_plugin_whose_answer_comes_too_late_fails_as_configured() {
-    let (port, _told) = serving(|_, _| thread::sleep(Duration::from_secs(30)));
+fn a_plugin_is_told_that_an_answer_is_late_and_fails_as_configured() {
+    let (port, _told) = serving(|_, _| thread::sleep(Duration::from_secs(60)));
     for (mode, verdict) in [("closed", "deny"), ("open", "allow"), ("review", "review")] {
-        let config = http_config(port, &format!("on_failure = \"{mode}\"")).replace("5000", "200");
+        let config = http_config(port, &format!("on_failure = \"{mode}\"")).replace("5000", "1500");
         let server = Server::start(&setup(config, "asks_http", &[("api.key", SECRET)])).unwrap();
-        let answer = ask(&server, "t", &json!({ "url": format!("http://127.0.0.1:{port}/") }));
-        assert_eq!(answer["verdict"], verdict, "{answer}");
+        let url = format!("http://127.0.0.1:{port}/");
+        let late = ask(&server, "t", &json!({ "url": url }));
+        assert_eq!(found(&late), "HttpError::TimedOut", "it has time left to act upon it");
+        // This guest gives up where it is not given a secret.
+        let failed = ask(&server, "t", &json!({ "url": url, "key": "other" }));
+        assert_eq!(failed["verdict"], verdict, "{failed}");
         if mode != "open" {
-            assert_eq!(answer["reasons"][0]["code"], "plugin_deadline", "{answer}");
+            assert_eq!(failed["reasons"][0]["code"], "plugin_error", "{failed}");
         }
     }
 }
@@ -215,7 +219,8 @@ fn check(config: &str, guest_name: &str, key: &str) -> (bool, String) {
 fn check_names_what_is_wrong_with_what_leads_outside() {
     let good = http_config(1, "");
     let (fine, said) = check(&good, "asks_http", "api.key");
-    assert!(fine && !said.contains("note:"), "{said}");
+    // That the pipeline has no rule.
+    assert!(fine && said.matches("note:").count() == 1, "{said}");
     let (fine, said) = check(&good.replace("5000", "100"), "asks_http", "api.key");
     assert!(fine && said.contains("the plugin asks may use `http`, but has 100 ms for the whole call"), "{said}");
     for (from, to, expected) in [
@@ -347,7 +352,8 @@ fn a_plugin_asks_a_language_model_within_a_budget_that_survives_a_restart() {
 fn check_names_what_is_wrong_with_a_language_model() {
     let good = judge_config(1);
     let (fine, said) = check(&good, "asks_judge", "judge.key");
-    assert!(fine && !said.contains("note:"), "{said}");
+    // That the pipeline has no rule.
+    assert!(fine && said.matches("note:").count() == 1, "{said}");
     for (from, to, expected) in [
         ("judge = [\"risk\"]", "judge = [\"other\"]", "there is no template \"other\" that tenant acme may use"),
         ("grants = { judge = [\"risk\"] }", "", "which is not granted; add the ids"),

@@ -385,6 +385,7 @@ fn schemas() -> Value {
             ("fuel", typed("integer")),
             ("micros", typed("integer")),
             ("fault", typed("string")),
+            ("answers", json!({ "type": "string", "description": "SHA-256 over what was answered from outside" })),
         ]),
         "Approval": object(&[
             ("id", json!({ "type": "string", "format": "uuid" })),

@@ -131,6 +131,7 @@ impl Judge for WordJudge {
                 micros: 7,
                 memory: 65_536,
                 fault: None,
+                answers: None,
             }],
             plan: (decision == Decision::Review).then_some(plan),
             generation: self.generation(),

@@ -25,8 +25,13 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 /// A draft like the gateway makes: four plugins and 1 KiB of arguments.
 pub(crate) fn draft(tenant: &str, number: u64) -> Draft {
     let payload = Document::parse(format!("{{\"number\":{number},\"text\":\"{}\"}}", "x".repeat(1000))).unwrap();
-    let plugin =
-        |name: &str| EntryPlugin { name: name.into(), digest: Digest::of(name.as_bytes()), fuel: 120_000, fault: None };
+    let plugin = |name: &str| EntryPlugin {
+        name: name.into(),
+        digest: Digest::of(name.as_bytes()),
+        fuel: 120_000,
+        fault: None,
+        answers: None,
+    };
     Draft {
         kind: EntryKind::Decision,
         tenant: tenant.into(),

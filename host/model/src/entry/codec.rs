@@ -22,7 +22,7 @@
 //! | 14 | `decision` | 0 allow, 1 redact, 2 review, 3 deny |
 //! | 15 | `reasons` | array of 1 to 64 `[code, plugin]`, texts of at most 128 bytes |
 //! | 16 | `findings` | array of 1 to 64 `[plugin, category, score 0..1000]`, texts of at most 128 bytes |
-//! | 17 | `plugins` | array of 1 to 64 `[name, digest, fuel]` or `[name, digest, fuel, fault]`, texts of at most 128 bytes |
+//! | 17 | `plugins` | array of 1 to 64 `[name, digest, fuel]`, then a text if there is a `fault`, then 32 bytes if there are `answers`; texts of at most 128 bytes |
 //! | 18 | `generation` | 32 bytes |
 //! | 19 | `approval` | 16 bytes |
 //! | 20 | `outcome` | 0 answered, 1 failed, 2 cancelled, 3 disconnected, 4 uncertain |
@@ -37,6 +37,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use uuid::Uuid;
 
@@ -367,10 +368,14 @@ impl Entry {
         }
         if !self.plugins.is_empty() {
             out.u8(17)?.array(self.plugins.len() as u64)?;
-            for EntryPlugin { name, digest, fuel, fault } in &self.plugins {
-                out.array(3 + u64::from(fault.is_some()))?.str(name)?.bytes(&digest.0)?.u64(*fuel)?;
+            for EntryPlugin { name, digest, fuel, fault, answers } in &self.plugins {
+                let more = u64::from(fault.is_some()) + u64::from(answers.is_some());
+                out.array(3 + more)?.str(name)?.bytes(&digest.0)?.u64(*fuel)?;
                 if let Some(fault) = fault {
                     out.str(fault)?;
+                }
+                if let Some(answers) = answers {
+                    out.bytes(&answers.0)?;
                 }
             }
         }
@@ -507,15 +512,16 @@ impl Fields {
             17 => {
                 self.plugins = list("plugins", input, |input| {
                     let length = input.array()?.ok_or(EntryError::NotCanonical)?;
-                    if !(3..=4).contains(&length) {
+                    if !(3..=5).contains(&length) {
                         return Err(EntryError::Range { field: "plugins", value: length });
                     }
-                    Ok(EntryPlugin {
-                        name: input.str()?.into(),
-                        digest: digest(input)?,
-                        fuel: input.u64()?,
-                        fault: if length == 4 { Some(input.str()?.to_owned()) } else { None },
-                    })
+                    let (name, component, fuel) = (input.str()?.into(), digest(input)?, input.u64()?);
+                    // The fourth part says by its type which of the two it is.
+                    let faulty = length == 5 || (length == 4 && input.datatype()? == Type::String);
+                    let fault = if faulty { Some(input.str()?.to_owned()) } else { None };
+                    let answered = length == 5 || (length == 4 && !faulty);
+                    let answers = if answered { Some(digest(input)?) } else { None };
+                    Ok(EntryPlugin { name, digest: component, fuel, fault, answers })
                 })?;
             }
             18 => self.generation = Some(digest(input)?),

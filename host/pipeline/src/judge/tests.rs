@@ -55,6 +55,7 @@ impl Double {
             micros: 1,
             memory: 1,
             fault: None,
+            answers: None,
         };
         Run { result, cost }
     }

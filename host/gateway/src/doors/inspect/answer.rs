@@ -65,6 +65,8 @@ struct WirePlugin<'a> {
     micros: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<Digest>,
 }
 
 /// Writes what is known once the call is judged.
@@ -193,7 +195,8 @@ fn finding(found: &AttributedFinding) -> WireFinding<'_> {
 
 fn plugin(run: &PluginRun) -> WirePlugin<'_> {
     let fault = run.fault.as_deref();
-    WirePlugin { name: &run.name, digest: run.digest, fuel: run.fuel, micros: run.micros, fault }
+    let PluginRun { name, digest, fuel, micros, answers, .. } = run;
+    WirePlugin { name, digest: *digest, fuel: *fuel, micros: *micros, fault, answers: *answers }
 }
 
 /// Plain data: nothing in it that JSON cannot hold.

@@ -20,8 +20,14 @@ fn draft() -> Draft {
             EntryFinding { plugin: "secrets".into(), category: "secret.key".into(), score: 1000 },
         ],
         plugins: vec![
-            EntryPlugin { name: "secrets".into(), digest: Digest::of(b"a"), fuel: 123_456, fault: None },
-            EntryPlugin { name: "rego".into(), digest: Digest::of(b"b"), fuel: 9, fault: Some("plugin_trap".into()) },
+            EntryPlugin { name: "secrets".into(), digest: Digest::of(b"a"), fuel: 123_456, fault: None, answers: None },
+            EntryPlugin {
+                name: "rego".into(),
+                digest: Digest::of(b"b"),
+                fuel: 9,
+                fault: Some("plugin_trap".into()),
+                answers: None,
+            },
         ],
         generation: Some(Digest::of(b"generation")),
         approval: Some(Uuid::from_u128(7)),
@@ -57,6 +63,25 @@ fn bare() -> Entry {
         ..draft()
     }
     .into_entry(None, None)
+}
+
+#[test]
+fn what_a_plugin_was_answered_is_kept_beside_its_fault_and_without() {
+    let mut sizes = Vec::new();
+    for fault in [None, Some("plugin_error".to_owned())] {
+        for answers in [None, Some(Digest::of(b"answers"))] {
+            let plugin =
+                EntryPlugin { name: "asks".into(), digest: Digest::of(b"a"), fuel: 1, fault: fault.clone(), answers };
+            let entry = Draft { plugins: vec![plugin], ..draft() }.into_entry(None, None);
+            let bytes = entry.encode().unwrap();
+            assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
+            let json = serde_json::to_value(&entry).unwrap();
+            assert_eq!(serde_json::from_value::<Entry>(json).unwrap(), entry);
+            sizes.push(bytes.len());
+        }
+    }
+    // The hash is 32 bytes and two that say so; an entry without it has no byte more than before there were any.
+    assert_eq!((sizes[1] - sizes[0], sizes[3] - sizes[2]), (34, 34));
 }
 
 #[test]
@@ -153,6 +178,7 @@ fn long_lists_and_texts_are_cut_with_the_totals_kept() {
             digest: Digest::of(b"x"),
             fuel: u64::MAX,
             fault: Some("f".repeat(500)),
+            answers: None,
         })
         .collect();
     draft.tenant = "t".repeat(MAX_NAME).into();
