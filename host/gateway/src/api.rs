@@ -226,6 +226,14 @@ impl Api {
                 let body = self.body(request, context, MAX_SMALL_BODY).await?;
                 self.activate(context, &body.bytes).await
             }
+            Operation::History => self.history(context, query),
+            Operation::Generation => self.generation(context, query, parameter),
+            Operation::Difference => self.difference(context, query),
+            Operation::ActivateKept | Operation::Rollback => {
+                let by = generations::changer(context)?;
+                let body = self.body(request, context, MAX_SMALL_BODY).await?;
+                self.step(by, parameter, &body.bytes).await
+            }
             Operation::Approvals => self.approvals(context, query, &peer).await,
             Operation::Approval => self.approval(context, query, parameter, &peer).await,
             Operation::Arguments => self.arguments(&context.operator()?.clone(), parameter).await,

@@ -86,6 +86,21 @@ pub enum Event {
         generation: Digest,
         /// Whether verdicts take effect.
         mode: Mode,
+        /// Who put it in force: an operator, or `portcullis`.
+        by: Arc<str>,
+        /// Why: `start`, `reload`, `policies`, `activate`, `rollback`.
+        why: &'static str,
+    },
+    /// A plugin kept failing and is not asked any more, or answers again.
+    Plugin {
+        /// Milliseconds since the Unix epoch.
+        time_ms: u64,
+        /// Its name.
+        plugin: Arc<str>,
+        /// Its generation.
+        generation: Digest,
+        /// `quarantined` or `recovered`.
+        state: &'static str,
     },
 }
 
@@ -113,7 +128,8 @@ impl Event {
     }
 
     pub(crate) fn generation(view: &GenerationView) -> Self {
-        Self::Generation { time_ms: now_ms(), generation: view.generation, mode: view.mode }
+        let by = Arc::clone(&view.by);
+        Self::Generation { time_ms: now_ms(), generation: view.generation, mode: view.mode, by, why: view.why }
     }
 }
 
@@ -140,6 +156,11 @@ impl Events {
     /// Tells the readers of the tenant that a generation became current.
     pub fn generation(&self, view: &GenerationView) {
         self.publish(&view.tenant, || Event::generation(view));
+    }
+
+    /// Tells the readers of the tenant that a plugin is not asked any more, or is again.
+    pub fn plugin(&self, tenant: &str, generation: Digest, plugin: &str, state: &'static str) {
+        self.publish(tenant, || Event::Plugin { time_ms: now_ms(), plugin: plugin.into(), generation, state });
     }
 
     /// Starts reading the events of the caller's tenant; `None` if there are too many readers, or the tenant or caller has

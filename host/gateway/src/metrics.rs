@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
-use portcullis_model::{Call, Door, Judgement};
+use portcullis_model::{Call, Door, Judgement, codes};
 use prometheus_client::encoding::{EncodeLabelSet, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,6 +28,8 @@ pub struct Metrics {
     plugin_fuel: Family<PluginLabels, Distribution>,
     plugin_memory: Family<PluginLabels, Distribution>,
     plugin_faults: Family<FaultLabels, Counter>,
+    plugin_quarantines: Family<PluginOfLabels, Counter>,
+    activations: Family<ActivationLabels, Counter>,
     commit_seconds: Distribution,
     commit_failures: Counter,
     requests: Family<RequestLabels, Counter>,
@@ -79,6 +81,8 @@ struct Live {
     ledger_queue: Gauge,
     ledger_writable: Gauge,
     generations: Family<GenerationLabels, Gauge>,
+    held: Family<TenantLabels, Gauge>,
+    quarantined: Family<PluginOfLabels, Gauge>,
     approvals: Gauge,
     uptime: Gauge<f64, AtomicU64>,
 }
@@ -102,6 +106,23 @@ struct RefusalLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PluginLabels {
     plugin: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginOfLabels {
+    tenant: Arc<str>,
+    plugin: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActivationLabels {
+    tenant: Arc<str>,
+    why: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantLabels {
+    tenant: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -208,6 +229,8 @@ impl Metrics {
             plugin_fuel: Family::new_with_constructor(Distribution::fuel),
             plugin_memory: Family::new_with_constructor(Distribution::memory),
             plugin_faults: Family::default(),
+            plugin_quarantines: Family::default(),
+            activations: Family::default(),
             commit_seconds: Distribution::seconds(),
             commit_failures: Counter::default(),
             requests: Family::default(),
@@ -243,6 +266,13 @@ impl Metrics {
         let peak = "Peak memory of one plugin call";
         registry.register_with_unit("plugin_memory", peak, Unit::Bytes, self.plugin_memory.clone());
         registry.register("plugin_faults", "Plugin calls that did not answer properly", self.plugin_faults.clone());
+        let quarantines = "Plugins that kept failing and were not asked any more";
+        registry.register("plugin_quarantines", quarantines, self.plugin_quarantines.clone());
+        let quarantined = "1 for each plugin that is not asked for now because it keeps failing";
+        registry.register("plugin_quarantined", quarantined, self.live.quarantined.clone());
+        registry.register("activations", "Generations put in force", self.activations.clone());
+        let held = "1 where another generation is in force than the configuration says";
+        registry.register("generation_held", held, self.live.held.clone());
         let commit = "Time until an entry was durable";
         registry.register_with_unit("ledger_commit", commit, Unit::Seconds, self.commit_seconds.clone());
         registry.register("ledger_failures", "Entries that could not be written", self.commit_failures.clone());
@@ -293,6 +323,14 @@ impl Metrics {
         };
         self.hot.calls.with(&labels, || self.calls.get_or_create_owned(&labels), |calls| _ = calls.inc());
         for run in &judgement.plugins {
+            if let Some(code) = &run.fault {
+                let labels = FaultLabels { plugin: Arc::clone(&run.name), code: code.clone() };
+                self.plugin_faults.get_or_create(&labels).inc();
+                // It did not run.
+                if code == codes::PLUGIN_QUARANTINED {
+                    continue;
+                }
+            }
             let labels = PluginLabels { plugin: Arc::clone(&run.name) };
             let make = || PluginMetrics {
                 seconds: self.plugin_seconds.get_or_create_owned(&labels),
@@ -304,11 +342,18 @@ impl Metrics {
                 plugin.fuel.observe(run.fuel);
                 plugin.memory.observe(run.memory);
             });
-            if let Some(code) = &run.fault {
-                let labels = FaultLabels { plugin: Arc::clone(&run.name), code: code.clone() };
-                self.plugin_faults.get_or_create(&labels).inc();
-            }
         }
+    }
+
+    /// Counts a plugin that is not asked any more.
+    pub fn quarantined(&self, tenant: &str, plugin: &str) {
+        let labels = PluginOfLabels { tenant: tenant.into(), plugin: plugin.into() };
+        self.plugin_quarantines.get_or_create(&labels).inc();
+    }
+
+    /// Counts a generation that was put in force.
+    pub fn activated(&self, tenant: &str, why: &'static str) {
+        self.activations.get_or_create(&ActivationLabels { tenant: tenant.into(), why: Word(why) }).inc();
     }
 
     pub(crate) fn refused(&self, tenant: &str, door: Door, code: &'static str) {
@@ -400,11 +445,20 @@ impl Metrics {
         live.ledger_writable.set(i64::from(snapshot.journal.writable));
         live.uptime.set(snapshot.uptime.as_secs_f64());
         live.generations.clear();
+        live.held.clear();
+        live.quarantined.clear();
         for view in snapshot.generations {
             let generation = view.generation.to_string();
             let labels =
                 GenerationLabels { tenant: view.tenant.to_string(), generation, mode: Word(view.mode.as_str()) };
             live.generations.get_or_create(&labels).set(1);
+            if view.configured != view.generation {
+                live.held.get_or_create(&TenantLabels { tenant: Arc::clone(&view.tenant) }).set(1);
+            }
+            for plugin in view.plugins.iter().filter(|plugin| plugin.quarantined) {
+                let labels = PluginOfLabels { tenant: Arc::clone(&view.tenant), plugin: Arc::clone(&plugin.name) };
+                live.quarantined.get_or_create(&labels).set(1);
+            }
         }
         let mut text = String::new();
         if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {

@@ -12,12 +12,16 @@ use portcullis_tenancy::SpiffeId;
 use serde::Serialize;
 use uuid::Uuid;
 
+mod activations;
 mod ledger;
 mod pins;
 mod policies;
 mod records;
 mod tenancy;
 
+pub use activations::{
+    Activations, ChangeView, DifferenceView, PastView, PluginDifferenceView, Step, StepError, Stepped, Who,
+};
 pub use pins::{NoPins, Pin, PinChange, PinDefinition, PinError, PinState, Pins};
 pub use policies::{Policies, PolicyChange, PolicyError, PolicyView};
 pub use portcullis_tenancy::DenialForm;
@@ -58,6 +62,14 @@ pub struct GenerationView {
     pub generation: Digest,
     /// Whether verdicts take effect.
     pub mode: Mode,
+    /// The generation that the configuration says; another one where an operator went back.
+    pub configured: Digest,
+    /// When it was put in force, in milliseconds since the Unix epoch.
+    pub activated_ms: u64,
+    /// Who did: an operator, or `portcullis`.
+    pub by: Arc<str>,
+    /// Why: `start`, `reload`, `policies`, `activate`, `rollback`.
+    pub why: &'static str,
     /// Its plugins in pipeline order.
     pub plugins: Vec<PluginView>,
 }
@@ -83,6 +95,12 @@ pub struct PluginView {
     pub faults: u64,
     /// Code of its latest fault.
     pub last_fault: Option<String>,
+    /// Whether it keeps failing and is not asked for now, but for probes.
+    pub quarantined: bool,
+    /// How often it was put in quarantine.
+    pub quarantines: u64,
+    /// Calls that did not go to it for that.
+    pub skipped: u64,
 }
 
 /// Writes and reads the evidence.
@@ -266,11 +284,17 @@ pub enum Admission {
 
 /// Builds and activates generations from configuration.
 pub trait Reload: Send + Sync + 'static {
-    /// Reads the configuration again, validates it and activates what it says, all or nothing. Slow: compiles plugins.
+    /// Reads the configuration again, validates it and activates what it says, all or nothing. Slow: compiles plugins. A
+    /// tenant whose pipeline is configured as before keeps what is in force there.
     ///
     /// # Errors
     /// What is wrong, with file, line and key. Nothing has changed then.
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
+    fn reload(&self, by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
+
+    /// The generations that are kept; none where there are no others.
+    fn activations(&self) -> Option<&dyn Activations> {
+        None
+    }
 
     /// The policies that operators may replace; none where nobody may.
     fn policies(&self) -> Option<&dyn Policies> {

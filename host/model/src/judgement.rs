@@ -133,6 +133,8 @@ pub mod codes {
     pub const PLUGIN_BAD_ANSWER: &str = "plugin_bad_answer";
     /// A plugin said itself that it could not answer.
     pub const PLUGIN_ERROR: &str = "plugin_error";
+    /// A plugin failed too often and is not asked for now.
+    pub const PLUGIN_QUARANTINED: &str = "plugin_quarantined";
     /// The ledger could not take the entry.
     pub const LEDGER_UNAVAILABLE: &str = "ledger_unavailable";
     /// The agent is halted.

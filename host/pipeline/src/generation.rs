@@ -5,10 +5,13 @@ use std::sync::atomic::Ordering;
 use portcullis_engine::{Engine, LoadError, PackageError, Plugin, Prepared, Source};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::judge::{HOST, Health, Stage, judge};
+use crate::breaker::{Breaker, Clock};
+use crate::difference::{self, Described, Difference};
+use crate::judge::{HOST, Health, Stage, Turns, judge};
 use crate::select::Selection;
-use crate::{FailMode, MAX_PLUGINS, PipelineSpec, PluginSpec};
+use crate::{FailMode, MAX_PLUGINS, MAX_QUARANTINE_CALLS, PipelineSpec, PluginSpec, Quarantine};
 
 /// One immutable, fully compiled pipeline of one tenant.
 #[derive(Debug)]
@@ -65,6 +68,9 @@ pub enum BuildProblem {
     /// A glob that does not compile.
     #[error("{0}")]
     Select(String),
+    /// A quarantine that could never begin, or never end.
+    #[error("{0}")]
+    Quarantine(&'static str),
     /// The configuration is no acceptable JSON.
     #[error("the configuration cannot be used: {0}")]
     Config(#[from] DocumentError),
@@ -111,13 +117,20 @@ pub struct PluginSummary {
     pub faults: u64,
     /// Code of the latest fault.
     pub last_fault: Option<&'static str>,
+    /// Whether it keeps failing and is not asked for now, but for probes.
+    pub quarantined: bool,
+    /// How often it was put in quarantine.
+    pub quarantines: u64,
+    /// Calls that did not go to it for that.
+    pub skipped: u64,
 }
 
 #[derive(Debug)]
 struct About {
-    digest: Digest,
     tier: &'static str,
     prepared: Prepared,
+    /// What a verdict depends on, for comparisons.
+    settings: Value,
 }
 
 impl Generation {
@@ -170,8 +183,13 @@ impl Generation {
     /// Judges one call. Never fails: what goes wrong is a verdict.
     #[must_use]
     pub fn judge(&self, call: &Call) -> Judgement {
+        self.run(call).0
+    }
+
+    /// The same, and which plugins began or ended a quarantine by it.
+    pub(crate) fn run(&self, call: &Call) -> (Judgement, Turns) {
         let outcome = judge(&self.stages, self.router.as_ref(), self.inspect_redacted, call);
-        Judgement {
+        let judgement = Judgement {
             decision: outcome.decision,
             reasons: outcome.reasons,
             findings: outcome.findings,
@@ -180,7 +198,42 @@ impl Generation {
             plan: outcome.plan,
             generation: self.id,
             mode: self.mode,
+        };
+        (judgement, outcome.turns)
+    }
+
+    /// The same generation, built again: its plugins' figures and quarantines go on. Another one is left as it is.
+    #[must_use]
+    pub fn continuing(mut self, old: &Self) -> Self {
+        if self.id == old.id {
+            let fresh = self.stages.iter_mut().chain(&mut self.router);
+            for (fresh, old) in fresh.zip(old.stages.iter().chain(&old.router)) {
+                fresh.health = Arc::clone(&old.health);
+            }
         }
+        self
+    }
+
+    /// What is another in `to`.
+    #[must_use]
+    pub fn difference(&self, to: &Self) -> Difference {
+        let (plugins, order) = difference::plugins(&self.described(), &to.described());
+        let mut changes = Vec::new();
+        let of = |generation: &Self| [json!(generation.mode), json!(generation.inspect_redacted)];
+        for ((name, from), to) in ["/mode", "/inspect_redacted"].into_iter().zip(of(self)).zip(of(to)) {
+            if from != to {
+                changes.push(difference::change(name.to_owned(), Some(&from), Some(&to)));
+            }
+        }
+        changes.extend(order);
+        Difference { from: self.id, to: to.id, changes, plugins }
+    }
+
+    fn described(&self) -> Vec<Described> {
+        let stages = self.stages.iter().chain(&self.router).zip(&self.about);
+        stages
+            .map(|(stage, about)| Described { name: Arc::clone(&stage.name), settings: about.settings.clone() })
+            .collect()
     }
 
     /// Whether judging this call may wait for somebody else's answer: then it needs a thread that nobody else waits for.
@@ -220,7 +273,7 @@ impl Generation {
         let plugins = stages.zip(&self.about).map(|(stage, about)| PluginSummary {
             name: Arc::clone(&stage.name),
             role: stage.role,
-            digest: about.digest,
+            digest: stage.digest,
             tier: about.tier,
             prepared: match &about.prepared {
                 Prepared::Snapshot => "snapshot".to_owned(),
@@ -231,6 +284,9 @@ impl Generation {
             calls: stage.health.calls.load(Ordering::Relaxed),
             faults: stage.health.faults.load(Ordering::Relaxed),
             last_fault: stage.health.last_fault(),
+            quarantined: stage.health.breaker.as_ref().is_some_and(Breaker::is_open),
+            quarantines: stage.health.breaker.as_ref().map_or(0, Breaker::quarantines),
+            skipped: stage.health.breaker.as_ref().map_or(0, Breaker::skipped),
         });
         GenerationSummary {
             tenant: Arc::clone(&self.tenant),
@@ -295,6 +351,9 @@ fn stage(
     if spec.stop_on == Some(Decision::Allow) {
         return Err(("stop_on".to_owned(), BuildProblem::StopOnAllow));
     }
+    if let Some(quarantine) = &spec.quarantine {
+        check(quarantine).map_err(|(key, why)| (format!("quarantine.{key}"), BuildProblem::Quarantine(why)))?;
+    }
     let select = Selection::new(&spec.select)
         .map_err(|(key, error)| (format!("select.{key}"), BuildProblem::Select(error.to_string())))?;
     // The canonical form, so that equal configurations share one name and one compiled snapshot.
@@ -312,17 +371,51 @@ fn stage(
     let plugin = engine.load(&source).map_err(|error| (key_of(&error), error.into()))?;
     plugin.warm();
     id.add(spec, &plugin, &config);
-    let about = About { digest: plugin.digest(), tier: plugin.tier().as_str(), prepared: plugin.prepared().clone() };
+    let settings = json!({
+        "role": plugin.role(),
+        "digest": plugin.digest(),
+        "config_digest": Digest::of(config.as_bytes()),
+        "config": spec.config,
+        "grants": spec.grants,
+        "limits": spec.limits,
+        "select": spec.select,
+        "on_failure": spec.on_failure,
+        "stop_on": spec.stop_on,
+        "quarantine": spec.quarantine,
+    });
+    let about = About { tier: plugin.tier().as_str(), prepared: plugin.prepared().clone(), settings };
     let stage = Stage {
         name: Arc::clone(&spec.name),
         role: plugin.role(),
+        digest: plugin.digest(),
         plugin: Box::new(plugin),
         select,
         on_failure: spec.on_failure,
         stop_on: spec.stop_on,
-        health: Health::default(),
+        health: Arc::new(Health::new(spec.quarantine, Clock::default())),
     };
     Ok((stage, about))
+}
+
+/// Which key of a quarantine is wrong, and why.
+fn check(quarantine: &Quarantine) -> Result<(), (&'static str, &'static str)> {
+    let Quarantine { faults, calls, window_ms, cooldown_ms, probes } = *quarantine;
+    if !(1..=MAX_QUARANTINE_CALLS).contains(&calls) {
+        return Err(("calls", "give 1 to 1000"));
+    }
+    if !(1..=calls).contains(&faults) {
+        return Err(("faults", "give at least 1 and at most `calls`, or 0 for no quarantine"));
+    }
+    if window_ms == 0 {
+        return Err(("window_seconds", "give at least 1"));
+    }
+    if cooldown_ms == 0 {
+        return Err(("cooldown_seconds", "give at least 1"));
+    }
+    if !(1..=MAX_QUARANTINE_CALLS).contains(&probes) {
+        return Err(("probes", "give 1 to 1000"));
+    }
+    Ok(())
 }
 
 fn router_stage(
@@ -368,7 +461,7 @@ struct Identity(Vec<Vec<u8>>);
 impl Identity {
     fn new(spec: &PipelineSpec) -> Self {
         Self(vec![
-            b"portcullis generation 1".to_vec(),
+            b"portcullis generation 2".to_vec(),
             spec.tenant.as_bytes().to_vec(),
             spec.mode.as_str().into(),
             vec![u8::from(spec.inspect_redacted), u8::from(spec.router.is_some())],
@@ -377,7 +470,14 @@ impl Identity {
 
     fn add(&mut self, spec: &PluginSpec, plugin: &Plugin, config: &str) {
         // Plain structs: nothing in them that JSON cannot hold.
-        let settings = serde_json::to_vec(&(&spec.grants, &spec.limits, &spec.select, spec.on_failure, spec.stop_on));
+        let settings = serde_json::to_vec(&(
+            &spec.grants,
+            &spec.limits,
+            &spec.select,
+            spec.on_failure,
+            spec.stop_on,
+            spec.quarantine,
+        ));
         let (digest, inputs) =
             (plugin.digest().0.to_vec(), plugin.inputs().map_or(Vec::new(), |inputs| inputs.0.to_vec()));
         self.0.extend([spec.name.as_bytes().to_vec(), digest, inputs, config.into(), settings.unwrap_or_default()]);

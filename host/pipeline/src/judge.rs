@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_engine::{Fault, Plugin, Run};
 use portcullis_model::{
-    Approver, AttributedFinding, Call, Decision, Document, EditError, Finding, Plan, PluginRun, Reason, Replacement,
-    Role, Verdict, codes,
+    Approver, AttributedFinding, Call, Decision, Digest, Document, EditError, Finding, Plan, PluginRun, Reason,
+    Replacement, Role, Verdict, codes,
 };
 
-use crate::FailMode;
+use crate::breaker::{Breaker, Clock, Pass};
 use crate::select::Selection;
+use crate::{FailMode, Quarantine, Turn};
 
 /// Most findings of one call. The detector that goes beyond counts as failed with `plugin_oversize`.
 pub const MAX_FINDINGS: usize = 1024;
@@ -40,20 +41,28 @@ pub(crate) trait Ask: fmt::Debug + Send + Sync {
 pub(crate) struct Stage {
     pub(crate) name: Arc<str>,
     pub(crate) role: Role,
+    /// SHA-256 of the component.
+    pub(crate) digest: Digest,
     pub(crate) plugin: Box<dyn Ask>,
     pub(crate) select: Selection,
     pub(crate) on_failure: FailMode,
     pub(crate) stop_on: Option<Decision>,
-    pub(crate) health: Health,
+    /// Shared with the generation of the same name that takes this one's place.
+    pub(crate) health: Arc<Health>,
 }
 
-/// How a plugin has been doing since its generation was built.
+/// How a plugin has been doing since its generation was built first.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     pub(crate) calls: AtomicU64,
     pub(crate) faults: AtomicU64,
     last_fault: Mutex<Option<&'static str>>,
+    /// None if it is asked whatever it does.
+    pub(crate) breaker: Option<Breaker>,
 }
+
+/// Plugins that were put in quarantine by a call, or recovered.
+pub(crate) type Turns = Vec<(Arc<str>, Turn)>;
 
 /// What a pipeline comes to, apart from what is the same for every call.
 #[derive(Debug)]
@@ -64,6 +73,7 @@ pub(crate) struct Outcome {
     pub(crate) replacement: Option<Arc<Document>>,
     pub(crate) plugins: Vec<PluginRun>,
     pub(crate) plan: Option<Plan>,
+    pub(crate) turns: Turns,
 }
 
 /// The verdict so far.
@@ -75,6 +85,7 @@ struct Tally {
     findings: Vec<AttributedFinding>,
     replacements: Vec<Replacement>,
     runs: Vec<PluginRun>,
+    turns: Turns,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +110,8 @@ pub(crate) fn judge(stages: &[Stage], router: Option<&Stage>, inspect_redacted: 
     // Whatever came after the redaction, only a redact forwards it.
     let replacement = replacement.filter(|_| tally.decision == Decision::Redact);
     let reasons = tally.reasons();
-    let Tally { decision, findings, runs, .. } = tally;
-    Outcome { decision, reasons, findings, replacement, plugins: runs, plan }
+    let Tally { decision, findings, runs, turns, .. } = tally;
+    Outcome { decision, reasons, findings, replacement, plugins: runs, plan, turns }
 }
 
 /// The plan of a call that wants review where no router says otherwise.
@@ -164,25 +175,31 @@ fn replace(call: &Call, replacements: &[Replacement]) -> Result<Arc<Document>, R
 fn route(tally: &mut Tally, router: Option<&Stage>, call: &Call) -> Option<Plan> {
     let Some(router) = router.filter(|router| router.select.fits(call)) else { return Some(default_plan(call)) };
     let reasons = tally.reasons();
-    let run = router.plugin.route(call, &tally.findings, &reasons);
-    let plan = tally.settle(router, run);
+    let findings = std::mem::take(&mut tally.findings);
+    let plan = tally.ask(router, |plugin| plugin.route(call, &findings, &reasons));
+    tally.findings = findings;
     (tally.decision == Decision::Review).then(|| plan.unwrap_or_else(|| default_plan(call)))
 }
 
 impl Tally {
     fn detect(&mut self, stage: &Stage, call: &Call) {
-        let Some(findings) = self.settle(stage, stage.plugin.inspect(call)) else { return };
+        let Some(findings) = self.ask(stage, |plugin| plugin.inspect(call)) else { return };
         let room = MAX_FINDINGS.saturating_sub(self.findings.len());
         let too_many = findings.len() > room;
         let named = |finding| AttributedFinding { plugin: stage.name.to_string(), finding };
         self.findings.extend(findings.into_iter().take(room).map(named));
         if too_many {
+            let turn = stage.health.breaker.as_ref().and_then(|breaker| breaker.done(Pass::Free, true));
+            self.turned(stage, turn);
             self.fault(stage, &Fault::Oversize);
         }
     }
 
     fn decide(&mut self, stage: &Stage, call: &Call) {
-        let Some(verdict) = self.settle(stage, stage.plugin.decide(call, &self.findings)) else { return };
+        let findings = std::mem::take(&mut self.findings);
+        let verdict = self.ask(stage, |plugin| plugin.decide(call, &findings));
+        self.findings = findings;
+        let Some(verdict) = verdict else { return };
         let Verdict { decision, reasons, replacements } = verdict;
         match decision {
             Decision::Allow => {}
@@ -204,11 +221,21 @@ impl Tally {
         }
     }
 
-    /// Records a run; its answer, if there is one, else the fail mode is applied.
-    fn settle<T>(&mut self, stage: &Stage, run: Run<T>) -> Option<T> {
-        let Run { result, cost } = run;
+    /// Asks a plugin and records the run; its answer, if there is one, else the fail mode is applied. A plugin in quarantine
+    /// is not asked.
+    fn ask<T>(&mut self, stage: &Stage, ask: impl FnOnce(&dyn Ask) -> Run<T>) -> Option<T> {
+        let breaker = stage.health.breaker.as_ref();
+        let pass = breaker.map_or(Pass::Free, Breaker::admit);
+        if pass == Pass::Not {
+            self.runs.push(stage.not_asked());
+            self.failed(stage, codes::PLUGIN_QUARANTINED, "failed too often and is not asked for now");
+            return None;
+        }
+        let Run { result, cost } = ask(&*stage.plugin);
         self.runs.push(cost);
         stage.health.calls.fetch_add(1, Ordering::Relaxed);
+        let turn = breaker.and_then(|breaker| breaker.done(pass, result.is_err()));
+        self.turned(stage, turn);
         match result {
             Ok(answer) => Some(answer),
             Err(fault) => {
@@ -218,6 +245,10 @@ impl Tally {
         }
     }
 
+    fn turned(&mut self, stage: &Stage, turn: Option<Turn>) {
+        self.turns.extend(turn.map(|turn| (Arc::clone(&stage.name), turn)));
+    }
+
     /// The stage whose run was recorded last failed.
     fn fault(&mut self, stage: &Stage, fault: &Fault) {
         let code = fault.code();
@@ -225,13 +256,17 @@ impl Tally {
         if let Some(run) = self.runs.last_mut() {
             run.fault = Some(code.to_owned());
         }
+        // The fault's own text may quote the call, so the agent gets a fixed sentence.
+        self.failed(stage, code, sentence(fault));
+    }
+
+    fn failed(&mut self, stage: &Stage, code: &str, sentence: &str) {
         let decision = match stage.on_failure {
             FailMode::Closed => Decision::Deny,
             FailMode::Review => Decision::Review,
             FailMode::Open => return,
         };
-        // The fault's own text may quote the call, so the agent gets a fixed sentence.
-        self.add(decision, reason(code, format!("plugin {} {}", stage.name, sentence(fault)), &stage.name));
+        self.add(decision, reason(code, format!("plugin {} {sentence}", stage.name), &stage.name));
     }
 
     fn redaction_failed(&mut self, error: &RedactError) {
@@ -249,6 +284,7 @@ impl Tally {
         self.decision = self.decision.max(second.decision);
         self.reasons.extend(second.reasons);
         self.runs.extend(second.runs);
+        self.turns.extend(second.turns);
         second.replacements
     }
 
@@ -267,7 +303,26 @@ impl Tally {
     }
 }
 
+impl Stage {
+    /// What stands in the place of a run that there was none of.
+    fn not_asked(&self) -> PluginRun {
+        PluginRun {
+            name: Arc::clone(&self.name),
+            role: self.role,
+            digest: self.digest,
+            fuel: 0,
+            micros: 0,
+            memory: 0,
+            fault: Some(codes::PLUGIN_QUARANTINED.to_owned()),
+        }
+    }
+}
+
 impl Health {
+    pub(crate) fn new(quarantine: Option<Quarantine>, clock: Clock) -> Self {
+        Self { breaker: quarantine.map(|settings| Breaker::new(settings, clock)), ..Self::default() }
+    }
+
     pub(crate) fn last_fault(&self) -> Option<&'static str> {
         *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner)
     }

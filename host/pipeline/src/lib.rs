@@ -5,16 +5,21 @@
 //! one atomic pointer.
 //!
 //! Detectors run first, in order, then rules, in order; every rule sees what all detectors found. The strongest verdict
-//! wins: deny, review, redact, allow. A plugin that does not answer properly counts as its fail mode says.
+//! wins: deny, review, redact, allow. A plugin that does not answer properly counts as its fail mode says; one that keeps
+//! failing is not asked for a while.
 #![forbid(unsafe_code)]
 
+mod breaker;
+mod difference;
 mod generation;
 mod generations;
 mod judge;
 mod select;
 mod spec;
 
+pub use breaker::{MAX_QUARANTINE_CALLS, Quarantine, Turn};
+pub use difference::{Change, Difference, PluginDifference, What};
 pub use generation::{BuildError, BuildProblem, Generation, GenerationSummary, PluginSummary};
-pub use generations::Generations;
+pub use generations::{Activation, Generations, Listener, MAX_KEPT, Notice, Past, Why};
 pub use judge::{MAX_FINDINGS, MAX_REASONS};
 pub use spec::{FailMode, MAX_PLUGINS, PipelineSpec, PluginSpec, Selector};

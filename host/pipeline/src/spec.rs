@@ -5,6 +5,8 @@ use portcullis_engine::{Grants, Instances, Limits, PluginFile};
 use portcullis_model::{Decision, Mode, Phase};
 use serde::{Deserialize, Serialize};
 
+use crate::Quarantine;
+
 /// Most plugins of one pipeline.
 pub const MAX_PLUGINS: usize = 64;
 
@@ -45,6 +47,8 @@ pub struct PluginSpec {
     /// Early exit: after this plugin, skip the rest of the pipeline if the verdict so far is at least this strong.
     /// Not [`Decision::Allow`], which would skip the rest always.
     pub stop_on: Option<Decision>,
+    /// When it is not asked any more because it keeps failing; none: it is asked always.
+    pub quarantine: Option<Quarantine>,
 }
 
 /// Which calls a plugin sees: those that fit every list that is not empty.
@@ -100,6 +104,7 @@ impl fmt::Debug for PluginSpec {
             .field("select", &self.select)
             .field("on_failure", &self.on_failure)
             .field("stop_on", &self.stop_on)
+            .field("quarantine", &self.quarantine)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, LazyLock};
 use portcullis_engine::{Engine, EngineConfig, Grants, Instances, Limits, PluginFile};
 use portcullis_model::{Call, Decision, Document, Mode, Phase, codes};
 use portcullis_pipeline::{
-    BuildError, BuildProblem, FailMode, Generation, Generations, PipelineSpec, PluginSpec, Selector,
+    Activation, BuildError, BuildProblem, FailMode, Generation, Generations, PipelineSpec, PluginSpec, Quarantine,
+    Selector, Turn, What, Why,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -38,7 +39,19 @@ fn plugin(name: &str) -> PluginSpec {
         select: Selector::default(),
         on_failure: FailMode::Closed,
         stop_on: None,
+        quarantine: None,
     }
+}
+
+fn activation() -> Activation {
+    Activation { at_ms: 1, by: "ann".into(), why: Why::Reload }
+}
+
+/// A program of tests/guests.
+fn guest(name: &str) -> PluginSpec {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(name).with_extension("wasm");
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    PluginSpec { name: name.into(), file: PluginFile::new(bytes), ..plugin("rule-baseline") }
 }
 
 fn spec(plugins: Vec<PluginSpec>, router: Option<PluginSpec>) -> PipelineSpec {
@@ -233,7 +246,7 @@ fn generations_change_under_load_and_every_call_gets_its_verdict() {
             Arc::new(build(&spec))
         })
         .collect();
-    generations.activate(Arc::clone(&versions[0]));
+    generations.activate(&versions[0], activation());
     let (done, calls) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -248,10 +261,85 @@ fn generations_change_under_load_and_every_call_gets_its_verdict() {
             });
         }
         for round in 0..200 {
-            generations.activate(Arc::clone(&versions[(round + 1) % 2]));
+            generations.activate(&versions[(round + 1) % 2], activation());
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         done.store(true, Ordering::Release);
     });
     assert!(calls.load(Ordering::Relaxed) > 100);
+}
+
+#[test]
+fn a_real_plugin_that_traps_is_left_out_and_asked_again_after_its_cool_down() {
+    let quarantine = Quarantine { faults: 3, calls: 5, window_ms: 60_000, cooldown_ms: 300, probes: 1 };
+    let trap = PluginSpec { quarantine: Some(quarantine), ..guest("trap") };
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let generations = Generations::keeping(
+        0,
+        Arc::new(move |notice| heard.lock().unwrap().push((notice.plugin.to_owned(), notice.turn))),
+    );
+    generations.activate(&Arc::new(build(&spec(vec![trap, plugin("rule-baseline")], None))), activation());
+    let judge = || generations.judge(&call("list_files", json!({ "path": "/srv" }))).unwrap();
+    let fault = |judgement: portcullis_model::Judgement| {
+        assert_eq!(judgement.decision, Decision::Deny);
+        // The rest of the pipeline goes on.
+        assert_eq!(judgement.plugins[1].fault, None);
+        judgement.plugins[0].fault.clone().unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!(fault(judge()), codes::PLUGIN_TRAP);
+    }
+    assert_eq!(*told.lock().unwrap(), [("trap".to_owned(), Turn::Quarantined)]);
+    for _ in 0..3 {
+        assert_eq!(fault(judge()), codes::PLUGIN_QUARANTINED);
+    }
+    let plugin = generations.current("one").unwrap().summary().plugins.remove(0);
+    assert!(plugin.quarantined);
+    assert_eq!((plugin.calls, plugin.faults, plugin.quarantines, plugin.skipped), (3, 3, 1, 3));
+    std::thread::sleep(std::time::Duration::from_millis(350));
+    assert_eq!((fault(judge()), fault(judge())), (codes::PLUGIN_TRAP.to_owned(), codes::PLUGIN_QUARANTINED.to_owned()));
+    // Built again, it is what it was.
+    let old = generations.current("one").unwrap();
+    let quarantine = Quarantine { cooldown_ms: 300, ..quarantine };
+    let trap = PluginSpec { quarantine: Some(quarantine), ..guest("trap") };
+    let again = build(&spec(vec![trap, self::plugin("rule-baseline")], None)).continuing(&old);
+    assert!(again.summary().plugins[0].quarantined && again.summary().plugins[0].calls == 4);
+}
+
+#[test]
+fn a_quarantine_that_could_never_begin_is_refused() {
+    for (key, quarantine) in [
+        ("quarantine.faults", Quarantine { faults: 6, calls: 5, ..Quarantine::default() }),
+        ("quarantine.calls", Quarantine { calls: 1001, ..Quarantine::default() }),
+        ("quarantine.window_seconds", Quarantine { window_ms: 0, ..Quarantine::default() }),
+        ("quarantine.cooldown_seconds", Quarantine { cooldown_ms: 0, ..Quarantine::default() }),
+        ("quarantine.probes", Quarantine { probes: 0, ..Quarantine::default() }),
+    ] {
+        let mut spec = chain();
+        spec.plugins[1].quarantine = Some(quarantine);
+        assert_eq!(fails(&spec).path, format!("plugins[1].{key}"));
+    }
+}
+
+#[test]
+fn what_differs_between_two_generations_is_named() {
+    let mut other = chain();
+    other.mode = Mode::Observe;
+    other.plugins.remove(2);
+    other.plugins.push(plugin("detector-pii"));
+    other.plugins[0].config = json!({ "review_tools": ["wire_*"] });
+    other.plugins[0].limits.fuel += 1;
+    other.plugins[1].select.tools = vec!["a*".to_owned()];
+    let (from, to) = (build(&chain()), build(&other));
+    let found = from.difference(&to);
+    assert_eq!((found.from, found.to), (from.id(), to.id()));
+    assert_eq!(found.changes[0].at, "/mode");
+    let what = |name: &str| found.plugins.iter().find(|one| &*one.plugin == name).unwrap();
+    assert_eq!((what("detector-commands").what, what("detector-pii").what), (What::Removed, What::Added));
+    let places: Vec<_> = what("rule-baseline").changes.iter().map(|change| change.at.as_str()).collect();
+    assert_eq!(places, ["/config_digest", "/config/review_tools", "/limits/fuel"]);
+    assert_eq!(what("detector-secrets").changes[0].at, "/select/tools");
+    assert!(found.plugins.iter().all(|one| &*one.plugin != "router-default"));
+    assert_eq!(from.difference(&from).plugins, []);
 }

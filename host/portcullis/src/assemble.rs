@@ -11,7 +11,7 @@ use portcullis_engine::{Engine, Folder, Grants, Instances, Limits, MAX_PLUGIN_BY
 use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Price};
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
-use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Selector};
+use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Quarantine, Selector};
 use portcullis_tenancy::{
     AgentSpec, DenialForm, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, ToolRules, roles, token_digest,
 };
@@ -403,6 +403,24 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
             OnFailure::Review => FailMode::Review,
         },
         stop_on: plugin.stop_on,
+        quarantine: quarantine(plugin),
+    })
+}
+
+/// When a plugin is not asked any more. One that is left out when it fails, only if that is asked for: whoever can make it
+/// fail would switch it off for everybody.
+fn quarantine(plugin: &config::Plugin) -> Option<Quarantine> {
+    let given = match &plugin.quarantine {
+        Some(given) => given.clone(),
+        None if plugin.on_failure == OnFailure::Open => return None,
+        None => config::Quarantine::default(),
+    };
+    (given.faults > 0).then(|| Quarantine {
+        faults: given.faults,
+        calls: given.calls,
+        window_ms: given.window_seconds.saturating_mul(1000),
+        cooldown_ms: given.cooldown_seconds.saturating_mul(1000),
+        probes: given.probes,
     })
 }
 

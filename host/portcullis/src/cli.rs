@@ -34,6 +34,9 @@ pub(crate) enum Command {
     /// See what waits for a person, and decide it
     #[command(subcommand)]
     Approvals(Approvals),
+    /// See which pipeline is in force and which were before, compare them, and go back.
+    #[command(subcommand)]
+    Generations(Generations),
     /// See what tools are pinned to, and accept definitions that changed.
     #[command(subcommand)]
     Pins(Pins),
@@ -324,6 +327,43 @@ pub(crate) enum Approvals {
         /// Why; it is kept with the approval, and shown by `approvals show`.
         #[arg(long)]
         comment: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Generations {
+    /// Print the generation in force (`*`) and those kept before it, latest first.
+    List {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Print one: its plugins and how they are doing. Default: the one in force.
+    Show {
+        #[command(flatten)]
+        log: Log,
+        /// Its name or how that begins.
+        generation: Option<String>,
+    },
+    /// Print what differs between two of them. Default: between the one before and the one in force. Exit code 2 if anything does.
+    Diff {
+        #[command(flatten)]
+        log: Log,
+        /// Name of the one before, or how it begins.
+        from: Option<String>,
+        /// Name of the one after, or how it begins. Default: the one in force.
+        to: Option<String>,
+    },
+    /// Put a kept generation in force, until the tenant's configuration changes or the server starts anew.
+    Activate {
+        #[command(flatten)]
+        log: Log,
+        /// Its name or how that begins.
+        generation: String,
+    },
+    /// Put the generation before the present one in force; a second time, the present one again.
+    Rollback {
+        #[command(flatten)]
+        log: Log,
     },
 }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use portcullis_model::{Decision, Digest, Mode, Phase};
+use portcullis_pipeline::MAX_KEPT;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub engine: Engine,
     /// The ledger.
     pub ledger: Ledger,
+    /// Generations that are kept for going back.
+    pub generations: Generations,
     /// Logs on standard error.
     pub logs: Logs,
     /// OpenTelemetry traces.
@@ -127,6 +130,15 @@ pub(crate) struct Engine {
     pub keep_resident_kib: usize,
     /// Plugins compiled at a time.
     pub compile_threads: usize,
+}
+
+/// Generations that are kept for going back.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Generations {
+    /// Earlier generations of each tenant that stay compiled in memory, 0 to 32; the one that the configuration says stays in any
+    /// case. A change takes a restart.
+    pub keep: usize,
 }
 
 /// The ledger.
@@ -434,9 +446,29 @@ pub(crate) struct Plugin {
     /// What happens when it fails: `closed` denies, `review` asks a person, `open` goes on without it.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// When it is not asked any more because it keeps failing. Default: as the table's defaults say; never with
+    /// `on_failure = "open"`, where whoever makes it fail would switch it off for others.
+    pub quarantine: Option<Quarantine>,
     /// Skip the rest of the pipeline once the verdict is at least this strong.
     #[schemars(with = "Option<String>")]
     pub stop_on: Option<Decision>,
+}
+
+/// When a plugin that keeps failing is not asked for a while. What counts then is its `on_failure`, with the code
+/// `plugin_quarantined`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Quarantine {
+    /// So many faults, 0 for never …
+    pub faults: u32,
+    /// … among so many of its latest calls, at most 1,000 …
+    pub calls: u32,
+    /// … within so many seconds.
+    pub window_seconds: u64,
+    /// Seconds until one call is let through to it as a probe.
+    pub cooldown_seconds: u64,
+    /// Probes in a row that it must answer to be asked as ever.
+    pub probes: u32,
 }
 
 /// What happens when a plugin fails.
@@ -619,6 +651,7 @@ impl Default for Config {
             server: Server::default(),
             engine: Engine::default(),
             ledger: Ledger::default(),
+            generations: Generations::default(),
             logs: Logs::default(),
             traces: Traces::default(),
             upstream: Vec::new(),
@@ -673,6 +706,18 @@ impl Default for Engine {
 impl Default for Ledger {
     fn default() -> Self {
         Self { cache_mib: 48, evidence: Evidence::Commitment }
+    }
+}
+
+impl Default for Generations {
+    fn default() -> Self {
+        Self { keep: 5 }
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self { faults: 10, calls: 20, window_seconds: 60, cooldown_seconds: 30, probes: 1 }
     }
 }
 
@@ -808,6 +853,9 @@ impl Config {
         }
         if !(16..=256).contains(&self.ledger.cache_mib) {
             return Err(place.error("ledger.cache_mib", "16 to 256 MiB"));
+        }
+        if self.generations.keep > MAX_KEPT {
+            return Err(place.error("generations.keep", format!("give 0 to {MAX_KEPT}")));
         }
         self.check_approvals(place)?;
         self.outbound.check(place)?;

@@ -16,18 +16,19 @@ use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
 use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, now_ms};
 use portcullis_gateway::metrics::Metrics;
-use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyView};
+use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyView, Who};
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
 use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
-use portcullis_model::{Digest, Door, Draft, EntryKind, Phase};
-use portcullis_pipeline::{Generation, Generations};
+use portcullis_model::{Door, Draft, EntryKind, Phase};
+use portcullis_pipeline::{Activation, Generation, Generations, Why};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use crate::assemble::{self, Control, Pipeline};
 use crate::commands::Settings;
 use crate::config::{self, Config, Place, Withhold};
-use crate::judge::{Pipelines, views};
+use crate::judge::Pipelines;
+use crate::live;
 use crate::outside::{self, Ways};
 use crate::pins::StatePins;
 use crate::policies::{self, Edit, Edited};
@@ -84,7 +85,9 @@ impl Host {
         }
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, None, Some(&control))?;
-        let generations = Arc::new(Generations::new());
+        let (metrics, events) = (Arc::new(Metrics::new()), Events::default());
+        let told = live::listener(Arc::clone(&metrics), events.clone());
+        let generations = Arc::new(Generations::keeping(settings.config.generations.keep, told));
         let credentials = Arc::new(Credentials::new(directory));
         let ports = Ports {
             judge: Arc::new(Pipelines(Arc::clone(&generations))),
@@ -93,10 +96,9 @@ impl Host {
             approvals,
             pins: Arc::new(StatePins { state: Arc::clone(engine.state()), generations: Arc::clone(&generations) }),
         };
-        let metrics = Arc::new(Metrics::new());
         let key = folder_key(&settings.data()?.join("placeholders.key"))?;
         let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics), Arc::clone(engine.state()));
-        let gate = Gate::new(ports, metrics, Events::default(), heavy());
+        let gate = Gate::new(ports, metrics, events, heavy());
         let gate = Arc::new(gate.with_waiting(outside::waiting(&settings.config.outbound)));
         let outside = ways.configure(&settings.config, place)?;
         let edited = Mutex::new(Edited::load(&ledger)?);
@@ -106,7 +108,7 @@ impl Host {
         let host =
             Self { gate, ledger, generations, credentials, engine, ways, control, settings: current, outside, edited };
         let fresh = host.build(settings, built)?;
-        host.activate(&fresh).await?;
+        host.activate(&fresh, None, Why::Start).await?;
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
         Ok(host)
@@ -126,34 +128,21 @@ impl Host {
     fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<Vec<Arc<Generation>>> {
         let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &lock(&self.edited))?;
         let engine = self.engine.with_outside(outside);
-        let built = pipelines.iter().map(|pipeline| Ok(Arc::new(pipeline.build(&engine)?)));
+        let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine)?)));
         built.collect()
     }
 
-    /// Puts generations in force, all at once, after recording those that are new. Other tenants keep theirs.
-    pub(crate) async fn activate(&self, fresh: &[Arc<Generation>]) -> Result<()> {
-        let mut changed = Vec::new();
-        for generation in fresh {
-            let old = self.generations.current(generation.tenant()).map(|old| old.id());
-            if old != Some(generation.id()) {
-                self.ledger.append(activation(generation, old)).await?;
-                changed.push(Arc::clone(generation.tenant()));
-            }
-        }
-        let mut others = self.generations.all();
-        others.retain(|other| fresh.iter().all(|generation| generation.tenant() != other.tenant()));
-        self.generations.replace(fresh.iter().cloned().chain(others));
-        for tenant in changed {
-            for view in views(&self.generations, Some(&tenant)) {
-                tracing::info!(tenant = &*tenant, generation = %view.generation, "generation activated");
-                self.gate.events().generation(&view);
-            }
-        }
-        Ok(())
+    /// What was built again goes on where it was.
+    fn continued(&self, built: Generation) -> Arc<Generation> {
+        let old = self.generations.kept(built.tenant(), built.id());
+        Arc::new(match old {
+            Some(old) => built.continuing(&old),
+            None => built,
+        })
     }
 
     /// Reads a configuration again: pipelines and credentials change together or not at all.
-    pub(crate) async fn reload(self: &Arc<Self>, settings: Arc<Settings>) -> Result<()> {
+    pub(crate) async fn reload(self: &Arc<Self>, settings: Arc<Settings>, by: Option<Who>) -> Result<()> {
         let previous = self.credentials.directory();
         // An emptied or half-written file must not turn a guarded server into one that takes anybody.
         if settings.config.tenant.is_empty() && previous.open_agent().is_none() {
@@ -172,9 +161,9 @@ impl Host {
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
             // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
-            host.activate(&fresh).await?;
+            host.activate(&fresh, by.as_ref(), Why::Reload).await?;
             host.credentials.replace(directory);
-            host.generations.replace(fresh);
+            host.generations.retain(|tenant| fresh.iter().any(|generation| **generation.tenant() == *tenant));
             *lock(&host.settings) = settings;
             *lock(&host.outside) = outside;
             Ok(())
@@ -240,7 +229,7 @@ impl Host {
             // What is wrong is in the request: lines of the file would mislead.
             let engine = host.engine.with_outside(Arc::clone(&lock(&host.outside)));
             let generation = pipeline.build(&engine).map_err(|error| PolicyError::Invalid(error.message))?;
-            Ok((edited, view.ok_or(PolicyError::Unknown)?, Arc::new(generation)))
+            Ok((edited, view.ok_or(PolicyError::Unknown)?, host.continued(generation)))
         };
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
         let (edited, view, generation) = built?;
@@ -250,16 +239,15 @@ impl Host {
             let _turn = turn;
             let old = host.generations.current(generation.tenant()).map(|old| old.id());
             let note = Some(policies::note(&view, old));
-            let entry = Draft { agent: operator.name, note, ..activation(&generation, old) };
-            let appended = host.ledger.append_with(entry, vec![Attachment::Record(record)]).await;
+            let by = operator.name;
+            let entry = Draft { agent: Arc::clone(&by), note, ..activation(&generation) };
+            let attach = vec![Attachment::Record(record), live::Held::record(generation.tenant(), None)];
+            let appended = host.ledger.append_with(entry, attach).await;
             appended.map_err(|error| PolicyError::Unavailable(error.to_string()))?;
-            let mut all = host.generations.all();
-            all.retain(|other| other.tenant() != generation.tenant());
-            host.generations.replace(all.into_iter().chain([Arc::clone(&generation)]));
+            host.generations.activate(&generation, Activation { at_ms: now_ms(), by, why: Why::Policies });
+            host.generations.configure(generation.tenant(), generation.id());
             *lock(&host.edited) = edited;
-            for view in views(&host.generations, Some(generation.tenant())) {
-                host.gate.events().generation(&view);
-            }
+            host.tell(generation.tenant(), Why::Policies);
             Ok(view)
         };
         tokio::spawn(change).await.map_err(|error| unavailable(&error))?
@@ -285,7 +273,8 @@ fn heavy() -> Heavy {
     Heavy { places, wait: Duration::from_secs(10) }
 }
 
-fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
+/// The entry about a generation that is put in force, by nobody in particular and without a note.
+pub(crate) fn activation(generation: &Generation) -> Draft {
     Draft {
         kind: EntryKind::Activation,
         tenant: Arc::clone(generation.tenant()),
@@ -308,10 +297,7 @@ fn activation(generation: &Generation, old: Option<Digest>) -> Draft {
         duration_ms: None,
         call_digest: None,
         payload: None,
-        note: Some(match old {
-            Some(old) => format!("from {old}"),
-            None => "at start".to_owned(),
-        }),
+        note: None,
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use portcullis_gateway::ports::{GenerationView, Judge, PluginView};
-use portcullis_model::{Call, Judgement, Mode};
-use portcullis_pipeline::{Generation, GenerationSummary, Generations, PluginSummary};
+use portcullis_gateway::ports::{
+    ChangeView, DifferenceView, GenerationView, Judge, PastView, PluginDifferenceView, PluginView,
+};
+use portcullis_model::{Call, Digest, Judgement, Mode};
+use portcullis_pipeline::{Change, Difference, Generation, GenerationSummary, Generations, Past, PluginSummary, What};
 
 /// What stands behind the gateway's [`Judge`].
 pub(crate) struct Pipelines(pub Arc<Generations>);
@@ -33,15 +35,67 @@ impl Judge for Pipelines {
 
 /// What is live, as the API shows it; of one tenant only if `tenant` names it.
 pub(crate) fn views(generations: &Generations, tenant: Option<&str>) -> Vec<GenerationView> {
-    match tenant {
-        Some(tenant) => generations.current(tenant).iter().map(view).collect(),
-        None => generations.all().iter().map(view).collect(),
+    let all = match tenant {
+        Some(tenant) => generations.current(tenant).into_iter().collect(),
+        None => generations.all(),
+    };
+    all.iter()
+        .filter_map(|generation| Some(view(generation, &generations.in_force(generation.tenant())?, generations)))
+        .collect()
+}
+
+fn view(generation: &Generation, past: &Past, generations: &Generations) -> GenerationView {
+    let GenerationSummary { tenant, generation, mode, plugins, .. } = generation.summary();
+    GenerationView {
+        mode,
+        generation,
+        configured: generations.configured(&tenant).unwrap_or(generation),
+        activated_ms: past.activation.at_ms,
+        by: Arc::clone(&past.activation.by),
+        why: past.activation.why.as_str(),
+        plugins: plugins.into_iter().map(plugin).collect(),
+        tenant,
     }
 }
 
-fn view(generation: &Arc<Generation>) -> GenerationView {
-    let GenerationSummary { tenant, generation, mode, plugins, .. } = generation.summary();
-    GenerationView { tenant, generation, mode, plugins: plugins.into_iter().map(plugin).collect() }
+/// The generation in force and those kept before it, latest first.
+pub(crate) fn history(generations: &Generations, tenant: &str) -> Vec<PastView> {
+    let current = generations.current(tenant).map(|current| current.id());
+    generations.history(tenant).into_iter().map(|past| past_view(past, current)).collect()
+}
+
+fn past_view(past: Past, current: Option<Digest>) -> PastView {
+    let GenerationSummary { generation, plugins, .. } = past.generation.summary();
+    PastView {
+        generation,
+        current: current == Some(generation),
+        configured: past.configured,
+        activated_ms: past.activation.at_ms,
+        by: past.activation.by,
+        why: past.activation.why.as_str(),
+        from: past.from,
+        plugins: plugins.into_iter().map(plugin).collect(),
+    }
+}
+
+pub(crate) fn difference_view(difference: Difference) -> DifferenceView {
+    let changes = |changes: Vec<Change>| changes.into_iter().map(|Change { at, from, to }| ChangeView { at, from, to });
+    let plugins = difference.plugins.into_iter().map(|one| PluginDifferenceView {
+        plugin: one.plugin,
+        what: match one.what {
+            What::Added => "added",
+            What::Removed => "removed",
+            What::Changed => "changed",
+        },
+        changes: changes(one.changes).collect(),
+        more: one.more,
+    });
+    DifferenceView {
+        from: difference.from,
+        to: difference.to,
+        changes: changes(difference.changes).collect(),
+        plugins: plugins.collect(),
+    }
 }
 
 fn plugin(summary: PluginSummary) -> PluginView {
@@ -55,5 +109,8 @@ fn plugin(summary: PluginSummary) -> PluginView {
         calls: summary.calls,
         faults: summary.faults,
         last_fault: summary.last_fault.map(str::to_owned),
+        quarantined: summary.quarantined,
+        quarantines: summary.quarantines,
+        skipped: summary.skipped,
     }
 }

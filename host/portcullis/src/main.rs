@@ -10,6 +10,7 @@ mod descriptors;
 mod embedded;
 mod host;
 mod judge;
+mod live;
 mod logs;
 mod outside;
 mod pins;
@@ -65,6 +66,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Ledger(command) => commands::ledger::run(command),
         Command::Approvals(command) => commands::approvals::run(command),
+        Command::Generations(command) => commands::generations::run(command),
         Command::Pins(command) => commands::pins::run(command),
         Command::Plugin(command) => commands::plugin::run(command),
         Command::Token { prefix } => commands::token::run(prefix),

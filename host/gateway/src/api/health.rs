@@ -34,6 +34,8 @@ struct Live {
     tenant: Arc<str>,
     generation: Digest,
     mode: Mode,
+    /// What the configuration says: another generation where an operator went back.
+    configured: Digest,
 }
 
 #[derive(Serialize)]
@@ -42,6 +44,8 @@ struct PluginFaults {
     plugin: Arc<str>,
     faults: u64,
     last: Option<String>,
+    /// Whether it is not asked for now because it keeps failing.
+    quarantined: bool,
 }
 
 impl Api {
@@ -87,7 +91,7 @@ impl Api {
 }
 
 fn live(view: &GenerationView) -> Live {
-    Live { tenant: Arc::clone(&view.tenant), generation: view.generation, mode: view.mode }
+    Live { tenant: Arc::clone(&view.tenant), generation: view.generation, mode: view.mode, configured: view.configured }
 }
 
 fn faults(view: &GenerationView) -> impl Iterator<Item = PluginFaults> {
@@ -97,5 +101,6 @@ fn faults(view: &GenerationView) -> impl Iterator<Item = PluginFaults> {
         plugin: Arc::clone(&plugin.name),
         faults: plugin.faults,
         last: plugin.last_fault.clone(),
+        quarantined: plugin.quarantined,
     })
 }

@@ -58,7 +58,8 @@ fn operation(route: &Route) -> Value {
     if let (Some(schema), Some(out)) = (request(route.operation), out.as_object_mut()) {
         let form = matches!(route.operation, Operation::DecideByLink | Operation::SlackInteraction);
         let media = if form { "application/x-www-form-urlencoded" } else { "application/json" };
-        let body = json!({ "required": true, "content": { (media): { "schema": schema } } });
+        let required = !matches!(route.operation, Operation::ActivateKept | Operation::Rollback);
+        let body = json!({ "required": required, "content": { (media): { "schema": schema } } });
         out.insert("requestBody".to_owned(), body);
     }
     out
@@ -80,6 +81,7 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::DecideByLink => Some(reference("LinkDecision")),
         Operation::SlackInteraction => Some(object(&[("payload", typed("string"))])),
         Operation::ReplacePolicy => Some(reference("PolicyChange")),
+        Operation::ActivateKept | Operation::Rollback => Some(reference("Step")),
         _ => None,
     }
 }
@@ -99,6 +101,12 @@ fn answer(operation: Operation) -> (&'static str, Value) {
             object(&[("generation", optional("string")), ("mode", optional("string")), ("plugins", list("Plugin"))])
         }
         Operation::Generations | Operation::Activate => object(&[("generations", list("Generation"))]),
+        Operation::History => object(&[("history", list("PastGeneration"))]),
+        Operation::Generation => reference("PastGeneration"),
+        Operation::Difference => reference("Difference"),
+        Operation::ActivateKept | Operation::Rollback => {
+            object(&[("from", typed("string")), ("to", typed("string")), ("generations", list("Generation"))])
+        }
         Operation::Approvals => object(&[("approvals", list("Approval")), ("version", typed("integer"))]),
         Operation::Approval
         | Operation::Decide
@@ -228,7 +236,15 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("422", "the configuration is wrong; nothing has changed"),
             ("503", "a reload is running, or it could not be put into effect"),
         ]),
-        Operation::Approval | Operation::Pin | Operation::Policy | Operation::LedgerEntry => {
+        Operation::ActivateKept | Operation::Rollback => errors.extend([
+            ("404", "no generation of this name is kept"),
+            ("409", "it is in force already, there is none before it, or another one is in force than was said"),
+            ("503", "another change is running, or this one could not be recorded: nothing has changed"),
+        ]),
+        Operation::Difference => {
+            errors.extend([("404", "one of them is not kept"), ("409", "there is none before the present one")]);
+        }
+        Operation::Approval | Operation::Pin | Operation::Policy | Operation::LedgerEntry | Operation::Generation => {
             errors.push(("404", "there is nothing of this name"))
         }
         Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
@@ -277,6 +293,8 @@ fn parameters(operation: Operation) -> Value {
         ]),
         Operation::DecisionPage | Operation::DecideByLink => json!([path("link", typed("string"))]),
         Operation::Pin | Operation::AcceptPin => json!([path("id", typed("string"))]),
+        Operation::Generation | Operation::ActivateKept => json!([path("id", typed("string"))]),
+        Operation::Difference => json!([query("from", typed("string")), query("to", typed("string"))]),
         Operation::Policy | Operation::ReplacePolicy => json!([path("plugin", typed("string"))]),
         Operation::Approval => json!([path("id", json!({ "type": "string", "format": "uuid" })), wait()]),
         Operation::Decide
@@ -540,8 +558,39 @@ fn schemas() -> Value {
             ("tenant", typed("string")),
             ("generation", typed("string")),
             ("mode", mode),
+            ("configured", typed("string")),
+            ("activated_ms", typed("integer")),
+            ("by", typed("string")),
+            ("why", typed("string")),
             ("plugins", list("Plugin")),
         ]),
+        "PastGeneration": object(&[
+            ("generation", typed("string")),
+            ("current", typed("boolean")),
+            ("configured", typed("boolean")),
+            ("activated_ms", typed("integer")),
+            ("by", typed("string")),
+            ("why", json!({ "type": "string", "enum": ["start", "reload", "policies", "activate", "rollback"] })),
+            ("from", optional("string")),
+            ("plugins", list("Plugin")),
+        ]),
+        "Difference": object(&[
+            ("from", typed("string")),
+            ("to", typed("string")),
+            ("changes", list("Changed")),
+            ("plugins", json!({ "type": "array", "items": object(&[
+                ("plugin", typed("string")),
+                ("what", json!({ "type": "string", "enum": ["added", "removed", "changed"] })),
+                ("changes", list("Changed")),
+                ("more", typed("integer")),
+            ]) })),
+        ]),
+        "Changed": object(&[("at", typed("string")), ("from", json!({})), ("to", json!({}))]),
+        "Step": {
+            "type": "object",
+            "properties": { "from": { "type": "string", "description": "only if this one is in force" } },
+            "additionalProperties": false,
+        },
         "Plugin": object(&[
             ("name", typed("string")),
             ("role", typed("string")),
@@ -552,6 +601,9 @@ fn schemas() -> Value {
             ("calls", typed("integer")),
             ("faults", typed("integer")),
             ("last_fault", optional("string")),
+            ("quarantined", typed("boolean")),
+            ("quarantines", typed("integer")),
+            ("skipped", typed("integer")),
         ]),
         "Readiness": object(&[
             ("ready", typed("boolean")),

@@ -228,6 +228,7 @@ async fn health_says_what_is_wrong() {
     let ready = bench.get("/readyz", "").await;
     assert_eq!((ready.check_head().status, &ready.json()["ready"]), (200, &json!(true)));
     assert_eq!(ready.json()["plugin_faults"][0]["last"], "plugin_trap");
+    assert_eq!(ready.json()["plugin_faults"][0]["quarantined"], true);
     bench.journal.broken.store(true, Ordering::SeqCst);
     let unready = bench.get("/readyz", "").await;
     assert_eq!(unready.status, 503);
@@ -254,6 +255,7 @@ async fn figures_have_bounded_labels() {
         "portcullis_http_requests_total{route=\"none\",status=\"404\"} 1",
         "portcullis_http_connections_open ",
         "portcullis_generation{tenant=\"acme\"",
+        "portcullis_plugin_quarantined{tenant=\"acme\",plugin=\"words\"} 1",
         "# EOF",
     ] {
         assert!(answer.text.contains(line), "{line} is missing in\n{}", answer.text);

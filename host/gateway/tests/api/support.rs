@@ -168,8 +168,20 @@ pub fn view(tenant: &str, mode: Mode) -> GenerationView {
         calls: 3,
         faults: 1,
         last_fault: Some("plugin_trap".into()),
+        quarantined: true,
+        quarantines: 1,
+        skipped: 2,
     };
-    GenerationView { tenant: tenant.into(), generation: Digest::of(b"generation"), mode, plugins: vec![plugin] }
+    GenerationView {
+        tenant: tenant.into(),
+        generation: Digest::of(b"generation"),
+        mode,
+        configured: Digest::of(b"generation"),
+        activated_ms: 1,
+        by: "portcullis".into(),
+        why: "start",
+        plugins: vec![plugin],
+    }
 }
 
 /// The real ledger and a switch that makes its disk fail.
@@ -227,7 +239,7 @@ impl Journal for Breakable {
 pub struct Reloads(pub Mutex<Option<ReloadError>>, pub Events);
 
 impl Reload for Reloads {
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
+    fn reload(&self, _by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
         let answer = match &*self.0.lock().unwrap() {
             Some(error) => Err(error.clone()),
             None => Ok(vec![view("acme", Mode::Enforce), view("other", Mode::Enforce)]),

@@ -16,6 +16,27 @@ fn generation(tenant: &str, number: u64) -> Arc<Generation> {
     Arc::new(Generation::of_stages(tenant, id, vec![rule]))
 }
 
+fn by(name: &str) -> Activation {
+    Activation { at_ms: 1, by: name.into(), why: Why::Reload }
+}
+
+/// Puts it in force and gives it up.
+fn put(generations: &Generations, generation: Arc<Generation>) -> Option<Digest> {
+    generations.activate(&generation, by("ann"))
+}
+
+fn ids(generations: &Generations) -> Vec<Digest> {
+    generations.history("one").iter().map(|past| past.generation.id()).collect()
+}
+
+fn id(number: u64) -> Digest {
+    Digest::of(format!("g{number}").as_bytes())
+}
+
+fn keeping(keep: usize) -> Generations {
+    Generations::keeping(keep, Arc::new(|_| ()))
+}
+
 fn call_of(tenant: &str) -> Call {
     Call { tenant: tenant.into(), ..call("{}") }
 }
@@ -23,7 +44,7 @@ fn call_of(tenant: &str) -> Call {
 #[test]
 fn a_tenant_without_a_generation_has_no_verdict() {
     let generations = Generations::new();
-    generations.activate(generation("one", 1));
+    put(&generations, generation("one", 1));
     assert!(generations.judge(&call_of("two")).is_none());
     assert!(generations.judge(&call_of("one")).is_some());
 }
@@ -31,14 +52,16 @@ fn a_tenant_without_a_generation_has_no_verdict() {
 #[test]
 fn activation_changes_one_tenant_and_tells_what_it_replaced() {
     let generations = Generations::new();
-    assert_eq!(generations.activate(generation("one", 1)), None);
-    assert_eq!(generations.activate(generation("two", 2)), None);
-    assert_eq!(generations.activate(generation("one", 3)), Some(Digest::of(b"g1")));
+    assert_eq!(put(&generations, generation("one", 1)), None);
+    assert_eq!(put(&generations, generation("two", 2)), None);
+    assert_eq!(put(&generations, generation("one", 3)), Some(Digest::of(b"g1")));
     assert_eq!(generations.current("two").unwrap().id(), Digest::of(b"g2"));
     let tenants: Vec<_> = generations.all().iter().map(|generation| generation.tenant().to_string()).collect();
     assert_eq!(tenants, ["one", "two"]);
-    generations.replace([generation("three", 4)]);
+    put(&generations, generation("three", 4));
+    generations.retain(|tenant| tenant == "three");
     assert!(generations.current("one").is_none() && generations.current("three").is_some());
+    assert!(generations.history("one").is_empty());
 }
 
 #[test]
@@ -46,9 +69,9 @@ fn calls_in_flight_finish_on_the_generation_they_started_with() {
     let generations = Generations::new();
     let first = generation("one", 0);
     let kept = Arc::downgrade(&first);
-    generations.activate(first);
+    put(&generations, first);
     let in_flight = generations.current("one").unwrap();
-    generations.activate(generation("one", 1));
+    put(&generations, generation("one", 1));
     assert_eq!(in_flight.judge(&call_of("one")).reasons[0].code, "g0");
     drop(in_flight);
     assert!(kept.upgrade().is_none(), "a replaced generation goes with its last call");
@@ -57,8 +80,8 @@ fn calls_in_flight_finish_on_the_generation_they_started_with() {
 #[test]
 fn no_call_is_lost_or_mixed_up_while_generations_change() {
     let generations = Generations::new();
-    generations.activate(generation("one", 0));
-    generations.activate(generation("two", 0));
+    put(&generations, generation("one", 0));
+    put(&generations, generation("two", 0));
     let (newest, done, calls) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -77,7 +100,7 @@ fn no_call_is_lost_or_mixed_up_while_generations_change() {
         }
         for number in 1..=500 {
             assert_eq!(
-                generations.activate(generation("one", number)),
+                put(&generations, generation("one", number)),
                 Some(Digest::of(format!("g{}", number - 1).as_bytes()))
             );
             newest.store(number, Ordering::Release);
@@ -89,4 +112,47 @@ fn no_call_is_lost_or_mixed_up_while_generations_change() {
         done.store(true, Ordering::Release);
     });
     assert!(calls.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn the_latest_generations_are_kept_and_older_ones_go() {
+    let generations = keeping(2);
+    let kept: Vec<_> = (0..5)
+        .map(|number| {
+            let generation = generation("one", number);
+            let weak = Arc::downgrade(&generation);
+            put(&generations, generation);
+            weak
+        })
+        .collect();
+    assert_eq!(ids(&generations), [id(4), id(3), id(2)]);
+    let alive: Vec<_> = kept.iter().map(|weak| weak.upgrade().is_some()).collect();
+    assert_eq!(alive, [false, false, true, true, true]);
+    assert!(generations.kept("one", id(2)).is_some() && generations.kept("one", id(1)).is_none());
+    assert!(generations.kept("two", id(2)).is_none(), "another tenant's");
+}
+
+#[test]
+fn a_generation_that_comes_again_stands_once_in_the_history() {
+    let generations = keeping(5);
+    (0..3).for_each(|number| _ = put(&generations, generation("one", number)));
+    let first = generations.kept("one", id(0)).unwrap();
+    assert_eq!(generations.activate(&first, by("bob")), Some(id(2)));
+    assert_eq!(ids(&generations), [id(0), id(2), id(1)]);
+    let newest = generations.history("one").remove(0);
+    assert_eq!((&*newest.activation.by, newest.from), ("bob", Some(id(2))));
+    // Read again unchanged: nothing that is worth a line.
+    put(&generations, generation("one", 0));
+    assert_eq!((ids(&generations).len(), &*generations.history("one")[0].activation.by), (3, "bob"));
+}
+
+#[test]
+fn what_the_configuration_says_is_kept_however_old() {
+    let generations = keeping(1);
+    put(&generations, generation("one", 0));
+    generations.configure(&"one".into(), id(0));
+    (1..9).for_each(|number| _ = put(&generations, generation("one", number)));
+    assert_eq!(ids(&generations), [id(8), id(0)]);
+    let configured: Vec<_> = generations.history("one").iter().map(|past| past.configured).collect();
+    assert_eq!((configured, generations.configured("one")), (vec![false, true], Some(id(0))));
 }

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use portcullis_model::{Digest, Phase, Span};
+use portcullis_model::{Phase, Span};
 use uuid::Uuid;
 
 use super::*;
@@ -88,11 +88,12 @@ impl Log {
         let stage = Stage {
             name: name.into(),
             role,
+            digest: Digest::of(name.as_bytes()),
             plugin: Box::new(Nobody),
             select: Selection::default(),
             on_failure: FailMode::Closed,
             stop_on: None,
-            health: Health::default(),
+            health: Arc::default(),
         };
         (stage, double)
     }
@@ -619,4 +620,56 @@ fn random_pipelines_obey_the_lattice() {
         assert_eq!(outcome.plugins.len() as u64, rules, "seed {seed}");
         assert_eq!(outcome.reasons.is_empty(), expected == Decision::Allow, "seed {seed}");
     }
+}
+
+fn in_quarantine_after(faults: u32, stage: Stage) -> (Stage, Arc<AtomicU64>) {
+    let time = Arc::new(AtomicU64::new(1_000));
+    let clock = Arc::clone(&time);
+    let settings = Quarantine { faults, calls: faults, window_ms: 60_000, cooldown_ms: 500, probes: 1 };
+    let health = Health::new(Some(settings), Clock::of(move || clock.load(Ordering::SeqCst)));
+    (Stage { health: Arc::new(health), ..stage }, time)
+}
+
+#[test]
+fn a_plugin_that_keeps_failing_is_not_asked_and_its_fail_mode_counts() {
+    for (on_failure, decision) in
+        [(FailMode::Closed, Decision::Deny), (FailMode::Review, Decision::Review), (FailMode::Open, Decision::Allow)]
+    {
+        let log = Log::default();
+        let broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let works = Arc::clone(&broken);
+        let stage =
+            log.rule("r", move |_| if works.load(Ordering::SeqCst) { Err(Fault::Fuel) } else { Ok(Verdict::allow()) });
+        let (stage, time) = in_quarantine_after(2, Stage { on_failure, ..stage });
+        let stages = [stage];
+        let run = || judge(&stages, None, false, &call("{}"));
+        assert!(run().turns.is_empty());
+        assert_eq!(run().turns, [("r".into(), Turn::Quarantined)]);
+        let left_out = run();
+        assert_eq!((left_out.decision, log.names().len()), (decision, 2));
+        assert_eq!(left_out.plugins[0].fault.as_deref(), Some(codes::PLUGIN_QUARANTINED));
+        assert_eq!((left_out.plugins[0].fuel, left_out.plugins[0].digest), (0, Digest::of(b"r")));
+        let said = codes_of(&left_out);
+        assert_eq!(said, if decision == Decision::Allow { vec![] } else { vec![codes::PLUGIN_QUARANTINED] });
+        let health = &stages[0].health;
+        assert_eq!((health.calls.load(Ordering::SeqCst), health.faults.load(Ordering::SeqCst)), (2, 2));
+        assert_eq!(health.last_fault(), Some(codes::PLUGIN_FUEL));
+        time.fetch_add(500, Ordering::SeqCst);
+        broken.store(false, Ordering::SeqCst);
+        let probe = run();
+        assert_eq!((probe.decision, probe.turns), (Decision::Allow, vec![("r".into(), Turn::Recovered)]));
+        assert_eq!(run().decision, Decision::Allow);
+    }
+}
+
+#[test]
+fn a_router_in_quarantine_counts_as_its_fail_mode_says() {
+    let log = Log::default();
+    let wants = log.rule("r", |_| Ok(verdict(Decision::Review, &["money"])));
+    let (router, _) = in_quarantine_after(1, log.router("p", |_| Err(Fault::Deadline)));
+    let stages = [wants];
+    assert_eq!(judge(&stages, Some(&router), false, &call("{}")).turns, [("p".into(), Turn::Quarantined)]);
+    let left_out = judge(&stages, Some(&router), false, &call("{}"));
+    assert_eq!((left_out.decision, &left_out.plan), (Decision::Deny, &None));
+    assert!(codes_of(&left_out).contains(&codes::PLUGIN_QUARANTINED));
 }

@@ -14,7 +14,11 @@ use portcullis_gateway::doors::arden::ArdenDoor;
 use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
 use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls};
-use portcullis_gateway::ports::{GenerationView, Policies, PolicyChange, PolicyError, PolicyView, Reload, ReloadError};
+use portcullis_gateway::ports::{
+    Activations, DifferenceView, GenerationView, PastView, Policies, PolicyChange, PolicyError, PolicyView, Reload,
+    ReloadError, Step, StepError, Stepped, Who,
+};
+use portcullis_model::Digest;
 use portcullis_tenancy::generate_token;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +30,7 @@ use crate::cli::{self, Where};
 use crate::config::{Allow, ClientCertificates};
 use crate::descriptors;
 use crate::host::{Fingerprint, Host, folder_key, hold_limits, upstreams};
-use crate::judge::views;
+use crate::judge::{self, views};
 use crate::logs;
 use crate::remote::Running;
 
@@ -241,13 +245,13 @@ struct Reloader {
 
 impl Reloader {
     /// All or nothing, also where whoever asked for it goes away in the middle.
-    async fn again(&self) -> Result<(), ReloadError> {
+    async fn again(&self, by: Option<Who>) -> Result<(), ReloadError> {
         let reloader = self.clone();
-        let reload = tokio::spawn(async move { reloader.exchange().await });
+        let reload = tokio::spawn(async move { reloader.exchange(by).await });
         reload.await.map_err(|error| ReloadError::Failed(error.to_string()))?
     }
 
-    async fn exchange(&self) -> Result<(), ReloadError> {
+    async fn exchange(&self, by: Option<Who>) -> Result<(), ReloadError> {
         let _turn = self.turn.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
         let invalid = |error: anyhow::Error| ReloadError::Invalid(format!("{error:#}"));
@@ -260,7 +264,7 @@ impl Reloader {
         };
         let read = tokio::task::spawn_blocking(read).await.map_err(|error| ReloadError::Failed(error.to_string()))?;
         let (material, arden, told) = read.map_err(invalid)?;
-        self.host.reload(settings).await.map_err(|error| {
+        self.host.reload(settings, by).await.map_err(|error| {
             if error.downcast_ref::<portcullis_ledger::AppendError>().is_some() {
                 ReloadError::Failed(format!("{error:#}"))
             } else {
@@ -287,7 +291,7 @@ impl Reloader {
     }
 
     async fn tell(&self, why: &str) {
-        match self.again().await {
+        match self.again(None).await {
             Ok(()) => tracing::info!(why, "configuration read again"),
             Err(error) => tracing::error!(why, %error, "nothing was changed"),
         }
@@ -330,9 +334,9 @@ impl Reloader {
 }
 
 impl Reload for Reloader {
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
+    fn reload(&self, by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
         async move {
-            self.again().await?;
+            self.again(Some(by)).await?;
             Ok(views(&self.host.generations, None))
         }
         .boxed()
@@ -340,6 +344,37 @@ impl Reload for Reloader {
 
     fn policies(&self) -> Option<&dyn Policies> {
         Some(self)
+    }
+
+    fn activations(&self) -> Option<&dyn Activations> {
+        Some(self)
+    }
+}
+
+impl Activations for Reloader {
+    fn history(&self, tenant: &str) -> Vec<PastView> {
+        judge::history(&self.host.generations, tenant)
+    }
+
+    fn show(&self, tenant: &str, generation: Digest) -> Option<PastView> {
+        self.history(tenant).into_iter().find(|past| past.generation == generation)
+    }
+
+    fn difference(&self, tenant: &str, from: Digest, to: Digest) -> Option<DifferenceView> {
+        let kept = |id| self.host.generations.kept(tenant, id);
+        Some(judge::difference_view(kept(from)?.difference(&*kept(to)?)))
+    }
+
+    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped, StepError>> {
+        async move {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let done = self.host.step(step, turn).await?;
+            if let Some(door) = self.door.get() {
+                door.policy_changed();
+            }
+            Ok(done)
+        }
+        .boxed()
     }
 }
 

@@ -11,7 +11,7 @@ use portcullis_gateway::api::{Api, ApiConfig};
 use portcullis_gateway::channels::Channels;
 use portcullis_gateway::doors::mcp::{Desk, McpLimits, Wrapping, wrap};
 use portcullis_gateway::http::{Drained, Server};
-use portcullis_gateway::ports::{AgentIdentity, GenerationView, Reload, ReloadError};
+use portcullis_gateway::ports::{AgentIdentity, GenerationView, Reload, ReloadError, Who};
 use portcullis_gateway::upstream::Upstream;
 use portcullis_model::Digest;
 use portcullis_tenancy::{OPEN_AGENT, OPEN_TENANT, generate_token};
@@ -132,7 +132,7 @@ impl Port {
 struct Fixed;
 
 impl Reload for Fixed {
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
+    fn reload(&self, _by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
         let why = "a wrapped server reads its configuration when its client starts it";
         std::future::ready(Err(ReloadError::Failed(why.to_owned()))).boxed()
     }
