@@ -43,4 +43,4 @@ pub use plugin::{Fault, Plugin, Prepared, Run};
 pub use ready::{Instances, MAX_AHEAD, MAX_REUSE};
 pub use source::{Folder, Grants, PluginFile, Source};
 pub use state::{MemoryState, StateStore};
-pub use store::{Persist, Scope, StoreError};
+pub use store::{Persist, Scope, StoreError, Stores};

@@ -13,7 +13,7 @@ use crate::files::Folders;
 use crate::package::Package;
 use crate::{
     Asker, Description, Engine, Fault, FolderError, GrantError, LimitsError, PackageError, Plugin, Prepared, Reach,
-    Scope, Snapshotting, Source, Tier, capabilities,
+    Scope, Snapshotting, Source, Stores, Tier, capabilities,
 };
 
 /// A plugin cannot be loaded; nothing has changed.
@@ -66,15 +66,27 @@ impl Engine {
     /// # Errors
     /// See [`LoadError`]; the plugin's own words if it refused its configuration.
     pub fn load(&self, source: &Source<'_>) -> Result<Plugin, LoadError> {
+        self.load_into(source, None)
+    }
+
+    /// The same with state and labels that go elsewhere.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_apart(&self, source: &Source<'_>, stores: &Stores) -> Result<Plugin, LoadError> {
+        self.load_into(source, Some(stores))
+    }
+
+    fn load_into(&self, source: &Source<'_>, stores: Option<&Stores>) -> Result<Plugin, LoadError> {
         source.limits.check()?;
         let key = self.0.key(source);
         if let Some(compiled) = self.0.compiled.get(key) {
-            let shared = self.0.shared(source, compiled.tier, self.reach(source)?)?;
+            let shared = self.0.shared(source, compiled.tier, stores, self.reach(source)?)?;
             return Ok(Plugin::assemble(self.clone(), shared, compiled, source.instances));
         }
         let package = Package::open(source.file.bytes())?;
         package.check_imports(source.grants)?;
-        let shared = self.0.shared(source, package.tier, self.reach(source)?)?;
+        let shared = self.0.shared(source, package.tier, stores, self.reach(source)?)?;
         let (component, prepared, inputs) = self.0.prepare(source, key, &package, &shared)?;
         let linker = linker(&self.0.calls, source)?;
         let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
@@ -148,7 +160,13 @@ impl Inner {
         Digest::of_parts([&file.0[..], source.config.as_bytes(), &grants, &limits, &self.compatibility.0])
     }
 
-    fn shared(&self, source: &Source<'_>, tier: Tier, reach: Option<Arc<dyn Reach>>) -> Result<Arc<Shared>, LoadError> {
+    fn shared(
+        &self,
+        source: &Source<'_>,
+        tier: Tier,
+        stores: Option<&Stores>,
+        reach: Option<Arc<dyn Reach>>,
+    ) -> Result<Arc<Shared>, LoadError> {
         Ok(Arc::new(Shared {
             name: source.name.into(),
             tenant: source.tenant.into(),
@@ -156,8 +174,8 @@ impl Inner {
             clock: source.grants.clock,
             wasi: tier == Tier::LockedWasi,
             folders: Folders::open(&source.grants.files)?,
-            state: self.state.clone(),
-            labels: self.labels.clone(),
+            state: stores.map_or(&self.state, |stores| &stores.state).clone(),
+            labels: stores.map_or(&self.labels, |stores| &stores.labels).clone(),
             reach,
             waits: source.grants.wait(),
         }))

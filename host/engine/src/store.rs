@@ -2,7 +2,9 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{LabelStore, MemoryLabels, MemoryState, StateStore};
 
 /// Shards of an in-memory store: calls of different tenants rarely meet at a lock.
 const SHARDS: usize = 64;
@@ -45,6 +47,22 @@ pub trait Persist: Send + Sync {
 
     /// Everything kept so far; read once, when the store is built.
     fn load(&self) -> Vec<(Vec<u8>, Vec<u8>)>;
+}
+
+/// Where state and labels of plugins go.
+#[derive(Clone)]
+pub struct Stores {
+    /// State.
+    pub state: Arc<dyn StateStore>,
+    /// Labels of sessions.
+    pub labels: Arc<dyn LabelStore>,
+}
+
+impl Default for Stores {
+    /// In memory, empty, and gone with the last plugin that uses them.
+    fn default() -> Self {
+        Self { state: Arc::new(MemoryState::default()), labels: Arc::new(MemoryLabels::default()) }
+    }
 }
 
 /// Several locks instead of one.

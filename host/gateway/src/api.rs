@@ -229,6 +229,12 @@ impl Api {
             Operation::History => self.history(context, query),
             Operation::Generation => self.generation(context, query, parameter),
             Operation::Difference => self.difference(context, query),
+            Operation::Trial => self.trial(context, query),
+            Operation::Promote | Operation::DropCandidate => {
+                let by = generations::changer(context)?;
+                let body = self.body(request, context, MAX_SMALL_BODY).await?;
+                self.candidate(by, found.operation == Operation::Promote, &body.bytes).await
+            }
             Operation::ActivateKept | Operation::Rollback => {
                 let by = generations::changer(context)?;
                 let body = self.body(request, context, MAX_SMALL_BODY).await?;

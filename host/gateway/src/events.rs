@@ -102,6 +102,15 @@ pub enum Event {
         /// `quarantined` or `recovered`.
         state: &'static str,
     },
+    /// A generation is tried, or is no longer.
+    Candidate {
+        /// Milliseconds since the Unix epoch.
+        time_ms: u64,
+        /// Its name.
+        generation: Digest,
+        /// `shadow`, `canary`, `withdrawn`, `promoted` or `dropped`.
+        state: &'static str,
+    },
 }
 
 impl Event {
@@ -161,6 +170,11 @@ impl Events {
     /// Tells the readers of the tenant that a plugin is not asked any more, or is again.
     pub fn plugin(&self, tenant: &str, generation: Digest, plugin: &str, state: &'static str) {
         self.publish(tenant, || Event::Plugin { time_ms: now_ms(), plugin: plugin.into(), generation, state });
+    }
+
+    /// Tells the readers of the tenant that a generation is tried, or is no longer.
+    pub fn candidate(&self, tenant: &str, generation: Digest, state: &'static str) {
+        self.publish(tenant, || Event::Candidate { time_ms: now_ms(), generation, state });
     }
 
     /// Starts reading the events of the caller's tenant; `None` if there are too many readers, or the tenant or caller has

@@ -30,6 +30,7 @@ pub struct Metrics {
     plugin_faults: Family<FaultLabels, Counter>,
     plugin_quarantines: Family<PluginOfLabels, Counter>,
     activations: Family<ActivationLabels, Counter>,
+    withdrawals: Family<WithdrawalLabels, Counter>,
     commit_seconds: Distribution,
     commit_failures: Counter,
     requests: Family<RequestLabels, Counter>,
@@ -82,6 +83,7 @@ struct Live {
     ledger_writable: Gauge,
     generations: Family<GenerationLabels, Gauge>,
     held: Family<TenantLabels, Gauge>,
+    candidates: Family<CandidateLabels, Gauge>,
     quarantined: Family<PluginOfLabels, Gauge>,
     approvals: Gauge,
     uptime: Gauge<f64, AtomicU64>,
@@ -118,6 +120,19 @@ struct PluginOfLabels {
 struct ActivationLabels {
     tenant: Arc<str>,
     why: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WithdrawalLabels {
+    tenant: Arc<str>,
+    bound: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CandidateLabels {
+    tenant: Arc<str>,
+    generation: String,
+    standing: Word,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -231,6 +246,7 @@ impl Metrics {
             plugin_faults: Family::default(),
             plugin_quarantines: Family::default(),
             activations: Family::default(),
+            withdrawals: Family::default(),
             commit_seconds: Distribution::seconds(),
             commit_failures: Counter::default(),
             requests: Family::default(),
@@ -271,6 +287,9 @@ impl Metrics {
         let quarantined = "1 for each plugin that is not asked for now because it keeps failing";
         registry.register("plugin_quarantined", quarantined, self.live.quarantined.clone());
         registry.register("activations", "Generations put in force", self.activations.clone());
+        let withdrawals = "Canaries that went beyond a bound and were withdrawn";
+        registry.register("canary_withdrawals", withdrawals, self.withdrawals.clone());
+        registry.register("candidate", "1 for each generation that is tried", self.live.candidates.clone());
         let held = "1 where another generation is in force than the configuration says";
         registry.register("generation_held", held, self.live.held.clone());
         let commit = "Time until an entry was durable";
@@ -349,6 +368,11 @@ impl Metrics {
     pub fn quarantined(&self, tenant: &str, plugin: &str) {
         let labels = PluginOfLabels { tenant: tenant.into(), plugin: plugin.into() };
         self.plugin_quarantines.get_or_create(&labels).inc();
+    }
+
+    /// Counts a canary that was withdrawn.
+    pub fn withdrawn(&self, tenant: &str, bound: &'static str) {
+        self.withdrawals.get_or_create(&WithdrawalLabels { tenant: tenant.into(), bound: Word(bound) }).inc();
     }
 
     /// Counts a generation that was put in force.
@@ -446,6 +470,7 @@ impl Metrics {
         live.uptime.set(snapshot.uptime.as_secs_f64());
         live.generations.clear();
         live.held.clear();
+        live.candidates.clear();
         live.quarantined.clear();
         for view in snapshot.generations {
             let generation = view.generation.to_string();
@@ -454,6 +479,14 @@ impl Metrics {
             live.generations.get_or_create(&labels).set(1);
             if view.configured != view.generation {
                 live.held.get_or_create(&TenantLabels { tenant: Arc::clone(&view.tenant) }).set(1);
+            }
+            if let Some(candidate) = &view.candidate {
+                let labels = CandidateLabels {
+                    tenant: Arc::clone(&view.tenant),
+                    generation: candidate.generation.to_string(),
+                    standing: Word(candidate.standing),
+                };
+                live.candidates.get_or_create(&labels).set(1);
             }
             for plugin in view.plugins.iter().filter(|plugin| plugin.quarantined) {
                 let labels = PluginOfLabels { tenant: Arc::clone(&view.tenant), plugin: Arc::clone(&plugin.name) };

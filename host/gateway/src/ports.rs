@@ -20,7 +20,7 @@ mod records;
 mod tenancy;
 
 pub use activations::{
-    Activations, ChangeView, DifferenceView, PastView, PluginDifferenceView, Step, StepError, Stepped, Who,
+    Activations, ChangeView, DifferenceView, PastView, PluginDifferenceView, Step, StepError, Stepped, TrialStep, Who,
 };
 pub use pins::{NoPins, Pin, PinChange, PinDefinition, PinError, PinState, Pins};
 pub use policies::{Policies, PolicyChange, PolicyError, PolicyView};
@@ -49,6 +49,11 @@ pub trait Judge: Send + Sync + 'static {
     /// The mode of the tenant's current generation.
     fn mode(&self, tenant: &str) -> Option<Mode>;
 
+    /// Whether calls of the tenant may be judged by this generation now: it is in force, or a canary beside it.
+    fn serves(&self, tenant: &str, generation: Digest) -> bool {
+        self.generations(Some(tenant)).iter().any(|view| view.generation == generation)
+    }
+
     /// What is live, tenant by tenant in the order of their names; of one tenant only if `tenant` names it.
     fn generations(&self, tenant: Option<&str>) -> Vec<GenerationView>;
 }
@@ -68,10 +73,21 @@ pub struct GenerationView {
     pub activated_ms: u64,
     /// Who did: an operator, or `portcullis`.
     pub by: Arc<str>,
-    /// Why: `start`, `reload`, `policies`, `activate`, `rollback`.
+    /// Why: `start`, `reload`, `policies`, `activate`, `rollback`, `promote`.
     pub why: &'static str,
+    /// What is tried beside it.
+    pub candidate: Option<CandidateView>,
     /// Its plugins in pipeline order.
     pub plugins: Vec<PluginView>,
+}
+
+/// A generation that is tried beside a live one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CandidateView {
+    /// Its name.
+    pub generation: Digest,
+    /// `shadow`, `canary` or `withdrawn`.
+    pub standing: &'static str,
 }
 
 /// A plugin of a live generation as the API shows it.

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis_engine::{Engine, LoadError, PackageError, Plugin, Prepared, Source};
+use portcullis_engine::{Engine, LoadError, PackageError, Plugin, Prepared, Source, Stores};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -139,6 +139,20 @@ impl Generation {
     /// # Errors
     /// The first thing that is wrong, with its place in the pipeline's configuration.
     pub fn build(engine: &Engine, spec: &PipelineSpec) -> Result<Self, BuildError> {
+        Self::build_into(engine, spec, None)
+    }
+
+    /// The same generation with state and labels that go elsewhere: what its plugins remember does not mix with what those
+    /// of the generation in force do.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_apart(engine: &Engine, spec: &PipelineSpec, stores: &Stores) -> Result<Self, BuildError> {
+        Self::build_into(engine, spec, Some(stores))
+    }
+
+    fn build_into(engine: &Engine, spec: &PipelineSpec, stores: Option<&Stores>) -> Result<Self, BuildError> {
+        let engine = &Loader { engine, stores };
         if spec.plugins.len() > MAX_PLUGINS {
             return Err(BuildError { path: "plugins".to_owned(), source: BuildProblem::TooMany });
         }
@@ -327,6 +341,21 @@ fn hasty(spec: &PluginSpec) -> Option<String> {
     })
 }
 
+/// What loads plugins, and where their state goes if not where it always goes.
+struct Loader<'e> {
+    engine: &'e Engine,
+    stores: Option<&'e Stores>,
+}
+
+impl Loader<'_> {
+    fn load(&self, source: &Source<'_>) -> Result<Plugin, LoadError> {
+        match self.stores {
+            Some(stores) => self.engine.load_apart(source, stores),
+            None => self.engine.load(source),
+        }
+    }
+}
+
 /// A part of a plugin's key in the configuration, and what is wrong there.
 type Wrong = (String, BuildProblem);
 
@@ -336,7 +365,7 @@ fn join(path: &str, key: &str) -> String {
 
 /// Loads one plugin and adds it to the generation's identity.
 fn stage(
-    engine: &Engine,
+    engine: &Loader<'_>,
     tenant: &str,
     spec: &PluginSpec,
     names: &mut HashSet<Arc<str>>,
@@ -419,7 +448,7 @@ fn check(quarantine: &Quarantine) -> Result<(), (&'static str, &'static str)> {
 }
 
 fn router_stage(
-    engine: &Engine,
+    engine: &Loader<'_>,
     tenant: &str,
     spec: &PluginSpec,
     names: &mut HashSet<Arc<str>>,

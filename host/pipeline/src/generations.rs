@@ -1,12 +1,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use portcullis_model::{Call, Digest, Judgement};
 use serde::Serialize;
 
-use crate::{Generation, Turn};
+use crate::shadow::Shadows;
+use crate::{Candidate, Evidence, Generation, Turn};
 
 /// Most earlier generations of a tenant that may be kept.
 pub const MAX_KEPT: usize = 32;
@@ -18,7 +21,10 @@ pub const MAX_KEPT: usize = 32;
 /// those beyond the bound go with their last call.
 #[derive(Default)]
 pub struct Generations {
-    current: ArcSwap<HashMap<Arc<str>, Arc<Generation>>>,
+    current: ArcSwap<HashMap<Arc<str>, Lane>>,
+    shadows: Shadows,
+    /// What sessions are shared out by.
+    key: RandomState,
     /// Not on the path of a call.
     history: Mutex<HashMap<Arc<str>, Line>>,
     keep: usize,
@@ -28,15 +34,44 @@ pub struct Generations {
 /// Is told what plugins do, on the thread of the call: it must not wait.
 pub type Listener = Arc<dyn Fn(&Notice<'_>) + Send + Sync>;
 
+/// What judges a tenant's calls.
+#[derive(Clone, Debug)]
+struct Lane {
+    generation: Arc<Generation>,
+    /// What is tried beside it.
+    candidate: Option<Arc<Candidate>>,
+}
+
+impl Lane {
+    /// Whether judging the call may wait for somebody else's answer, whichever of the two judges it: a canary may be withdrawn
+    /// at any moment.
+    fn waits(&self, call: &Call) -> bool {
+        let canary = self.candidate.as_ref().filter(|candidate| candidate.is_canary());
+        self.generation.waits(call) || canary.is_some_and(|candidate| candidate.generation().waits(call))
+    }
+}
+
 /// Something that people want to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
-    /// The generation whose plugin it is.
+    /// The generation that it is about.
     pub generation: &'a Generation,
-    /// The plugin's name.
-    pub plugin: &'a str,
-    /// What changed.
-    pub turn: Turn,
+    /// What.
+    pub news: News<'a>,
+}
+
+/// What happened to a generation.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// A plugin of it keeps failing, or answers again.
+    Plugin {
+        /// The plugin's name.
+        plugin: &'a str,
+        /// What changed.
+        turn: Turn,
+    },
+    /// It was a canary and went beyond a bound: it judges no call with effect any more.
+    Withdrawn(&'a Evidence),
 }
 
 /// How a generation came into force.
@@ -64,6 +99,8 @@ pub enum Why {
     Activate,
     /// An operator went back.
     Rollback,
+    /// An operator put the candidate in force.
+    Promote,
 }
 
 impl Why {
@@ -76,6 +113,7 @@ impl Why {
             Self::Policies => "policies",
             Self::Activate => "activate",
             Self::Rollback => "rollback",
+            Self::Promote => "promote",
         }
     }
 }
@@ -141,33 +179,90 @@ impl Generations {
     /// The tenant's current generation.
     #[must_use]
     pub fn current(&self, tenant: &str) -> Option<Arc<Generation>> {
-        self.current.load().get(tenant).cloned()
+        self.current.load().get(tenant).map(|lane| Arc::clone(&lane.generation))
     }
 
-    /// Judges a call by its tenant's current generation; `None` if the tenant has none.
+    /// What is tried beside the tenant's current generation.
     #[must_use]
-    pub fn judge(&self, call: &Call) -> Option<Judgement> {
-        let generation = self.current(&call.tenant)?;
-        let (judgement, turns) = generation.run(call);
-        if let Some(listener) = &self.listener {
-            for (plugin, turn) in turns {
-                listener(&Notice { generation: &generation, plugin: &plugin, turn });
+    pub fn candidate(&self, tenant: &str) -> Option<Arc<Candidate>> {
+        self.current.load().get(tenant)?.candidate.clone()
+    }
+
+    /// Whether calls of the tenant may be judged by this generation now.
+    #[must_use]
+    pub fn serves(&self, tenant: &str, id: Digest) -> bool {
+        self.current.load().get(tenant).is_some_and(|lane| {
+            let canary = lane.candidate.as_ref().filter(|candidate| candidate.is_canary());
+            lane.generation.id() == id || canary.is_some_and(|candidate| candidate.id() == id)
+        })
+    }
+
+    /// Tries another generation beside the tenant's current one, or none any more. False if the tenant has none.
+    pub fn try_out(&self, tenant: &str, candidate: Option<Arc<Candidate>>) -> bool {
+        let _history = self.history_lock();
+        let mut next = HashMap::clone(&self.current.load());
+        let Some(lane) = next.get_mut(tenant) else { return false };
+        if let Some(before) = std::mem::replace(&mut lane.candidate, candidate) {
+            let goes_on = lane.candidate.as_ref().is_some_and(|after| Arc::ptr_eq(after, &before));
+            // Calls that are under way do not count for it any more.
+            if !goes_on {
+                before.stop();
             }
         }
-        Some(judgement)
+        self.current.store(Arc::new(next));
+        true
+    }
+
+    /// Judges a call by its tenant's current generation, or by the one that is tried beside it; `None` if the tenant has none.
+    #[must_use]
+    pub fn judge(&self, call: &Call) -> Option<Judgement> {
+        Some(self.judge_in(self.lane(call)?, call))
     }
 
     /// The same, unless that may wait for somebody else's answer: then it is `None`, and nothing is done.
     #[must_use]
     pub fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
-        let Some(current) = self.current(&call.tenant) else { return Some(None) };
-        (!current.waits(call)).then(|| Some(current.judge(call)))
+        let Some(lane) = self.lane(call) else { return Some(None) };
+        (!lane.waits(call)).then(|| Some(self.judge_in(lane, call)))
     }
 
     /// Whether judging this call may wait for somebody else's answer.
     #[must_use]
     pub fn waits(&self, call: &Call) -> bool {
-        self.current(&call.tenant).is_some_and(|current| current.waits(call))
+        self.lane(call).is_some_and(|lane| lane.waits(call))
+    }
+
+    fn lane(&self, call: &Call) -> Option<Lane> {
+        self.current.load().get(&*call.tenant).cloned()
+    }
+
+    fn judge_in(&self, lane: Lane, call: &Call) -> Judgement {
+        let Lane { generation, candidate } = lane;
+        let Some(candidate) = candidate else { return self.run(&generation, call) };
+        let own = candidate.takes(call, &self.key);
+        let started = Instant::now();
+        let judgement = self.run(if own { candidate.generation() } else { &generation }, call);
+        if let Some(evidence) = candidate.count(own, &judgement, started.elapsed()) {
+            self.notify(candidate.generation(), News::Withdrawn(evidence));
+        }
+        if !own && candidate.samples(call, &self.key) {
+            self.shadows.take(&candidate, call, &judgement);
+        }
+        judgement
+    }
+
+    fn run(&self, generation: &Generation, call: &Call) -> Judgement {
+        let (judgement, turns) = generation.run(call);
+        for (plugin, turn) in turns {
+            self.notify(generation, News::Plugin { plugin: &plugin, turn });
+        }
+        judgement
+    }
+
+    fn notify(&self, generation: &Generation, news: News<'_>) {
+        if let Some(listener) = &self.listener {
+            listener(&Notice { generation, news });
+        }
     }
 
     /// Makes a generation its tenant's current one; returns the id of the one before.
@@ -182,7 +277,9 @@ impl Generations {
         let mut before = None;
         for (generation, activation) in fresh {
             let tenant = generation.tenant();
-            before = next.insert(Arc::clone(tenant), Arc::clone(generation)).map(|before| before.id());
+            let candidate = next.get(tenant).and_then(|lane| lane.candidate.clone());
+            let lane = Lane { generation: Arc::clone(generation), candidate };
+            before = next.insert(Arc::clone(tenant), lane).map(|before| before.generation.id());
             history.entry(Arc::clone(tenant)).or_default().put(generation, activation, self.keep);
         }
         self.current.store(Arc::new(next));
@@ -239,7 +336,7 @@ impl Generations {
     /// All current generations, in the order of their tenants' names.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Generation>> {
-        let mut all: Vec<_> = self.current.load().values().cloned().collect();
+        let mut all: Vec<_> = self.current.load().values().map(|lane| Arc::clone(&lane.generation)).collect();
         all.sort_by(|a, b| a.tenant().cmp(b.tenant()));
         all
     }

@@ -10,16 +10,22 @@
 #![forbid(unsafe_code)]
 
 mod breaker;
+mod candidate;
 mod difference;
 mod generation;
 mod generations;
 mod judge;
+mod report;
 mod select;
+mod shadow;
 mod spec;
 
 pub use breaker::{MAX_QUARANTINE_CALLS, Quarantine, Turn};
+pub use candidate::{Bounds, Candidate, Evidence, Figures, Standing, Trial};
 pub use difference::{Change, Difference, PluginDifference, What};
 pub use generation::{BuildError, BuildProblem, Generation, GenerationSummary, PluginSummary};
-pub use generations::{Activation, Generations, Listener, MAX_KEPT, Notice, Past, Why};
+pub use generations::{Activation, Generations, Listener, MAX_KEPT, News, Notice, Past, Why};
 pub use judge::{MAX_FINDINGS, MAX_REASONS};
+pub use report::{Example, MAX_EXAMPLES, MAX_TOOLS, OTHERS, Report, Said, Side, ToolReport, VerdictChange};
+pub use shadow::{MAX_WAITING, MAX_WAITING_BYTES};
 pub use spec::{FailMode, MAX_PLUGINS, PipelineSpec, PluginSpec, Selector};

@@ -47,7 +47,7 @@ impl Selection {
     }
 }
 
-fn globs(key: &str, list: &[String]) -> Result<Option<GlobSet>, (String, SelectError)> {
+pub(crate) fn globs(key: &str, list: &[String]) -> Result<Option<GlobSet>, (String, SelectError)> {
     if list.is_empty() {
         return Ok(None);
     }

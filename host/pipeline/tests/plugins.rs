@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use portcullis_engine::{Engine, EngineConfig, Grants, Instances, Limits, PluginFile};
 use portcullis_model::{Call, Decision, Document, Mode, Phase, codes};
 use portcullis_pipeline::{
-    Activation, BuildError, BuildProblem, FailMode, Generation, Generations, PipelineSpec, PluginSpec, Quarantine,
-    Selector, Turn, What, Why,
+    Activation, BuildError, BuildProblem, FailMode, Generation, Generations, News, PipelineSpec, PluginSpec,
+    Quarantine, Selector, Turn, What, Why,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -277,7 +277,11 @@ fn a_real_plugin_that_traps_is_left_out_and_asked_again_after_its_cool_down() {
     let heard = Arc::clone(&told);
     let generations = Generations::keeping(
         0,
-        Arc::new(move |notice| heard.lock().unwrap().push((notice.plugin.to_owned(), notice.turn))),
+        Arc::new(move |notice| {
+            if let News::Plugin { plugin, turn } = notice.news {
+                heard.lock().unwrap().push((plugin.to_owned(), turn));
+            }
+        }),
     );
     generations.activate(&Arc::new(build(&spec(vec![trap, plugin("rule-baseline")], None))), activation());
     let judge = || generations.judge(&call("list_files", json!({ "path": "/srv" }))).unwrap();

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use portcullis_engine::{Engine, Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile};
+use portcullis_engine::{Engine, Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile, Stores};
 use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Price};
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
-use portcullis_pipeline::{BuildError, FailMode, Generation, PipelineSpec, PluginSpec, Quarantine, Selector};
+use portcullis_pipeline::{
+    Bounds, BuildError, Candidate, FailMode, Generation, PipelineSpec, PluginSpec, Quarantine, Selector, Trial,
+};
 use portcullis_tenancy::{
     AgentSpec, DenialForm, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, ToolRules, roles, token_digest,
 };
@@ -21,6 +23,7 @@ use crate::config::{self, ArdenEnvironment, ClientCertificates, Config, ConfigEr
 use crate::embedded;
 use crate::policies::{self, Edited};
 use crate::remote::control_token;
+use crate::trials::Trials;
 
 /// The policy of tenants that name none.
 pub(crate) const DEFAULT_POLICY: &str = "baseline";
@@ -57,26 +60,111 @@ fn written(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
         return Ok(vec![from_pack(OPEN_TENANT, None, false, &pack, None, &mut files)?]);
     }
     let place = place.context("tenants come from a file")?;
+    let tenants = config.tenant.iter().enumerate();
+    tenants
+        .map(|(index, tenant)| {
+            let policy = tenant.policy.as_deref().or_else(|| tenant.plugins.is_empty().then_some(DEFAULT_POLICY));
+            let of = Of {
+                policy,
+                plugins: &tenant.plugins,
+                router: tenant.router.as_ref(),
+                mode: tenant.mode,
+                prefix: format!("tenant[{index}]."),
+            };
+            of.pipeline(tenant, place, &mut files)
+        })
+        .collect()
+}
+
+/// A pipeline that is to be tried beside a tenant's, and how.
+pub(crate) struct Tried {
+    pub pipeline: Pipeline,
+    pub trial: Trial,
+}
+
+/// The pipelines that are to be tried, of a configuration whose pipelines are these; what operators edited counts here too.
+///
+/// # Errors
+/// As [`pipelines`].
+pub(crate) fn candidates(
+    config: &Config,
+    place: Option<&Place>,
+    edited: &Edited,
+    pipelines: &[Pipeline],
+) -> Result<Vec<Tried>> {
+    let mut files = Files::default();
     let mut out = Vec::new();
-    for (index, tenant) in config.tenant.iter().enumerate() {
-        let prefix = format!("tenant[{index}].");
-        let policy = tenant.policy.as_deref().or_else(|| tenant.plugins.is_empty().then_some(DEFAULT_POLICY));
-        out.push(match policy {
-            Some(policy) => {
-                let pack = find_pack(policy, place);
-                let pack = pack.map_err(|error| place.error(&format!("{prefix}policy"), format!("{error:#}")))?;
-                let own = tenant.router.as_ref().map(|plugin| Router { plugin, place, prefix });
-                from_pack(&tenant.name, tenant.mode, tenant.inspect_redacted, &pack, own, &mut files)?
-            }
-            None => {
-                let mode = tenant.mode.unwrap_or_default();
-                let own = |plugin| Router { plugin, place, prefix: prefix.clone() };
-                let parts = Parts { mode, plugins: &tenant.plugins, router: tenant.router.as_ref().map(own) };
-                parts.pipeline(&tenant.name, tenant.inspect_redacted, place, prefix, &mut files)?
-            }
-        });
+    for (index, (tenant, beside)) in config.tenant.iter().zip(pipelines).enumerate() {
+        let Some(candidate) = &tenant.candidate else { continue };
+        let of = Of {
+            policy: candidate.policy.as_deref(),
+            plugins: &candidate.plugins,
+            router: candidate.router.as_ref(),
+            // One tenant, one mode.
+            mode: Some(beside.spec.mode),
+            prefix: format!("tenant[{index}].candidate."),
+        };
+        let mut pipeline = of.pipeline(tenant, place.context("tenants come from a file")?, &mut files)?;
+        edited.apply(&mut pipeline);
+        out.push(Tried { pipeline, trial: trial(candidate) });
     }
     Ok(out)
+}
+
+impl Tried {
+    /// Loads and checks it, twice: as it would be in force, and with a state of its own.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and key.
+    pub(crate) fn build(&self, engine: &Engine, trials: &Trials) -> Result<Candidate, ConfigError> {
+        let generation = Arc::new(self.pipeline.build(engine)?);
+        let withdrawn = trials.withdrawn(generation.tenant(), generation.id(), &self.trial);
+        let shadow = Arc::new(self.pipeline.build_apart(engine, &Stores::default())?);
+        let made = Candidate::new(generation, shadow, self.trial.clone(), withdrawn);
+        made.map_err(|error| self.pipeline.locate(&error))
+    }
+}
+
+fn trial(candidate: &config::Candidate) -> Trial {
+    let given = &candidate.rollback;
+    Trial {
+        shadow: candidate.shadow_percent / 100.0,
+        canary: candidate.canary_percent / 100.0,
+        canary_agents: candidate.canary_agents.clone(),
+        bounds: Bounds {
+            min_calls: given.min_calls,
+            window_ms: given.window_seconds.saturating_mul(1000),
+            max_trap_rate: Some(given.max_trap_rate),
+            max_deadline_rate: Some(given.max_deadline_rate),
+            max_latency_ratio: Some(given.max_latency_ratio).filter(|ratio| *ratio > 0.0),
+            max_p99_ms: given.max_p99_ms,
+            max_deny_drift: Some(given.max_deny_drift),
+        },
+    }
+}
+
+/// What a tenant's pipeline, or the one to be tried, is written as.
+struct Of<'c> {
+    policy: Option<&'c str>,
+    plugins: &'c [config::Plugin],
+    router: Option<&'c config::Plugin>,
+    mode: Option<Mode>,
+    prefix: String,
+}
+
+impl Of<'_> {
+    fn pipeline(self, tenant: &config::Tenant, place: &Place, files: &mut Files) -> Result<Pipeline> {
+        let Self { policy, plugins, router, mode, prefix } = self;
+        let Some(policy) = policy else {
+            let own = |plugin| Router { plugin, place, prefix: prefix.clone() };
+            let parts = Parts { mode: mode.unwrap_or_default(), plugins, router: router.map(own) };
+            return parts.pipeline(&tenant.name, tenant.inspect_redacted, place, prefix, files);
+        };
+        let pack = find_pack(policy, place);
+        let pack = pack.map_err(|error| place.error(&format!("{prefix}policy"), format!("{error:#}")))?;
+        let own = router.map(|plugin| Router { plugin, place, prefix });
+        from_pack(&tenant.name, mode, tenant.inspect_redacted, &pack, own, files)
+    }
 }
 
 impl Pipeline {
@@ -88,7 +176,15 @@ impl Pipeline {
         Generation::build(engine, &self.spec).map_err(|error| self.locate(&error))
     }
 
-    fn locate(&self, error: &BuildError) -> ConfigError {
+    /// The same with state that goes elsewhere.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub(crate) fn build_apart(&self, engine: &Engine, stores: &Stores) -> Result<Generation, ConfigError> {
+        Generation::build_apart(engine, &self.spec, stores).map_err(|error| self.locate(&error))
+    }
+
+    pub(crate) fn locate(&self, error: &BuildError) -> ConfigError {
         let mut message = error.source.to_string();
         let mut cause = std::error::Error::source(&error.source);
         while let Some(inner) = cause {
@@ -439,9 +535,14 @@ pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));
         files.extend(names.filter(|name| name.ends_with(".wasm")).map(|name| place.relative(Path::new(name))));
     };
-    for tenant in &config.tenant {
-        components(place, &mut tenant.plugins.iter().chain(&tenant.router), &mut files);
-        let Some(pack) = tenant.policy.as_deref().and_then(|policy| find_pack(policy, place).ok()) else { continue };
+    let pipelines = config.tenant.iter().flat_map(|tenant| {
+        let tried = tenant.candidate.as_ref();
+        let tried = tried.map(|candidate| (&candidate.policy, &candidate.plugins, &candidate.router));
+        [(&tenant.policy, &tenant.plugins, &tenant.router)].into_iter().chain(tried)
+    });
+    for (policy, plugins, router) in pipelines {
+        components(place, &mut plugins.iter().chain(router), &mut files);
+        let Some(pack) = policy.as_deref().and_then(|policy| find_pack(policy, place).ok()) else { continue };
         files.push(pack.file().to_owned());
         if let Ok(parts) = pack.parse::<Pack>() {
             components(&pack, &mut parts.plugins.iter().chain(&parts.router), &mut files);

@@ -360,6 +360,21 @@ pub(crate) enum Generations {
         /// Its name or how that begins.
         generation: String,
     },
+    /// Print what the configuration's candidate said of copies of calls, and how it does as a canary.
+    Report {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Put the candidate in force.
+    Promote {
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Try the candidate no longer.
+    Drop {
+        #[command(flatten)]
+        log: Log,
+    },
     /// Put the generation before the present one in force; a second time, the present one again.
     Rollback {
         #[command(flatten)]

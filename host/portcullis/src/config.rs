@@ -389,12 +389,60 @@ pub(crate) struct Tenant {
     pub plugins: Vec<Plugin>,
     /// The router for calls that want review. With `policy`: in the place of the pack's.
     pub router: Option<Plugin>,
+    /// Another pipeline that is tried beside this one: see live.md.
+    pub candidate: Option<Candidate>,
     /// Who may call.
     #[serde(default)]
     pub agent: Vec<Agent>,
     /// Who may decide and administer.
     #[serde(default)]
     pub operator: Vec<Operator>,
+}
+
+/// A pipeline that is tried beside the tenant's: on copies of calls (shadow), or on some of them with effect (canary). Its
+/// mode is the tenant's. Give `policy` or `plugins`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Candidate {
+    /// Policy pack, as for the tenant.
+    pub policy: Option<String>,
+    /// The pipeline, in order: detectors and rules.
+    #[serde(default)]
+    pub plugins: Vec<Plugin>,
+    /// The router. With `policy`: in the place of the pack's.
+    pub router: Option<Plugin>,
+    /// Percentage of calls, 0 to 100, that it judges as well, without effect and off their path.
+    #[serde(default)]
+    pub shadow_percent: f64,
+    /// Percentage of sessions, 0 to 100, whose calls it judges with effect; of agents, where calls have no session.
+    #[serde(default)]
+    pub canary_percent: f64,
+    /// Globs of agents whose calls it judges with effect in any case.
+    #[serde(default)]
+    pub canary_agents: Vec<String>,
+    /// When it is withdrawn as a canary.
+    #[serde(default)]
+    pub rollback: Rollback,
+}
+
+/// When a canary is withdrawn: all calls go to the tenant's pipeline again at once, and the ledger says why.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rollback {
+    /// Nothing is decided on fewer calls than this; where the two are compared, of either.
+    pub min_calls: u64,
+    /// Seconds for which calls count.
+    pub window_seconds: u64,
+    /// Most calls in which a plugin failed, but by its deadline, as a share from 0 to 1; 1 for any.
+    pub max_trap_rate: f64,
+    /// Most calls in which a plugin ran past its deadline, as a share; 1 for any.
+    pub max_deadline_rate: f64,
+    /// Longest mean time of a call, as a multiple of that of the tenant's pipeline; 0 for any.
+    pub max_latency_ratio: f64,
+    /// Milliseconds within which 99 of 100 calls must be judged. Times are counted by powers of two.
+    pub max_p99_ms: Option<u64>,
+    /// How far the share of denied calls may be from that of the tenant's pipeline, in either direction; 1 for any.
+    pub max_deny_drift: f64,
 }
 
 /// Which tools may be known. A glob is written `TOOL` or `UPSTREAM/TOOL`, in either case; it knows `*`, `?`, `[…]` and
@@ -715,6 +763,20 @@ impl Default for Generations {
     }
 }
 
+impl Default for Rollback {
+    fn default() -> Self {
+        Self {
+            min_calls: 20,
+            window_seconds: 300,
+            max_trap_rate: 0.05,
+            max_deadline_rate: 0.05,
+            max_latency_ratio: 5.0,
+            max_p99_ms: None,
+            max_deny_drift: 0.25,
+        }
+    }
+}
+
 impl Default for Quarantine {
     fn default() -> Self {
         Self { faults: 10, calls: 20, window_seconds: 60, cooldown_seconds: 30, probes: 1 }
@@ -724,6 +786,41 @@ impl Default for Quarantine {
 impl Default for Logs {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Candidate {
+    fn check(&self, key: &str, place: &Place) -> Result<(), ConfigError> {
+        if self.policy.is_some() != self.plugins.is_empty() {
+            return Err(place.error(key, "give either `policy` or `plugins`; a `router` goes with both"));
+        }
+        for (name, percent) in [("shadow_percent", self.shadow_percent), ("canary_percent", self.canary_percent)] {
+            if !(0.0..=100.0).contains(&percent) {
+                return Err(place.error(&format!("{key}.{name}"), "give a number from 0 to 100"));
+            }
+        }
+        let rollback = &self.rollback;
+        let shares = [
+            ("max_trap_rate", rollback.max_trap_rate),
+            ("max_deadline_rate", rollback.max_deadline_rate),
+            ("max_deny_drift", rollback.max_deny_drift),
+        ];
+        for (name, share) in shares {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(place.error(&format!("{key}.rollback.{name}"), "a share is a number from 0 to 1"));
+            }
+        }
+        if !(rollback.max_latency_ratio >= 0.0 && rollback.max_latency_ratio.is_finite()) {
+            return Err(place.error(&format!("{key}.rollback.max_latency_ratio"), "give a number, 0 for any"));
+        }
+        if !(1..=A_DAY).contains(&rollback.window_seconds) {
+            let why = format!("give 1 to {A_DAY} seconds");
+            return Err(place.error(&format!("{key}.rollback.window_seconds"), why));
+        }
+        if rollback.min_calls == 0 {
+            return Err(place.error(&format!("{key}.rollback.min_calls"), "give at least 1"));
+        }
+        Ok(())
     }
 }
 
@@ -843,6 +940,9 @@ impl Config {
             if tenant.policy.is_some() && !tenant.plugins.is_empty() {
                 let why = "give either `policy` or `plugins`; a `router` goes with both";
                 return Err(place.error(&format!("{key}.policy"), why));
+            }
+            if let Some(candidate) = &tenant.candidate {
+                candidate.check(&format!("{key}.candidate"), place)?;
             }
             for (position, plugin) in tenant.plugins.iter().enumerate() {
                 if tenant.plugins.iter().take(position).any(|other| other.name == plugin.name) {

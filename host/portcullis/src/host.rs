@@ -20,7 +20,7 @@ use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyVi
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
 use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Door, Draft, EntryKind, Phase};
-use portcullis_pipeline::{Activation, Generation, Generations, Why};
+use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Why};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -33,6 +33,7 @@ use crate::outside::{self, Ways};
 use crate::pins::StatePins;
 use crate::policies::{self, Edit, Edited};
 use crate::remote::Running;
+use crate::trials::{self, Trials};
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -47,6 +48,7 @@ pub(crate) struct Host {
     settings: Mutex<Arc<Settings>>,
     outside: Mutex<Arc<dyn Outside>>,
     edited: Mutex<Edited>,
+    pub trials: Trials,
 }
 
 impl Host {
@@ -86,7 +88,8 @@ impl Host {
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, None, Some(&control))?;
         let (metrics, events) = (Arc::new(Metrics::new()), Events::default());
-        let told = live::listener(Arc::clone(&metrics), events.clone());
+        let (withdrawn, withdrawals) = tokio::sync::mpsc::unbounded_channel();
+        let told = live::listener(Arc::clone(&metrics), events.clone(), withdrawn);
         let generations = Arc::new(Generations::keeping(settings.config.generations.keep, told));
         let credentials = Arc::new(Credentials::new(directory));
         let ports = Ports {
@@ -105,10 +108,26 @@ impl Host {
         let current = Mutex::new(Arc::new(settings.clone()));
         let built = Arc::clone(&outside);
         let outside = Mutex::new(outside);
-        let host =
-            Self { gate, ledger, generations, credentials, engine, ways, control, settings: current, outside, edited };
-        let fresh = host.build(settings, built)?;
+        let trials = Trials::load(&ledger)?;
+        let recording =
+            trials::record_withdrawals(ledger.clone(), Arc::clone(&generations), trials.clone(), withdrawals);
+        let host = Self {
+            gate,
+            ledger,
+            generations,
+            credentials,
+            engine,
+            ways,
+            control,
+            settings: current,
+            outside,
+            edited,
+            trials,
+        };
+        let (fresh, candidates) = host.build(settings, built)?;
         host.activate(&fresh, None, Why::Start).await?;
+        host.try_out(candidates, None).await?;
+        tokio::spawn(recording);
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
         Ok(host)
@@ -125,11 +144,15 @@ impl Host {
     }
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
-    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<Vec<Arc<Generation>>> {
-        let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &lock(&self.edited))?;
+    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<(Vec<Arc<Generation>>, Vec<Candidate>)> {
+        let (place, edited) = (settings.place.as_ref(), lock(&self.edited).clone());
+        let pipelines = assemble::pipelines(&settings.config, place, &edited)?;
+        let tried = assemble::candidates(&settings.config, place, &edited, &pipelines)?;
         let engine = self.engine.with_outside(outside);
         let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine)?)));
-        built.collect()
+        let built = built.collect::<Result<_>>()?;
+        let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials)?));
+        Ok((built, candidates.collect::<Result<_>>()?))
     }
 
     /// What was built again goes on where it was.
@@ -156,13 +179,17 @@ impl Host {
             let outside = host.ways.configure(&building.config, building.place.as_ref())?;
             Ok::<_, anyhow::Error>((host.build(&building, Arc::clone(&outside))?, outside))
         };
-        let (fresh, outside) = tokio::task::spawn_blocking(build).await??;
+        let ((fresh, candidates), outside) = tokio::task::spawn_blocking(build).await??;
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
             // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
             host.activate(&fresh, by.as_ref(), Why::Reload).await?;
             host.credentials.replace(directory);
+            // What is in force has changed by now: a trial that is not on record stays as it was, and that is all.
+            if let Err(error) = host.try_out(candidates, by.as_ref()).await {
+                tracing::error!("trials of candidates stay as they were: {error:#}");
+            }
             host.generations.retain(|tenant| fresh.iter().any(|generation| **generation.tenant() == *tenant));
             *lock(&host.settings) = settings;
             *lock(&host.outside) = outside;
@@ -247,6 +274,7 @@ impl Host {
             host.generations.activate(&generation, Activation { at_ms: now_ms(), by, why: Why::Policies });
             host.generations.configure(generation.tenant(), generation.id());
             *lock(&host.edited) = edited;
+            host.end_needless_trial(generation.tenant());
             host.tell(generation.tenant(), Why::Policies);
             Ok(view)
         };

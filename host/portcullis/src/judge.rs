@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use portcullis_gateway::ports::{
-    ChangeView, DifferenceView, GenerationView, Judge, PastView, PluginDifferenceView, PluginView,
+    CandidateView, ChangeView, DifferenceView, GenerationView, Judge, PastView, PluginDifferenceView, PluginView,
 };
 use portcullis_model::{Call, Digest, Judgement, Mode};
-use portcullis_pipeline::{Change, Difference, Generation, GenerationSummary, Generations, Past, PluginSummary, What};
+use portcullis_pipeline::{
+    Candidate, Change, Difference, Generation, GenerationSummary, Generations, Past, PluginSummary, What,
+};
+use serde_json::{Value, json};
 
 /// What stands behind the gateway's [`Judge`].
 pub(crate) struct Pipelines(pub Arc<Generations>);
@@ -26,6 +29,10 @@ impl Judge for Pipelines {
 
     fn mode(&self, tenant: &str) -> Option<Mode> {
         self.0.current(tenant).map(|generation| generation.mode())
+    }
+
+    fn serves(&self, tenant: &str, generation: Digest) -> bool {
+        self.0.serves(tenant, generation)
     }
 
     fn generations(&self, tenant: Option<&str>) -> Vec<GenerationView> {
@@ -53,6 +60,9 @@ fn view(generation: &Generation, past: &Past, generations: &Generations) -> Gene
         activated_ms: past.activation.at_ms,
         by: Arc::clone(&past.activation.by),
         why: past.activation.why.as_str(),
+        candidate: generations
+            .candidate(&tenant)
+            .map(|candidate| CandidateView { generation: candidate.id(), standing: candidate.standing().as_str() }),
         plugins: plugins.into_iter().map(plugin).collect(),
         tenant,
     }
@@ -76,6 +86,23 @@ fn past_view(past: Past, current: Option<Digest>) -> PastView {
         from: past.from,
         plugins: plugins.into_iter().map(plugin).collect(),
     }
+}
+
+/// A generation that is tried, how, and what came of it, as the API shows it.
+pub(crate) fn trial_view(candidate: &Candidate, beside: Digest) -> Value {
+    let (own, live) = candidate.figures();
+    let plugins: Vec<PluginView> = candidate.generation().summary().plugins.into_iter().map(plugin).collect();
+    json!({
+        "generation": candidate.id(),
+        "beside": beside,
+        "standing": candidate.standing(),
+        "trial": candidate.trial(),
+        "evidence": candidate.evidence(),
+        "canary": own,
+        "live": live,
+        "report": candidate.report(),
+        "plugins": plugins,
+    })
 }
 
 pub(crate) fn difference_view(difference: Difference) -> DifferenceView {

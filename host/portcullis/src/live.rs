@@ -10,12 +10,14 @@ use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{Step, StepError, Stepped, Who};
 use portcullis_ledger::{Attachment, Ledger, Record};
 use portcullis_model::{Digest, Draft};
-use portcullis_pipeline::{Activation, Generation, Listener, Notice, Past, Turn, Why};
+use portcullis_pipeline::{Activation, Generation, Listener, News, Notice, Past, Turn, Why};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::host::{Host, activation};
 use crate::judge::views;
+use crate::trials::Withdrawal;
 
 /// Keys of records about tenants where an operator went back start with this; the number is the version of their form.
 const RECORDS: &str = "generations/1/";
@@ -55,11 +57,27 @@ pub(crate) fn author(by: Option<&Who>, tenant: &str) -> Arc<str> {
     by.filter(|by| *by.tenant == *tenant).map_or_else(|| OURSELVES.into(), |by| Arc::clone(&by.name))
 }
 
-/// Tells people of plugins that keep failing, or do not any more.
-pub(crate) fn listener(metrics: Arc<Metrics>, events: Events) -> Listener {
+/// Tells people of plugins that keep failing, or do not any more, and hands on canaries that were withdrawn.
+pub(crate) fn listener(metrics: Arc<Metrics>, events: Events, withdrawn: UnboundedSender<Withdrawal>) -> Listener {
     Arc::new(move |notice: &Notice<'_>| {
-        let Notice { generation, plugin, turn } = *notice;
+        let Notice { generation, news } = *notice;
         let tenant = &**generation.tenant();
+        let (plugin, turn) = match news {
+            News::Plugin { plugin, turn } => (plugin, turn),
+            News::Withdrawn(evidence) => {
+                metrics.withdrawn(tenant, evidence.bound);
+                tracing::error!(
+                    tenant,
+                    generation = %generation.id(),
+                    "the canary is withdrawn, all calls are judged by the generation in force: {}",
+                    evidence.line()
+                );
+                events.candidate(tenant, generation.id(), "withdrawn");
+                // At most one of each candidate. It fails when the server ends.
+                let _sent = withdrawn.send(Withdrawal { entry: activation(generation), why: evidence.line() });
+                return;
+            }
+        };
         let state = match turn {
             Turn::Quarantined => {
                 metrics.quarantined(tenant, plugin);
@@ -166,6 +184,7 @@ impl Host {
             appended.map_err(|error| StepError::Unavailable(error.to_string()))?;
             let activation = Activation { at_ms: now_ms(), by: Arc::clone(&by.name), why };
             host.generations.activate(&generation, activation);
+            host.end_needless_trial(&by.tenant);
             host.tell(&by.tenant, why);
             Ok(Stepped { from, to, generations: views(&host.generations, Some(&by.tenant)) })
         };
@@ -183,7 +202,7 @@ impl Host {
 }
 
 /// One line of the ledger about an activation.
-fn note(why: Why, old: Option<Digest>) -> String {
+pub(crate) fn note(why: Why, old: Option<Digest>) -> String {
     match old {
         Some(old) => format!("{}; from {old}", why.as_str()),
         None if why == Why::Start => "at start".to_owned(),

@@ -317,3 +317,263 @@ fn a_plugin_that_keeps_failing_is_left_out_and_everybody_sees_it() {
         .collect();
     assert_eq!(counts["bad"], 4);
 }
+
+/// The pipeline of [`denying`] with other lines between its plugins and its people.
+fn with(config: &str, lines: &str) -> String {
+    config.replacen("[[tenant.agent]]", &format!("{lines}\n[[tenant.agent]]"), 1)
+}
+
+fn plugin(table: &str, name: &str, file: &str, lines: &str) -> String {
+    format!("\n[[{table}]]\nname = \"{name}\"\nplugin = \"{}\"\n{lines}\n", guest(file))
+}
+
+/// A candidate that denies another tool.
+fn candidate(how: &str, tool: &str) -> String {
+    let gate = plugin("tenant.candidate.plugins", "gate", "good_rule", &format!("config = {{ deny = \"{tool}\" }}"));
+    format!("[tenant.candidate]\n{how}\n{gate}")
+}
+
+fn inspect(server: &Server, tool: &str, session: Option<&str>) -> Value {
+    let mut question = json!({ "tool": tool, "arguments": { "word": "HUSHHUSH" }, "explain": true });
+    if let Some(session) = session {
+        question["session"] = session.into();
+    }
+    ask(server, "POST", "/v1/inspect", BOT, &question).json().unwrap()
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} never came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn copies_of_calls_show_what_a_candidate_would_say_and_touch_nothing() {
+    let counts = |table: &str| plugin(table, "counts", "counts_state", "grants.state = true");
+    let tried = candidate("shadow_percent = 100", "beta") + &counts("tenant.candidate.plugins");
+    let server = start(with(&denying("alpha"), &(counts("tenant.plugins") + &tried)));
+    let live = live(&server);
+    let mut seen = 0;
+    for round in 0..10 {
+        for tool in ["alpha", "beta", "gamma"] {
+            let answer = inspect(&server, tool, None);
+            seen += 1;
+            assert_eq!(answer["generation"], json!(live));
+            assert_eq!(answer["verdict"] == "deny", tool == "alpha", "{answer}");
+            // The candidate's plugin of the same name counts as well, elsewhere.
+            let said = answer["findings"][0]["message"].as_str().unwrap();
+            assert!(said.starts_with(&format!("{seen} ")), "round {round}: {said}");
+        }
+    }
+    let trial = until("the last copy", || {
+        let trial = get(&server, "/v1/generations/shadow");
+        (trial["report"]["judged"] == 30).then_some(trial)
+    });
+    let report = &trial["report"];
+    assert_eq!((&report["sampled"], &report["dropped"], &report["changed"]), (&json!(30), &json!(0), &json!(20)));
+    let changes: Vec<_> = report["tools"].as_array().unwrap().iter().map(|tool| tool["changes"].clone()).collect();
+    // The detector finds something in every call, so what is not denied is redacted, or cannot be.
+    assert_eq!(changes.len(), 3);
+    assert_eq!((&changes[0][0]["from"], &changes[1][0]["to"]), (&json!("deny"), &json!("deny")), "{changes:?}");
+    assert_eq!((&changes[0][0]["calls"], &changes[2]), (&json!(10), &json!([])));
+    assert!(report["tools"][0]["candidate"]["fuel_mean"].as_u64().unwrap() > 0);
+    let text = trial.to_string();
+    assert!(report["examples"].as_array().unwrap().len() == 20 && !text.contains("HUSHHUSH"), "{text}");
+    let (code, said, errors) = server.portcullis(&["generations", "report", "--data", "data"]).unwrap();
+    assert!(code == 0 && said.contains("30 copies, 30 judged, 0 given up, 20 with another verdict"), "{said}{errors}");
+    println!("{said}");
+    assert_eq!(ask(&server, "GET", "/v1/generations/shadow", BOT, &Value::Null).status, 403);
+    // Nothing was judged by it with effect.
+    let (folder, _) = server.terminate().unwrap();
+    let log = ledger(&folder.path().join("data"), &["show", "--json", "--limit", "1000"]).unwrap();
+    let tried = trial["generation"].as_str().unwrap();
+    assert_eq!(log.matches(tried).count(), 1, "its beginning is on record, nothing else");
+}
+
+#[test]
+fn a_candidate_that_is_fast_in_shadow_and_traps_as_a_canary_is_withdrawn_by_itself() {
+    let bad = plugin("tenant.candidate.plugins", "bad", "trap", "select.tools = [\"risky\"]");
+    let tried = |how: &str| with(&denying("alpha"), &(candidate(how, "alpha") + &bad));
+    let server = start(tried("shadow_percent = 100"));
+    for _ in 0..20 {
+        assert_eq!(verdict(&server, "harmless"), "allow");
+    }
+    let trial = until("the last copy", || {
+        let trial = get(&server, "/v1/generations/shadow");
+        (trial["report"]["judged"] == 20).then_some(trial)
+    });
+    assert_eq!((&trial["report"]["failed"], &trial["report"]["changed"]), (&json!(0), &json!(0)), "it looked well");
+
+    let how = "shadow_percent = 100\ncanary_percent = 100\nrollback = { min_calls = 10, max_trap_rate = 0.2 }";
+    let config = tried(how);
+    assert_eq!(change(&server, &config).status, 200);
+    let answers: Vec<_> = (0..30).map(|_| inspect(&server, "risky", None)).collect();
+    let candidate = trial["generation"].clone();
+    let by_canary: Vec<_> = answers.iter().map(|answer| answer["generation"] == candidate).collect();
+    assert_eq!(by_canary, [[true; 10].as_slice(), [false; 20].as_slice()].concat(), "ten calls, then never again");
+    assert!(answers[..10].iter().all(|answer| answer["verdict"] == "deny"));
+    assert!(answers[10..].iter().all(|answer| answer["verdict"] == "allow"));
+    let trial = get(&server, "/v1/generations/shadow");
+    assert_eq!((&trial["standing"], &trial["evidence"]["bound"]), (&json!("withdrawn"), &json!("max_trap_rate")));
+    let figures = &trial["evidence"]["candidate"];
+    assert_eq!((&figures["calls"], &figures["traps"]), (&json!(10), &json!(10)));
+    let figures = server.request("GET", "/metrics", &[], b"").unwrap().text();
+    let counted = "portcullis_canary_withdrawals_total{tenant=\"default\",bound=\"max_trap_rate\"} 1";
+    assert!(figures.contains(counted), "{figures}");
+    let log = |server: &Server| {
+        let (_, said, _) = server.portcullis(&["ledger", "show", "--data", "data", "--limit", "1000"]).unwrap();
+        said
+    };
+    until("its entry", || {
+        log(&server).contains("canary withdrawn; max_trap_rate 1.0000 is more than 0.2000").then_some(())
+    });
+    let (_, said, _) = server.portcullis(&["generations", "report", "--data", "data"]).unwrap();
+    assert!(said.contains("withdrawn: max_trap_rate 1.0000 is more than 0.2000"), "{said}");
+    println!("{said}");
+
+    // Neither a read of the same file nor a restart begins it again.
+    assert_eq!(change(&server, &config).status, 200);
+    assert_eq!(verdict(&server, "risky"), "allow");
+    let folder = server.kill().unwrap();
+    let server = Server::start_in(folder, &Setup { config: Some(config), ..Setup::default() }).unwrap();
+    assert_eq!(get(&server, "/v1/generations/shadow")["standing"], "withdrawn");
+    assert_eq!(verdict(&server, "risky"), "allow");
+    // Another trial of it is another decision.
+    let again = tried(&how.replace("0.2", "1.0"));
+    assert_eq!(change(&server, &again).status, 200);
+    assert_eq!(get(&server, "/v1/generations/shadow")["standing"], "canary");
+    assert_eq!(verdict(&server, "risky"), "deny");
+    let (code, said, errors) = server.portcullis(&["generations", "drop", "--data", "data"]).unwrap();
+    assert_eq!((code, said.starts_with("not tried any more")), (0, true), "{errors}");
+    assert_eq!((verdict(&server, "risky"), change(&server, &again).status), ("allow".to_owned(), 200));
+    assert_eq!(ask(&server, "GET", "/v1/generations/shadow", ANN, &Value::Null).status, 404, "it stays dropped");
+    let (folder, _) = server.terminate().unwrap();
+    assert!(ledger(&folder.path().join("data"), &["verify"]).unwrap().contains("good"));
+}
+
+#[test]
+fn a_canary_judges_whole_sessions_and_what_it_parks_is_released_once() {
+    // Its failure asks a person; live, the tool is free.
+    let asks = "select.tools = [\"pay\"]\non_failure = \"review\"\nquarantine = { faults = 0 }";
+    let bad = plugin("tenant.candidate.plugins", "asks", "trap", asks);
+    let tried = |how: &str| {
+        let how = format!("{how}\nrollback = {{ max_trap_rate = 1, max_latency_ratio = 0 }}");
+        with(&denying("alpha"), &(candidate(&how, "alpha") + &bad)).replace("[\"admin\"]", "[\"admin\", \"approver\"]")
+    };
+    let server = start(tried("canary_percent = 50"));
+    let live = live(&server);
+    let mut by = [0, 0];
+    for number in 0..40 {
+        let session = format!("run-{number}");
+        let sides: Vec<_> =
+            (0..3).map(|_| inspect(&server, "read", Some(&session))["generation"] == json!(live)).collect();
+        assert!(sides.iter().all(|side| *side == sides[0]), "one session, one pipeline");
+        by[usize::from(sides[0])] += 1;
+    }
+    assert!(by[0] > 5 && by[1] > 5, "{by:?}");
+    assert_eq!(change(&server, &tried("canary_agents = [\"b*\"]")).status, 200);
+
+    let pay = || inspect(&server, "pay", Some("run"));
+    let decide = |answer: &Value| {
+        let path = format!("/v1/approvals/{}/decide", answer["approval"]["id"].as_str().unwrap());
+        assert_eq!(ask(&server, "POST", &path, ANN, &json!({ "decision": "approve" })).status, 200);
+    };
+    let states = |answer: &Value| answer["approval"]["state"].as_str().unwrap_or("none").to_owned();
+    let parked = pay();
+    let candidate = parked["generation"].clone();
+    assert_eq!((states(&parked), candidate == json!(live)), ("pending".to_owned(), false));
+    assert_eq!(pay()["approval"]["id"], parked["approval"]["id"], "the same call waits for the same approval");
+    decide(&parked);
+    let released = pay();
+    assert_eq!((&released["approval"]["id"], states(&released)), (&parked["approval"]["id"], "approved".to_owned()));
+    let next = pay();
+    assert_eq!((states(&next), next["approval"]["id"] == parked["approval"]["id"]), ("pending".to_owned(), false));
+
+    // Promoted, it is still what the call was parked under.
+    let (code, said, errors) = server.portcullis(&["generations", "promote", "--data", "data"]).unwrap();
+    assert_eq!(code, 0, "{said}{errors}");
+    assert_eq!(json!(self::live(&server)), candidate);
+    decide(&next);
+    assert_eq!(pay()["approval"]["id"], next["approval"]["id"]);
+    assert_ne!(pay()["approval"]["id"], next["approval"]["id"], "once");
+
+    // Gone back from, its approvals count no more: nobody was asked under the pipeline that judges now.
+    let parked = pay();
+    assert_eq!(ask(&server, "POST", "/v1/generations/rollback", ANN, &Value::Null).status, 200);
+    decide(&parked);
+    let free = pay();
+    assert_eq!(
+        (&free["verdict"], &free["generation"], states(&free)),
+        (&json!("allow"), &json!(live), "none".to_owned())
+    );
+}
+
+#[test]
+fn a_thousand_swaps_under_load_lose_no_call() {
+    let server = start(denying("alpha"));
+    let first = live(&server);
+    assert_eq!(change(&server, &denying("beta")).status, 200);
+    let second = live(&server);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let load = |until: &(dyn Fn(usize) -> bool + Sync)| -> Vec<Duration> {
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let agent = ureq::Agent::new_with_defaults();
+                        let mut took = Vec::new();
+                        while until(took.len()) {
+                            let tool = if took.len() % 2 == 0 { "alpha" } else { "beta" };
+                            let started = Instant::now();
+                            let answer = agent
+                                .post(format!("{}/v1/inspect", server.url))
+                                .header("authorization", format!("Bearer {BOT}"))
+                                .header("content-type", "application/json")
+                                .send(json!({ "tool": tool }).to_string());
+                            let text = answer.unwrap().body_mut().read_to_string().unwrap();
+                            took.push(started.elapsed());
+                            let answer: Value = serde_json::from_str(&text).unwrap();
+                            // Verdict and name are of one generation, whichever it was.
+                            let denies = if answer["generation"] == json!(first) { "alpha" } else { "beta" };
+                            assert!(answer["generation"] == json!(first) || answer["generation"] == json!(second));
+                            assert_eq!(answer["verdict"] == "deny", tool == denies, "{text}");
+                        }
+                        took
+                    })
+                })
+                .collect();
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        })
+    };
+    let print = |what: &str, mut took: Vec<Duration>| {
+        took.sort_unstable();
+        println!("{what}: {} calls, p50 {:?}, p99 {:?}", took.len(), took[took.len() / 2], took[took.len() * 99 / 100]);
+        took.len()
+    };
+    let mut calls = print("without swaps", load(&|count| count < 300));
+    let (loaded, swapped) = std::thread::scope(|scope| {
+        let (loading, done) = (&load, &done);
+        let loaded = scope.spawn(move || loading(&|_| !done.load(Ordering::SeqCst)));
+        let started = Instant::now();
+        for swap in 0..1_000 {
+            let answer = ask(&server, "POST", "/v1/generations/rollback", ANN, &Value::Null);
+            assert_eq!(answer.status, 200, "swap {swap}: {}", answer.text());
+        }
+        let swapped = started.elapsed();
+        done.store(true, Ordering::SeqCst);
+        (loaded.join().unwrap(), swapped)
+    });
+    calls += print("during 1,000 swaps", loaded);
+    println!("1,000 swaps, each durable first: {swapped:?}");
+    let (folder, _) = server.terminate().unwrap();
+    let data = folder.path().join("data");
+    let log = ledger(&data, &["show", "--json", "--limit", "1000000"]).unwrap();
+    assert_eq!(log.matches("\"kind\":\"decision\"").count(), calls, "every call has its entry");
+    assert_eq!(activations(&data).len(), 1_002);
+    assert!(ledger(&data, &["verify"]).unwrap().contains("good"));
+}

@@ -7,7 +7,7 @@ use tokio::sync::SemaphorePermit;
 use super::{Api, Context, json_value, query};
 use crate::http::{ApiError, Reply};
 use crate::ports::{
-    Activations, DifferenceView, GenerationView, PastView, PluginView, ReloadError, Step, StepError, Who,
+    Activations, DifferenceView, GenerationView, PastView, PluginView, ReloadError, Step, StepError, TrialStep, Who,
 };
 
 #[derive(Serialize)]
@@ -18,6 +18,11 @@ struct Generations {
 #[derive(Serialize)]
 struct History {
     history: Vec<PastView>,
+}
+
+#[derive(Serialize)]
+struct Dropped {
+    dropped: Digest,
 }
 
 #[derive(Serialize)]
@@ -107,11 +112,33 @@ impl Api {
     /// Puts a kept generation in force: the one that is named, or the one before the present one.
     pub(super) async fn step(&self, by: Who, to: Option<String>, body: &[u8]) -> Result<Reply, ApiError> {
         let to = to.as_deref().map(digest).transpose()?;
-        let from = read(body)?;
+        let from = read(body, "from")?;
         let activations = self.activations()?;
         let _turn = self.changing()?;
         let done = activations.step(Step { by, to, from }).await.map_err(|error| refused(&error))?;
         Ok(json_value(StatusCode::OK, &done))
+    }
+
+    pub(super) fn trial(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {
+        let [] = query::read(query, [])?;
+        let tenant = onlooker(context)?;
+        let trial = self.activations()?.trial(tenant);
+        let trial = trial.ok_or_else(|| ApiError::not_found("no generation is tried beside the one in force"))?;
+        Ok(json_value(StatusCode::OK, &trial))
+    }
+
+    /// Puts the candidate in force, or ends it.
+    pub(super) async fn candidate(&self, by: Who, promote: bool, body: &[u8]) -> Result<Reply, ApiError> {
+        let candidate = read(body, "candidate")?;
+        let activations = self.activations()?;
+        let _turn = self.changing()?;
+        let step = TrialStep { by, candidate };
+        if promote {
+            let done = activations.promote(step).await.map_err(|error| refused(&error))?;
+            return Ok(json_value(StatusCode::OK, &done));
+        }
+        let dropped = activations.drop_candidate(step).await.map_err(|error| refused(&error))?;
+        Ok(json_value(StatusCode::OK, &Dropped { dropped }))
     }
 
     /// One change at a time; others are told so at once.
@@ -155,20 +182,20 @@ fn digest(text: &str) -> Result<Digest, ApiError> {
     text.parse().map_err(|_| ApiError::malformed("this is no name of a generation", "send sha256: and 64 digits"))
 }
 
-/// Nothing, or `{"from": "sha256:…"}`: only if that one is in force.
-fn read(body: &[u8]) -> Result<Option<Digest>, ApiError> {
-    const FORM: &str = "send no body, or {\"from\":\"sha256:…\"}";
+/// Nothing, or one member with the name of a generation: only if that is the one.
+fn read(body: &[u8], member: &str) -> Result<Option<Digest>, ApiError> {
+    const FORM: &str = "send no body, or an object with the one member that /v1/openapi.json names";
     let body = body.trim_ascii();
     if body.is_empty() {
         return Ok(None);
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::malformed("the body is no JSON", FORM))?;
     let members = value.as_object().ok_or_else(|| ApiError::malformed("the body must be an object", FORM))?;
-    if members.keys().any(|name| name != "from") {
+    if members.keys().any(|name| name != member) {
         return Err(ApiError::malformed("unknown field", FORM));
     }
-    let from = members.get("from").map(|from| from.as_str().unwrap_or_default());
-    from.map(digest).transpose()
+    let named = members.get(member).map(|name| name.as_str().unwrap_or_default());
+    named.map(digest).transpose()
 }
 
 fn refused(error: &StepError) -> ApiError {
@@ -182,6 +209,9 @@ fn refused(error: &StepError) -> ApiError {
                 _ => "other_generation",
             };
             ApiError::new(StatusCode::CONFLICT, code, text, "read /v1/generations/history and decide again")
+        }
+        StepError::NoCandidate => {
+            ApiError::new(StatusCode::CONFLICT, "other_candidate", text, "read /v1/generations/shadow and decide again")
         }
         StepError::Unavailable(_) => ApiError::unavailable("not_recorded", text),
     }

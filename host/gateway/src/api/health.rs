@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Api, json_value};
 use crate::http::{Body, Reply};
 use crate::metrics::Snapshot;
-use crate::ports::{GenerationView, JournalHealth};
+use crate::ports::{CandidateView, GenerationView, JournalHealth};
 
 #[derive(Serialize)]
 pub(super) struct Alive {
@@ -36,6 +36,8 @@ struct Live {
     mode: Mode,
     /// What the configuration says: another generation where an operator went back.
     configured: Digest,
+    /// What is tried beside it.
+    candidate: Option<CandidateView>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +93,13 @@ impl Api {
 }
 
 fn live(view: &GenerationView) -> Live {
-    Live { tenant: Arc::clone(&view.tenant), generation: view.generation, mode: view.mode, configured: view.configured }
+    Live {
+        tenant: Arc::clone(&view.tenant),
+        generation: view.generation,
+        mode: view.mode,
+        configured: view.configured,
+        candidate: view.candidate.clone(),
+    }
 }
 
 fn faults(view: &GenerationView) -> impl Iterator<Item = PluginFaults> {

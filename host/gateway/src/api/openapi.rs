@@ -58,7 +58,8 @@ fn operation(route: &Route) -> Value {
     if let (Some(schema), Some(out)) = (request(route.operation), out.as_object_mut()) {
         let form = matches!(route.operation, Operation::DecideByLink | Operation::SlackInteraction);
         let media = if form { "application/x-www-form-urlencoded" } else { "application/json" };
-        let required = !matches!(route.operation, Operation::ActivateKept | Operation::Rollback);
+        let empty = [Operation::ActivateKept, Operation::Rollback, Operation::Promote, Operation::DropCandidate];
+        let required = !empty.contains(&route.operation);
         let body = json!({ "required": required, "content": { (media): { "schema": schema } } });
         out.insert("requestBody".to_owned(), body);
     }
@@ -82,6 +83,7 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::SlackInteraction => Some(object(&[("payload", typed("string"))])),
         Operation::ReplacePolicy => Some(reference("PolicyChange")),
         Operation::ActivateKept | Operation::Rollback => Some(reference("Step")),
+        Operation::Promote | Operation::DropCandidate => Some(reference("CandidateStep")),
         _ => None,
     }
 }
@@ -104,7 +106,9 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         Operation::History => object(&[("history", list("PastGeneration"))]),
         Operation::Generation => reference("PastGeneration"),
         Operation::Difference => reference("Difference"),
-        Operation::ActivateKept | Operation::Rollback => {
+        Operation::Trial => reference("Trial"),
+        Operation::DropCandidate => object(&[("dropped", typed("string"))]),
+        Operation::ActivateKept | Operation::Rollback | Operation::Promote => {
             object(&[("from", typed("string")), ("to", typed("string")), ("generations", list("Generation"))])
         }
         Operation::Approvals => object(&[("approvals", list("Approval")), ("version", typed("integer"))]),
@@ -239,6 +243,11 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
         Operation::ActivateKept | Operation::Rollback => errors.extend([
             ("404", "no generation of this name is kept"),
             ("409", "it is in force already, there is none before it, or another one is in force than was said"),
+            ("503", "another change is running, or this one could not be recorded: nothing has changed"),
+        ]),
+        Operation::Trial => errors.push(("404", "no generation is tried")),
+        Operation::Promote | Operation::DropCandidate => errors.extend([
+            ("409", "no generation is tried, or another one than was named"),
             ("503", "another change is running, or this one could not be recorded: nothing has changed"),
         ]),
         Operation::Difference => {
@@ -562,15 +571,36 @@ fn schemas() -> Value {
             ("activated_ms", typed("integer")),
             ("by", typed("string")),
             ("why", typed("string")),
+            ("candidate", json!({ "oneOf": [reference("Candidate"), { "type": "null" }] })),
             ("plugins", list("Plugin")),
         ]),
+        "Candidate": object(&[
+            ("generation", typed("string")),
+            ("standing", json!({ "type": "string", "enum": ["shadow", "canary", "withdrawn"] })),
+        ]),
+        "Trial": object(&[
+            ("generation", typed("string")),
+            ("beside", typed("string")),
+            ("standing", json!({ "type": "string", "enum": ["shadow", "canary", "withdrawn"] })),
+            ("trial", typed("object")),
+            ("evidence", optional("object")),
+            ("canary", typed("object")),
+            ("live", typed("object")),
+            ("report", json!({ "type": "object", "description": "of copies of calls, by tool, with examples; no arguments" })),
+            ("plugins", list("Plugin")),
+        ]),
+        "CandidateStep": {
+            "type": "object",
+            "properties": { "candidate": { "type": "string", "description": "only if this one is tried" } },
+            "additionalProperties": false,
+        },
         "PastGeneration": object(&[
             ("generation", typed("string")),
             ("current", typed("boolean")),
             ("configured", typed("boolean")),
             ("activated_ms", typed("integer")),
             ("by", typed("string")),
-            ("why", json!({ "type": "string", "enum": ["start", "reload", "policies", "activate", "rollback"] })),
+            ("why", json!({ "type": "string", "enum": ["start", "reload", "policies", "activate", "rollback", "promote"] })),
             ("from", optional("string")),
             ("plugins", list("Plugin")),
         ]),

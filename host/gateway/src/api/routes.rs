@@ -19,6 +19,9 @@ pub(super) enum Operation {
     Difference,
     ActivateKept,
     Rollback,
+    Trial,
+    Promote,
+    DropCandidate,
     Approvals,
     Approval,
     Arguments,
@@ -137,6 +140,28 @@ pub(super) static ROUTES: &[Route] = &[
         Operation::Rollback,
         Access::Any,
         "Put the generation before the present one in force again: administrators, or anybody in open mode",
+    ),
+    route(
+        Method::GET,
+        "/v1/generations/shadow",
+        Operation::Trial,
+        Access::Any,
+        "The generation that is tried beside the one in force, and what it said of copies of calls: operators, or anybody in \
+         open mode",
+    ),
+    route(
+        Method::POST,
+        "/v1/generations/candidate/promote",
+        Operation::Promote,
+        Access::Any,
+        "Put the candidate in force: administrators, or anybody in open mode",
+    ),
+    route(
+        Method::POST,
+        "/v1/generations/candidate/drop",
+        Operation::DropCandidate,
+        Access::Any,
+        "Try the candidate no longer: administrators, or anybody in open mode",
     ),
     route(
         Method::GET,

@@ -77,8 +77,7 @@ impl Gate {
                 return Ok(Collected::Refused(Uncollected::Changed, Some(live)));
             }
             // Another policy might not ask the same people, or none: nobody agreed to the call under it.
-            let generations = self.judge().generations(Some(tenant));
-            if generations.iter().all(|view| view.generation != live.generation) {
+            if !self.judge().serves(tenant, live.generation) {
                 return Ok(Collected::Refused(Uncollected::Outdated, Some(live)));
             }
             self.use_up(&live, call, door).await?;

@@ -18,6 +18,15 @@ pub trait Activations: Send + Sync + 'static {
     /// What differs between two that are kept; none if one of them is not.
     fn difference(&self, tenant: &str, from: Digest, to: Digest) -> Option<DifferenceView>;
 
+    /// The generation that is tried, how, and what it said of copies of calls: an object. None if none is.
+    fn trial(&self, tenant: &str) -> Option<Value>;
+
+    /// Records that the candidate is put in force, and does so.
+    fn promote(&self, trial: TrialStep) -> BoxFuture<'_, Result<Stepped, StepError>>;
+
+    /// Records that the candidate is not tried any more, and ends it. Gives its name.
+    fn drop_candidate(&self, trial: TrialStep) -> BoxFuture<'_, Result<Digest, StepError>>;
+
     /// Records that another one is put in force, and does so.
     fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped, StepError>>;
 }
@@ -40,6 +49,15 @@ pub struct Step {
     pub to: Option<Digest>,
     /// Only if this one is in force.
     pub from: Option<Digest>,
+}
+
+/// What an operator wants of a candidate.
+#[derive(Clone, Debug)]
+pub struct TrialStep {
+    /// Who.
+    pub by: Who,
+    /// Only if this one is tried.
+    pub candidate: Option<Digest>,
 }
 
 /// What came of it.
@@ -139,6 +157,9 @@ pub enum StepError {
     /// Another one is in force than the caller knew of.
     #[error("another generation is in force by now: {0}")]
     Changed(Digest),
+    /// Nothing is tried, or something else than the caller knew of.
+    #[error("no generation is tried, or another one than was named")]
+    NoCandidate,
     /// It could not be recorded.
     #[error("it could not be recorded, so nothing was changed: {0}")]
     Unavailable(String),

@@ -180,6 +180,7 @@ pub fn view(tenant: &str, mode: Mode) -> GenerationView {
         activated_ms: 1,
         by: "portcullis".into(),
         why: "start",
+        candidate: None,
         plugins: vec![plugin],
     }
 }

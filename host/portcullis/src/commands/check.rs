@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::host;
 use crate::outside;
 use crate::policies::Edited;
+use crate::trials::Trials;
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     match check(arguments) {
@@ -51,6 +52,9 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     warnings.extend(channels::warnings(&settings.config, &pipelines));
     warnings.extend(outside::warnings(&settings.config, &pipelines));
     let engine = host::lone_engine(&settings)?;
+    for tried in assemble::candidates(&settings.config, settings.place.as_ref(), &Edited::default(), &pipelines)? {
+        tried.build(&engine, &Trials::default())?;
+    }
     let mut tenants = Vec::new();
     for pipeline in pipelines {
         let generation = pipeline.build(&engine)?;

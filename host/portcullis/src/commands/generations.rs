@@ -18,6 +18,9 @@ pub(crate) fn run(command: &cli::Generations) -> Result<ExitCode> {
         cli::Generations::Diff { log, from, to } => diff(log, from.as_deref(), to.as_deref()),
         cli::Generations::Activate { log, generation } => activate(log, generation),
         cli::Generations::Rollback { log } => rollback(log),
+        cli::Generations::Report { log } => report(log),
+        cli::Generations::Promote { log } => end_trial(log, "promote"),
+        cli::Generations::Drop { log } => end_trial(log, "drop"),
     }
 }
 
@@ -161,6 +164,112 @@ fn step(log: &Log, server: &Server, history: &History, path: &str) -> Result<Exi
         println!("{done}");
     } else {
         println!("in force: {} in place of {}", short(&done, "/to"), short(&done, "/from"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(log: &Log) -> Result<ExitCode> {
+    let trial = server(log, false)?.get("/v1/generations/shadow")?;
+    if log.json {
+        println!("{trial}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let number = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    let list = |value: &Value, pointer: &str| -> Vec<Value> {
+        value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    println!(
+        "candidate {} beside {}: {}",
+        short(&trial, "/generation"),
+        short(&trial, "/beside"),
+        text(&trial, "/standing")
+    );
+    if trial.pointer("/evidence").is_some_and(Value::is_object) {
+        let part = |key: &str| trial.pointer(&format!("/evidence/{key}")).and_then(Value::as_f64).unwrap_or_default();
+        let bound = text(&trial, "/evidence/bound");
+        println!("withdrawn: {bound} {:.4} is more than {:.4}", part("seen"), part("allowed"));
+    }
+    for (name, side) in [("canary", "/canary"), ("in force", "/live")] {
+        if number(&trial, &format!("{side}/calls")) > 0 {
+            let part = |key: &str| number(&trial, &format!("{side}/{key}"));
+            println!(
+                "{name:<8}  {} calls of late, {} traps, {} deadlines, {} denied, mean {} us, p99 {} us",
+                part("calls"),
+                part("traps"),
+                part("deadlines"),
+                part("denied"),
+                part("mean_us"),
+                part("p99_us")
+            );
+        }
+    }
+    let part = |key: &str| number(&trial, &format!("/report/{key}"));
+    println!(
+        "shadow    {} copies, {} judged, {} given up, {} with another verdict, {} with a failure",
+        part("sampled"),
+        part("judged"),
+        part("dropped"),
+        part("changed"),
+        part("failed")
+    );
+    for tool in list(&trial, "/report/tools") {
+        let changes = list(&tool, "/changes").into_iter();
+        let changes: Vec<_> = changes
+            .map(|one| format!("{} -> {}: {}", text(&one, "/from"), text(&one, "/to"), number(&one, "/calls")))
+            .collect();
+        let changes = if changes.is_empty() { "same verdicts".to_owned() } else { changes.join(", ") };
+        let side = |side: &str| {
+            let part = |key: &str| number(&tool, &format!("/{side}/{key}"));
+            format!(
+                "fuel {}, mean {} us, p99 {} us, {} failed",
+                part("fuel_mean"),
+                part("mean_us"),
+                part("p99_us"),
+                part("failed")
+            )
+        };
+        println!(
+            "  {}",
+            printable(&format!("{:<24} {} calls; {changes}", text(&tool, "/tool"), number(&tool, "/calls")))
+        );
+        println!("    in force   {}", side("live"));
+        println!("    candidate  {}", side("candidate"));
+    }
+    for example in list(&trial, "/report/examples").iter().take(10) {
+        let said = |side: &str| {
+            let codes =
+                list(example, &format!("/{side}/reasons")).into_iter().chain(list(example, &format!("/{side}/faults")));
+            let mut codes: Vec<_> = codes.filter_map(|code| code.as_str().map(str::to_owned)).collect();
+            codes.dedup();
+            format!("{} [{}]", text(example, &format!("/{side}/verdict")), codes.join(", "))
+        };
+        println!(
+            "  {}",
+            printable(&format!(
+                "{} {} {}: {} -> {}",
+                text(example, "/id"),
+                text(example, "/agent"),
+                text(example, "/tool"),
+                said("live"),
+                said("candidate")
+            ))
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names what it saw: nobody puts another one in force than was looked at.
+fn end_trial(log: &Log, how: &str) -> Result<ExitCode> {
+    let server = server(log, true)?;
+    let candidate = text(&server.get("/v1/generations/shadow")?, "/generation");
+    let done =
+        server.post(&format!("/v1/generations/candidate/{how}"), &json!({ "candidate": candidate }).to_string())?;
+    if log.json {
+        println!("{done}");
+    } else if how == "promote" {
+        println!("in force: {} in place of {}", short(&done, "/to"), short(&done, "/from"));
+    } else {
+        println!("not tried any more: {}", short(&done, "/dropped"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,11 +16,11 @@ use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
 use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{
     Activations, DifferenceView, GenerationView, PastView, Policies, PolicyChange, PolicyError, PolicyView, Reload,
-    ReloadError, Step, StepError, Stepped, Who,
+    ReloadError, Step, StepError, Stepped, TrialStep, Who,
 };
 use portcullis_model::Digest;
 use portcullis_tenancy::generate_token;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
@@ -363,6 +363,31 @@ impl Activations for Reloader {
     fn difference(&self, tenant: &str, from: Digest, to: Digest) -> Option<DifferenceView> {
         let kept = |id| self.host.generations.kept(tenant, id);
         Some(judge::difference_view(kept(from)?.difference(&*kept(to)?)))
+    }
+
+    fn trial(&self, tenant: &str) -> Option<Value> {
+        let generations = &self.host.generations;
+        Some(judge::trial_view(&*generations.candidate(tenant)?, generations.current(tenant)?.id()))
+    }
+
+    fn promote(&self, step: TrialStep) -> BoxFuture<'_, Result<Stepped, StepError>> {
+        async move {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let done = self.host.promote(step, turn).await?;
+            if let Some(door) = self.door.get() {
+                door.policy_changed();
+            }
+            Ok(done)
+        }
+        .boxed()
+    }
+
+    fn drop_candidate(&self, step: TrialStep) -> BoxFuture<'_, Result<Digest, StepError>> {
+        async move {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            self.host.drop_candidate(step, turn).await
+        }
+        .boxed()
     }
 
     fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped, StepError>> {

@@ -1,0 +1,65 @@
+//! Copies of calls on their way to candidates, off the path of the calls.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use portcullis_model::{Call, Judgement};
+
+use crate::candidate::Candidate;
+use crate::report::Said;
+
+/// Most copies that wait, and most bytes of their payloads.
+pub const MAX_WAITING: usize = 256;
+/// Most bytes of payloads of copies that wait.
+pub const MAX_WAITING_BYTES: usize = 32 << 20;
+
+/// A copy of a call, and what was said of it with effect.
+struct Sample {
+    candidate: Arc<Candidate>,
+    call: Call,
+    live: Said,
+}
+
+/// One thread judges all copies, one after the other; it begins with the first one.
+#[derive(Default)]
+pub(crate) struct Shadows {
+    queue: OnceLock<Option<SyncSender<Sample>>>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Shadows {
+    /// Never waits: a copy that finds no room is given up and counted.
+    pub(crate) fn take(&self, candidate: &Arc<Candidate>, call: &Call, live: &Judgement) {
+        candidate.sampled.fetch_add(1, Ordering::Relaxed);
+        let size = call.payload.raw().len();
+        let before = self.bytes.fetch_add(size, Ordering::AcqRel);
+        let room = before.saturating_add(size) <= MAX_WAITING_BYTES;
+        let queue = self.queue.get_or_init(|| start(Arc::clone(&self.bytes)));
+        let sent = room
+            && queue.as_ref().is_some_and(|queue| {
+                let copy = Sample { candidate: Arc::clone(candidate), call: call.clone(), live: Said::of(live) };
+                queue.try_send(copy).is_ok()
+            });
+        if !sent {
+            self.bytes.fetch_sub(size, Ordering::AcqRel);
+            candidate.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The thread ends when nobody sends any more.
+fn start(bytes: Arc<AtomicUsize>) -> Option<SyncSender<Sample>> {
+    let (sender, receiver) = sync_channel(MAX_WAITING);
+    let work = move || judge_all(&receiver, &bytes);
+    thread::Builder::new().name("portcullis-shadow".to_owned()).spawn(work).ok().map(|_| sender)
+}
+
+fn judge_all(copies: &Receiver<Sample>, bytes: &AtomicUsize) {
+    while let Ok(Sample { candidate, call, live }) = copies.recv() {
+        let said = Said::of(&candidate.shadow().judge(&call));
+        bytes.fetch_sub(call.payload.raw().len(), Ordering::AcqRel);
+        candidate.tools().add(&call, live, said);
+    }
+}
