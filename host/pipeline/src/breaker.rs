@@ -54,14 +54,8 @@ pub(crate) enum Pass {
 }
 
 /// Milliseconds of a clock that never goes back, never 0.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Clock(Option<Arc<dyn Fn() -> u64 + Send + Sync>>);
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self(None)
-    }
-}
 
 impl Clock {
     #[cfg(test)]

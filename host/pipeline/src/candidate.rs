@@ -134,7 +134,7 @@ pub struct Candidate {
     agents: Option<GlobSet>,
     /// Whether it judges calls with effect now.
     canary: AtomicBool,
-    withdrawn: OnceLock<Option<Evidence>>,
+    withdrawn: OnceLock<Option<Box<Evidence>>>,
     clock: Clock,
     own: Window,
     live: Window,
@@ -217,7 +217,7 @@ impl Candidate {
     /// Why it was withdrawn, if that was in this process.
     #[must_use]
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.withdrawn.get()?.as_ref()
+        self.withdrawn.get()?.as_deref()
     }
 
     /// Whether it judges calls with effect now.
@@ -279,7 +279,9 @@ impl Candidate {
         }
         let evidence = self.beyond(now)?;
         // Of several calls that see it at once, one tells.
-        self.canary.swap(false, Ordering::AcqRel).then(|| self.withdrawn.set(Some(evidence)))?.ok()?;
+        if !self.canary.swap(false, Ordering::AcqRel) || self.withdrawn.set(Some(Box::new(evidence))).is_err() {
+            return None;
+        }
         self.evidence()
     }
 

@@ -248,3 +248,29 @@ impl Sums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::tests::call;
+
+    fn said(verdict: Decision) -> Said {
+        Said { verdict, reasons: vec![], faults: vec![], fuel: 1, micros: 3 }
+    }
+
+    #[test]
+    fn tools_and_examples_without_end_take_bounded_room() {
+        let mut tools = Tools::default();
+        for number in 0..1_000 {
+            let call = Call { tool: format!("tool-{number}").into(), ..call("{}") };
+            tools.add(&call, said(Decision::Allow), said(Decision::Deny));
+        }
+        let report = tools.report(1_000, 0);
+        assert_eq!((report.tools.len(), report.examples.len(), report.changed), (MAX_TOOLS + 1, MAX_EXAMPLES, 1_000));
+        let others = report.tools.iter().find(|tool| &*tool.tool == OTHERS).unwrap();
+        assert_eq!(others.calls, 1_000 - MAX_TOOLS as u64);
+        assert_eq!((&*report.examples[0].tool, &*report.examples[49].tool), ("tool-999", "tool-950"));
+        let side = Side { failed: 0, fuel_mean: 1, fuel_max: 1, mean_us: 3, p99_us: 4, max_us: 3 };
+        assert_eq!(others.candidate, side);
+    }
+}

@@ -10,6 +10,7 @@ mod load;
 mod proxy;
 mod server;
 mod stream;
+mod swaps;
 mod upstream;
 
 use std::fmt::Write as _;
@@ -53,6 +54,8 @@ enum Part {
     Proxy,
     /// Parked calls.
     Approvals,
+    /// Pipelines that are swapped under load.
+    Swaps,
 }
 
 /// A row of the page.
@@ -90,6 +93,10 @@ fn main() -> Result<()> {
     if wanted(Part::Approvals) {
         progress("approvals: park, decide, release; a long list");
         rows.extend(approvals::rows(&arguments)?);
+    }
+    if wanted(Part::Swaps) {
+        progress("swaps: calls while pipelines are swapped");
+        rows.extend(swaps::rows(&arguments)?);
     }
     let page = page(&rows)?;
     println!("{page}");

@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use portcullis_model::Decision;
+use portcullis_model::{Decision, codes};
 
 use super::*;
 use crate::judge::tests::{Log, call, verdict};
+use crate::{Bounds, MAX_WAITING, Standing, Trial};
 
 /// A generation whose only rule says which one it is.
 fn generation(tenant: &str, number: u64) -> Arc<Generation> {
@@ -155,4 +156,84 @@ fn what_the_configuration_says_is_kept_however_old() {
     assert_eq!(ids(&generations), [id(8), id(0)]);
     let configured: Vec<_> = generations.history("one").iter().map(|past| past.configured).collect();
     assert_eq!((configured, generations.configured("one")), (vec![false, true], Some(id(0))));
+}
+
+fn candidate(generation: &Arc<Generation>, shadow: &Arc<Generation>, trial: Trial) -> Arc<Candidate> {
+    Arc::new(Candidate::new(Arc::clone(generation), Arc::clone(shadow), trial, false).unwrap())
+}
+
+#[test]
+fn a_canary_beyond_its_bound_is_withdrawn_and_told_of_once_while_many_calls_are_judged() {
+    let told = Arc::new(AtomicU64::new(0));
+    let heard = Arc::clone(&told);
+    let generations = Generations::keeping(
+        1,
+        Arc::new(move |notice: &Notice<'_>| {
+            if let News::Withdrawn(evidence) = notice.news {
+                assert_eq!((evidence.bound, notice.generation.id()), ("max_trap_rate", id(1)));
+                heard.fetch_add(1, Ordering::SeqCst);
+            }
+        }),
+    );
+    put(&generations, generation("one", 0));
+    let traps = Log::default().rule("r", |_| Err(portcullis_engine::Fault::Trap("on purpose".to_owned())));
+    let bad = Arc::new(Generation::of_stages("one", id(1), vec![traps]));
+    let bounds = Bounds { min_calls: 50, max_trap_rate: Some(0.1), ..Bounds::default() };
+    let tried = candidate(&bad, &bad, Trial { canary: 1.0, bounds, ..Trial::default() });
+    assert!(generations.try_out("one", Some(Arc::clone(&tried))) && !generations.try_out("two", None));
+    assert!(generations.serves("one", id(0)) && generations.serves("one", id(1)) && !generations.serves("two", id(1)));
+    let trapped = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let judgement = generations.judge(&call_of("one")).unwrap();
+                    let code = judgement.reasons[0].code.as_str();
+                    assert_eq!(code == codes::PLUGIN_TRAP, judgement.generation == id(1));
+                    trapped.fetch_add(u64::from(judgement.generation == id(1)), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    // Those under way when it was seen finish where they began.
+    let trapped = trapped.load(Ordering::SeqCst);
+    assert!((50..=53).contains(&trapped), "{trapped}");
+    assert_eq!((told.load(Ordering::SeqCst), tried.standing()), (1, Standing::Withdrawn));
+    assert!(!generations.serves("one", id(1)));
+    assert_eq!(generations.judge(&call_of("one")).unwrap().generation, id(0));
+}
+
+#[test]
+fn copies_that_find_no_room_are_given_up_and_hold_nothing_up() {
+    let generations = keeping(1);
+    put(&generations, generation("one", 0));
+    let gate = Arc::new(Mutex::new(()));
+    let slow = Arc::clone(&gate);
+    let rule = Log::default().rule("r", move |_| {
+        drop(slow.lock().unwrap());
+        Ok(verdict(Decision::Allow, &[]))
+    });
+    let shadow = Arc::new(Generation::of_stages("one", id(1), vec![rule]));
+    let tried = candidate(&generation("one", 1), &shadow, Trial { shadow: 1.0, ..Trial::default() });
+    generations.try_out("one", Some(Arc::clone(&tried)));
+    let held = gate.lock().unwrap();
+    for number in 0..MAX_WAITING + 50 {
+        let call = Call { tool: format!("tool-{number}").into(), ..call_of("one") };
+        assert_eq!(generations.judge(&call).unwrap().generation, id(0));
+    }
+    let report = tried.report();
+    assert_eq!((report.sampled, report.judged), (MAX_WAITING as u64 + 50, 0));
+    // One is being judged, or is about to be.
+    assert!((49..=50).contains(&report.dropped), "{}", report.dropped);
+    drop(held);
+    while tried.report().judged < report.sampled - report.dropped {
+        std::thread::yield_now();
+    }
+    let report = tried.report();
+    assert_eq!((report.changed, report.examples.len()), (report.judged, crate::MAX_EXAMPLES));
+    // Dropped, it is asked no more.
+    generations.try_out("one", None);
+    let before = tried.report().sampled;
+    let _judgement = generations.judge(&call_of("one"));
+    assert_eq!((tried.report().sampled, generations.candidate("one").is_none()), (before, true));
 }

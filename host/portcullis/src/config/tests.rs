@@ -145,3 +145,30 @@ fn the_address_where_people_decide_names_the_approval() {
     let config = read("[mcp]\nhold_seconds = 0\napproval_url = \"https://desk.example/{id}\"\n").unwrap();
     assert_eq!((config.mcp.hold_seconds, config.mcp.hold_calls_per_agent), (0, 64));
 }
+
+#[test]
+fn mistakes_of_a_candidate_are_placed() {
+    let key = |lines: &str| {
+        let text = format!("[[tenant]]\nname = \"a\"\n[tenant.candidate]\n{lines}\n");
+        place(&text).1.unwrap_or_default()
+    };
+    let good = "policy = \"baseline\"\nshadow_percent = 12.5\ncanary_agents = [\"test-*\"]\nrollback = { min_calls = 5 }";
+    assert!(read(&format!("[[tenant]]\nname = \"a\"\n[tenant.candidate]\n{good}\n")).is_ok());
+    assert_eq!(key(""), "tenant[0].candidate");
+    let both = "policy = \"baseline\"\n[[tenant.candidate.plugins]]\nname = \"rule-baseline\"";
+    assert_eq!(key(both), "tenant[0].candidate");
+    for (line, at) in [
+        ("shadow_percent = 101", "shadow_percent"),
+        ("canary_percent = -1", "canary_percent"),
+        ("canary_percent = nan", "canary_percent"),
+        ("rollback = { max_trap_rate = 5 }", "rollback.max_trap_rate"),
+        ("rollback = { max_deny_drift = nan }", "rollback.max_deny_drift"),
+        ("rollback = { max_latency_ratio = inf }", "rollback.max_latency_ratio"),
+        ("rollback = { window_seconds = 0 }", "rollback.window_seconds"),
+        ("rollback = { min_calls = 0 }", "rollback.min_calls"),
+    ] {
+        assert_eq!(key(&format!("policy = \"baseline\"\n{line}")), format!("tenant[0].candidate.{at}"), "{line}");
+    }
+    let (_, key, _) = place("generations.keep = 33\n");
+    assert_eq!(key.as_deref(), Some("generations.keep"));
+}
