@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use portcullis_gateway::ports::ReloadError;
+use portcullis_model::Digest;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -165,6 +166,32 @@ async fn a_reload_is_for_administrators() {
     assert_eq!((bad.check_head().status, bad.message().as_str()), (422, text));
     *bench.reloads.0.lock().unwrap() = Some(ReloadError::Failed("busy".into()));
     assert_eq!(bench.ask("POST", "/v1/generations", OPERATOR, "").await.check_head().status, 503);
+}
+
+#[tokio::test]
+async fn earlier_generations_are_for_operators_and_going_back_for_administrators() {
+    let bench = Bench::new().await;
+    let name = Digest::of(b"generation").to_string();
+    let kept = format!("/v1/generations/{name}");
+    for path in ["/v1/generations/history", "/v1/generations/diff", "/v1/generations/shadow", &kept] {
+        // Here none are kept.
+        for (token, status) in [("", 401), (AGENT, 403), (VIEWER, 404), (OPERATOR, 404)] {
+            assert_eq!(bench.get(path, token).await.check_head().status, status, "{path} {token}");
+        }
+    }
+    assert_eq!(bench.get("/v1/generations/sha256:1", VIEWER).await.check_head().status, 400);
+    assert_eq!(bench.get("/v1/generations/history?limit=1", VIEWER).await.check_head().status, 400);
+    let activate = format!("{kept}/activate");
+    for path in
+        ["/v1/generations/rollback", "/v1/generations/candidate/promote", "/v1/generations/candidate/drop", &activate]
+    {
+        for (token, status) in [("", 401), (AGENT, 403), (VIEWER, 403), (OPERATOR, 404)] {
+            assert_eq!(bench.ask("POST", path, token, "").await.check_head().status, status, "{path} {token}");
+        }
+        for body in ["[]", "{\"to\":1}", "{", "{\"from\":7}", "{\"candidate\":\"sha256:1\"}"] {
+            assert_eq!(bench.ask("POST", path, OPERATOR, body).await.check_head().status, 400, "{path} {body}");
+        }
+    }
 }
 
 #[tokio::test]

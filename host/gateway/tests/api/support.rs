@@ -20,7 +20,7 @@ use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls, TlsFil
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
     Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
-    PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError,
+    PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError, Who,
 };
 use portcullis_gateway::upstream::{Upstream, Upstreams};
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};

@@ -152,7 +152,8 @@ fn mistakes_of_a_candidate_are_placed() {
         let text = format!("[[tenant]]\nname = \"a\"\n[tenant.candidate]\n{lines}\n");
         place(&text).1.unwrap_or_default()
     };
-    let good = "policy = \"baseline\"\nshadow_percent = 12.5\ncanary_agents = [\"test-*\"]\nrollback = { min_calls = 5 }";
+    let good =
+        "policy = \"baseline\"\nshadow_percent = 12.5\ncanary_agents = [\"test-*\"]\nrollback = { min_calls = 5 }";
     assert!(read(&format!("[[tenant]]\nname = \"a\"\n[tenant.candidate]\n{good}\n")).is_ok());
     assert_eq!(key(""), "tenant[0].candidate");
     let both = "policy = \"baseline\"\n[[tenant.candidate.plugins]]\nname = \"rule-baseline\"";
