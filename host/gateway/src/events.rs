@@ -88,7 +88,7 @@ pub enum Event {
         mode: Mode,
         /// Who put it in force: an operator, or `portcullis`.
         by: Arc<str>,
-        /// Why: `start`, `reload`, `policies`, `activate`, `rollback`.
+        /// Why: `start`, `reload`, `policies`, `activate`, `rollback`, `promote`.
         why: &'static str,
     },
     /// A plugin kept failing and is not asked any more, or answers again.

@@ -16,8 +16,8 @@ use crate::{BuildError, BuildProblem, Generation};
 
 /// Parts that a window is counted in.
 const STEPS: usize = 10;
-/// Latencies are counted by their power of two in microseconds, up to an hour.
-const BUCKETS: usize = 32;
+/// Latencies are counted by quarters of powers of two in microseconds, up to an hour.
+const BUCKETS: usize = 128;
 /// Shares are counted in parts of this.
 const WHOLE: u64 = 1_000_000;
 
@@ -46,9 +46,9 @@ pub struct Bounds {
     pub max_trap_rate: Option<f64>,
     /// Calls in which a plugin ran past its deadline.
     pub max_deadline_rate: Option<f64>,
-    /// Its mean time for a call, as a multiple of that of the generation in force.
+    /// Its median time for a call, as a multiple of that of the generation in force. One slow call is no reason.
     pub max_latency_ratio: Option<f64>,
-    /// Milliseconds within which 99 of 100 of its calls are judged, to the next power of two of microseconds.
+    /// Milliseconds within which 99 of 100 of its calls are judged.
     pub max_p99_ms: Option<u64>,
     /// How far its share of denied calls may be from that of the generation in force, in either direction.
     pub max_deny_drift: Option<f64>,
@@ -81,7 +81,9 @@ pub struct Figures {
     pub denied: u64,
     /// Mean time of a call in microseconds.
     pub mean_us: u64,
-    /// Microseconds within which 99 of 100 were judged: the next power of two.
+    /// Microseconds within which half of them were judged, to a quarter more.
+    pub p50_us: u64,
+    /// Microseconds within which 99 of 100 were judged, to a quarter more.
     pub p99_us: u64,
 }
 
@@ -198,6 +200,12 @@ impl Candidate {
         &self.generation
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.generation.id()
+    }
+
     /// How it is tried.
     #[must_use]
     pub fn trial(&self) -> &Trial {
@@ -306,7 +314,7 @@ impl Candidate {
             (
                 "max_latency_ratio",
                 bounds.max_latency_ratio,
-                compared.then(|| ratio(candidate.mean_us, live.mean_us.max(1))),
+                compared.then(|| ratio(candidate.p50_us, live.p50_us.max(1))),
             ),
             (
                 "max_deny_drift",
@@ -328,9 +336,9 @@ impl Evidence {
     #[must_use]
     pub fn line(&self) -> String {
         let side = |name: &str, figures: &Figures| {
-            let Figures { calls, traps, deadlines, denied, mean_us, p99_us } = figures;
+            let Figures { calls, traps, deadlines, denied, mean_us, p50_us, p99_us } = figures;
             format!(
-                "{name}: {calls} calls, {traps} traps, {deadlines} deadlines, {denied} denied, mean {mean_us} us, p99 {p99_us} us"
+                "{name}: {calls} calls, {traps} traps, {deadlines} deadlines, {denied} denied, mean {mean_us} us, p50 {p50_us} us, p99 {p99_us} us"
             )
         };
         format!(
@@ -366,7 +374,7 @@ struct Window {
     steps: [Step; STEPS],
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Step {
     /// Which part of time it is of.
     of: AtomicU64,
@@ -376,6 +384,21 @@ struct Step {
     denied: AtomicU64,
     micros: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            of: zero(),
+            calls: zero(),
+            traps: zero(),
+            deadlines: zero(),
+            denied: zero(),
+            micros: zero(),
+            buckets: std::array::from_fn(|_| zero()),
+        }
+    }
 }
 
 impl Step {
@@ -417,7 +440,7 @@ impl Window {
         let recent = || self.steps.iter().filter(|step| (oldest..=part).contains(&step.of.load(Ordering::Acquire)));
         let sum = |of: fn(&Step) -> &AtomicU64| recent().map(|step| of(step).load(Ordering::Relaxed)).sum::<u64>();
         let calls = sum(|step| &step.calls);
-        let mut buckets = [0; BUCKETS];
+        let mut buckets = EMPTY;
         for step in recent() {
             for (sum, bucket) in buckets.iter_mut().zip(&step.buckets) {
                 *sum += bucket.load(Ordering::Relaxed);
@@ -429,42 +452,40 @@ impl Window {
             deadlines: sum(|step| &step.deadlines),
             denied: sum(|step| &step.denied),
             mean_us: sum(|step| &step.micros).checked_div(calls).unwrap_or_default(),
+            p50_us: percentile(&buckets, 50),
             p99_us: percentile(&buckets, 99),
         }
     }
 }
 
-/// Which power of two.
+/// Which bucket a time belongs to.
 pub(crate) fn bucket(micros: u64) -> usize {
-    let bits = u64::BITS - micros.leading_zeros();
-    usize::try_from(bits).unwrap_or_default().min(BUCKETS - 1)
+    let index = match micros.checked_ilog2() {
+        Some(octave @ 3..) => u64::from(octave) * 4 + ((micros >> (octave - 2)) & 3),
+        _ => micros,
+    };
+    usize::try_from(index).unwrap_or(BUCKETS).min(BUCKETS - 1)
 }
 
 /// The upper end of the bucket that so many of a hundred are within.
-pub(crate) fn percentile(buckets: &[u64; BUCKETS], of_hundred: u64) -> u64 {
+pub(crate) fn percentile(buckets: &Buckets, of_hundred: u64) -> u64 {
     let all: u64 = buckets.iter().sum();
     let wanted = all.saturating_mul(of_hundred).div_ceil(100);
     let mut seen = 0;
-    for (bits, count) in buckets.iter().enumerate() {
+    for (index, count) in (0_u64..).zip(buckets) {
         seen += count;
         if seen >= wanted && wanted > 0 {
-            return 1_u64 << bits;
+            return if index < 8 { index } else { (5 + index % 4) << (index / 4 - 2) };
         }
     }
     0
 }
 
-/// Counts by power of two.
+/// Counts by bucket.
 pub(crate) type Buckets = [u64; BUCKETS];
 
-/// The name of what is tried, for comparisons.
-impl Candidate {
-    /// Its name.
-    #[must_use]
-    pub fn id(&self) -> Digest {
-        self.generation.id()
-    }
-}
+/// No call yet.
+pub(crate) const EMPTY: Buckets = [0; BUCKETS];
 
 #[cfg(test)]
 mod tests;

@@ -437,9 +437,9 @@ pub(crate) struct Rollback {
     pub max_trap_rate: f64,
     /// Most calls in which a plugin ran past its deadline, as a share; 1 for any.
     pub max_deadline_rate: f64,
-    /// Longest mean time of a call, as a multiple of that of the tenant's pipeline; 0 for any.
+    /// Longest median time of a call, as a multiple of that of the tenant's pipeline; 0 for any.
     pub max_latency_ratio: f64,
-    /// Milliseconds within which 99 of 100 calls must be judged. Times are counted by powers of two.
+    /// Milliseconds within which 99 of 100 calls must be judged. Times are counted to a quarter more.
     pub max_p99_ms: Option<u64>,
     /// How far the share of denied calls may be from that of the tenant's pipeline, in either direction; 1 for any.
     pub max_deny_drift: f64,

@@ -84,7 +84,7 @@ pub struct PastView {
     pub activated_ms: u64,
     /// Who did: an operator, or `portcullis`.
     pub by: Arc<str>,
-    /// Why: `start`, `reload`, `policies`, `activate`, `rollback`.
+    /// Why: `start`, `reload`, `policies`, `activate`, `rollback`, `promote`.
     pub why: &'static str,
     /// What was in force before it.
     pub from: Option<Digest>,

@@ -149,6 +149,14 @@ fn deadlines_latency_and_denials_have_bounds_of_their_own() {
 }
 
 #[test]
+fn one_slow_call_is_no_reason() {
+    let (candidate, _) = canary(Bounds { max_latency_ratio: Some(2.0), ..none() });
+    (0..10).for_each(|_| assert_eq!(candidate.count(false, &fine(), MS), None));
+    assert_eq!(candidate.count(true, &fine(), 10_000 * MS), None);
+    (0..20).for_each(|_| assert_eq!(candidate.count(true, &fine(), MS), None));
+}
+
+#[test]
 fn what_is_compared_needs_calls_of_both_sides() {
     let (candidate, _) = canary(Bounds { max_deny_drift: Some(0.1), ..none() });
     let denies = said(Decision::Deny, None);
@@ -164,4 +172,18 @@ fn one_that_was_withdrawn_before_stays_so() {
     assert_eq!((candidate.standing(), candidate.evidence()), (Standing::Withdrawn, None));
     assert!(!candidate.takes(&call("{}"), &RandomState::new()));
     assert!(candidate.samples(&call("{}"), &RandomState::new()), "copies are judged all the same");
+}
+
+#[test]
+fn buckets_hold_what_they_say() {
+    let mut last = 0;
+    for micros in (0..10_000).chain((1..32).map(|octave| 1_u64 << octave)).chain([u64::MAX]) {
+        let mut buckets = EMPTY;
+        buckets[bucket(micros)] += 1;
+        let upper = percentile(&buckets, 99);
+        // Never less, and at most a quarter more.
+        assert!(micros == u64::MAX || (upper >= micros && upper <= micros + micros / 4 + 1), "{micros}: {upper}");
+        last = last.max(bucket(micros));
+    }
+    assert_eq!((last, percentile(&EMPTY, 50)), (BUCKETS - 1, 0));
 }

@@ -193,12 +193,13 @@ fn report(log: &Log) -> Result<ExitCode> {
         if number(&trial, &format!("{side}/calls")) > 0 {
             let part = |key: &str| number(&trial, &format!("{side}/{key}"));
             println!(
-                "{name:<8}  {} calls of late, {} traps, {} deadlines, {} denied, mean {} us, p99 {} us",
+                "{name:<8}  {} calls of late, {} traps, {} deadlines, {} denied, mean {} us, p50 {} us, p99 {} us",
                 part("calls"),
                 part("traps"),
                 part("deadlines"),
                 part("denied"),
                 part("mean_us"),
+                part("p50_us"),
                 part("p99_us")
             );
         }
