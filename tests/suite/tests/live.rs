@@ -33,10 +33,13 @@ fn guest(name: &str) -> String {
     root().join("target/guests").join(name).with_extension("wasm").display().to_string()
 }
 
+/// A machine that is busy with other tests is no reason to fail.
+const PATIENT: &str = "limits.deadline_ms = 5000";
+
 /// A pipeline whose only rule denies one tool.
 fn denying(tool: &str) -> String {
     format!(
-        "[[tenant]]\nname = \"default\"\n\n[[tenant.plugins]]\nname = \"gate\"\nplugin = \"{}\"\nconfig = {{ deny = \"{tool}\" }}\n",
+        "[[tenant]]\nname = \"default\"\n\n[[tenant.plugins]]\nname = \"gate\"\nplugin = \"{}\"\nconfig = {{ deny = \"{tool}\" }}\n{PATIENT}\n",
         guest("good_rule")
     ) + PEOPLE
 }
@@ -272,7 +275,7 @@ fn a_crash_between_compiling_and_activation_leaves_the_old_state_and_a_good_log(
 #[test]
 fn a_plugin_that_keeps_failing_is_left_out_and_everybody_sees_it() {
     let bad = format!(
-        "[[tenant.plugins]]\nname = \"bad\"\nplugin = \"{}\"\nselect.tools = [\"risky\"]\n\
+        "[[tenant.plugins]]\nname = \"bad\"\nplugin = \"{}\"\nselect.tools = [\"risky\"]\n{PATIENT}\n\
          quarantine = {{ faults = 3, calls = 5, cooldown_seconds = 1 }}\n\n[[tenant.agent]]",
         guest("trap")
     );
@@ -324,7 +327,7 @@ fn with(config: &str, lines: &str) -> String {
 }
 
 fn plugin(table: &str, name: &str, file: &str, lines: &str) -> String {
-    format!("\n[[{table}]]\nname = \"{name}\"\nplugin = \"{}\"\n{lines}\n", guest(file))
+    format!("\n[[{table}]]\nname = \"{name}\"\nplugin = \"{}\"\n{PATIENT}\n{lines}\n", guest(file))
 }
 
 /// A candidate that denies another tool.
