@@ -266,7 +266,7 @@ fn a_crash_between_compiling_and_activation_leaves_the_old_state_and_a_good_log(
     let folder = server.kill().unwrap();
     let data = folder.path().join("data");
     let names: Vec<_> = activations(&data).into_iter().map(|(_, _, generation)| generation).collect();
-    assert_eq!(names, [first.clone()], "nothing was put in force that was not whole");
+    assert_eq!(names, *std::slice::from_ref(&first), "nothing was put in force that was not whole");
     assert!(ledger(&data, &["verify"]).unwrap().contains("good"));
     let server = Server::start_in(folder, &Setup { config: Some(old), ..Setup::default() }).unwrap();
     assert_eq!((live(&server), verdict(&server, "alpha")), (first, "deny".to_owned()));
