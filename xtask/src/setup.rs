@@ -37,7 +37,15 @@ pub(crate) fn python(root: &Path) -> PathBuf {
 /// Something cannot be had; the text says what and how to install it by hand.
 pub(crate) fn run(root: &Path) -> Result<()> {
     toolchain::find(Choice::Auto)?;
-    programs(&[("c++", "g++"), ("strace", "strace"), ("npm", "npm"), ("python3", "python3-venv")])?;
+    programs(&[
+        ("c++", "g++"),
+        ("docker-registry", "docker-registry"),
+        ("npm", "npm"),
+        ("openssl", "openssl"),
+        ("python3", "python3-venv"),
+        ("skopeo", "skopeo"),
+        ("strace", "strace"),
+    ])?;
     cargo_deny()?;
     python_packages(root, "python", PYTHON)?;
     let wanted = fs::read_to_string(root.join(NODE)).context(NODE)?;

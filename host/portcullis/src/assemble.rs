@@ -1,19 +1,18 @@
 //! From configuration to what the host runs: pipelines, credentials, upstreams.
 
-use std::collections::HashMap;
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use portcullis_engine::{Engine, Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile, Stores};
+use portcullis_engine::{Engine, Folder, Grants, Instances, Limits, Stores};
 use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Price};
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
 use portcullis_pipeline::{
     Bounds, BuildError, Candidate, FailMode, Generation, PipelineSpec, PluginSpec, Quarantine, Selector, Trial,
 };
+use portcullis_registry::{Change, Trust};
 use portcullis_tenancy::{
     AgentSpec, DenialForm, Directory, OPEN_TENANT, OperatorSpec, RateLimit, TenantSpec, ToolRules, roles, token_digest,
 };
@@ -23,6 +22,7 @@ use crate::config::{self, ArdenEnvironment, ClientCertificates, Config, ConfigEr
 use crate::embedded;
 use crate::policies::{self, Edited};
 use crate::remote::control_token;
+use crate::sources::{self, Sources};
 use crate::trials::Trials;
 
 /// The policy of tenants that name none.
@@ -46,18 +46,31 @@ pub(crate) struct Pipeline {
 /// # Errors
 /// A policy, plugin or folder that is not there, with file, line and key.
 pub(crate) fn pipelines(config: &Config, place: Option<&Place>, edited: &Edited) -> Result<Vec<Pipeline>> {
-    let mut pipelines = written(config, place)?;
+    let mut sources = Sources::of(config, place)?;
+    let mut pipelines = written(config, place, &mut sources)?;
     for pipeline in &mut pipelines {
         edited.apply(pipeline);
     }
     Ok(pipelines)
 }
 
-fn written(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
-    let mut files = Files::default();
+/// Fetches what a configuration names in registries, and records it in the lock file; `anew` asks again where tags point to.
+///
+/// # Errors
+/// A plugin that cannot be had or is not trusted, with file, line and key.
+pub(crate) fn fetch(config: &Config, place: Option<&Place>, anew: bool) -> Result<Vec<Change>> {
+    let sources = Sources::of(config, place)?;
+    let mut sources = if anew { sources.anew() } else { sources };
+    let pipelines = written(config, place, &mut sources)?;
+    tried(config, place, &Edited::default(), &pipelines, &mut sources)?;
+    Ok(sources.fetched())
+}
+
+fn written(config: &Config, place: Option<&Place>, sources: &mut Sources) -> Result<Vec<Pipeline>> {
     if config.tenant.is_empty() {
         let pack = Place::embedded("policy baseline", embedded::pack(DEFAULT_POLICY)?);
-        return Ok(vec![from_pack(OPEN_TENANT, None, false, &pack, None, &mut files)?]);
+        let owner = Owner { tenant: OPEN_TENANT, trust: &Trust::default() };
+        return Ok(vec![from_pack(owner, None, false, &pack, None, sources)?]);
     }
     let place = place.context("tenants come from a file")?;
     let tenants = config.tenant.iter().enumerate();
@@ -71,7 +84,8 @@ fn written(config: &Config, place: Option<&Place>) -> Result<Vec<Pipeline>> {
                 mode: tenant.mode,
                 prefix: format!("tenant[{index}]."),
             };
-            of.pipeline(tenant, place, &mut files)
+            let trust = sources::trust(&tenant.trust, place, &format!("tenant[{index}].trust"))?;
+            of.pipeline(tenant, &trust, place, sources)
         })
         .collect()
 }
@@ -92,7 +106,16 @@ pub(crate) fn candidates(
     edited: &Edited,
     pipelines: &[Pipeline],
 ) -> Result<Vec<Tried>> {
-    let mut files = Files::default();
+    tried(config, place, edited, pipelines, &mut Sources::of(config, place)?)
+}
+
+fn tried(
+    config: &Config,
+    place: Option<&Place>,
+    edited: &Edited,
+    pipelines: &[Pipeline],
+    sources: &mut Sources,
+) -> Result<Vec<Tried>> {
     let mut out = Vec::new();
     for (index, (tenant, beside)) in config.tenant.iter().zip(pipelines).enumerate() {
         let Some(candidate) = &tenant.candidate else { continue };
@@ -104,7 +127,9 @@ pub(crate) fn candidates(
             mode: Some(beside.spec.mode),
             prefix: format!("tenant[{index}].candidate."),
         };
-        let mut pipeline = of.pipeline(tenant, place.context("tenants come from a file")?, &mut files)?;
+        let place = place.context("tenants come from a file")?;
+        let trust = sources::trust(&tenant.trust, place, &format!("tenant[{index}].trust"))?;
+        let mut pipeline = of.pipeline(tenant, &trust, place, sources)?;
         edited.apply(&mut pipeline);
         out.push(Tried { pipeline, trial: trial(candidate) });
     }
@@ -153,17 +178,24 @@ struct Of<'c> {
 }
 
 impl Of<'_> {
-    fn pipeline(self, tenant: &config::Tenant, place: &Place, files: &mut Files) -> Result<Pipeline> {
+    fn pipeline(
+        self,
+        tenant: &config::Tenant,
+        trust: &Trust,
+        place: &Place,
+        sources: &mut Sources,
+    ) -> Result<Pipeline> {
         let Self { policy, plugins, router, mode, prefix } = self;
+        let owner = Owner { tenant: &tenant.name, trust };
         let Some(policy) = policy else {
             let own = |plugin| Router { plugin, place, prefix: prefix.clone() };
             let parts = Parts { mode: mode.unwrap_or_default(), plugins, router: router.map(own) };
-            return parts.pipeline(&tenant.name, tenant.inspect_redacted, place, prefix, files);
+            return parts.pipeline(owner, tenant.inspect_redacted, place, prefix, sources);
         };
         let pack = find_pack(policy, place);
         let pack = pack.map_err(|error| place.error(&format!("{prefix}policy"), format!("{error:#}")))?;
         let own = router.map(|plugin| Router { plugin, place, prefix });
-        from_pack(&tenant.name, mode, tenant.inspect_redacted, &pack, own, files)
+        from_pack(owner, mode, tenant.inspect_redacted, &pack, own, sources)
     }
 }
 
@@ -352,35 +384,6 @@ fn signing_key(webhook: &config::ArdenWebhook) -> Result<Zeroizing<String>> {
     Ok(Zeroizing::new(key.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// Component files, each read once however many tenants use it.
-#[derive(Default)]
-struct Files(HashMap<String, PluginFile>);
-
-impl Files {
-    fn component(&mut self, name: &str, place: &Place) -> Result<PluginFile> {
-        let file = name.ends_with(".wasm");
-        let key = if file { place.relative(Path::new(name)).display().to_string() } else { name.to_owned() };
-        if let Some(known) = self.0.get(&key) {
-            return Ok(known.clone());
-        }
-        let component = if file {
-            PluginFile::new(read(Path::new(&key)).with_context(|| format!("{key}: cannot be read"))?)
-        } else {
-            PluginFile::new(embedded::plugin(name)?)
-        };
-        self.0.insert(key, component.clone());
-        Ok(component)
-    }
-}
-
-/// A component file; one byte more than the engine takes is enough to refuse it.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    anyhow::ensure!(fs::metadata(path)?.is_file(), "it is not a file");
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_PLUGIN_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn find_pack(policy: &str, place: &Place) -> Result<Place> {
     if policy.contains('/') || policy.starts_with('.') {
         let path = place.relative(Path::new(policy));
@@ -390,24 +393,31 @@ fn find_pack(policy: &str, place: &Place) -> Result<Place> {
     Ok(Place::embedded(&format!("policy {policy}"), embedded::pack(policy)?))
 }
 
+/// Whose pipeline, and whose plugins may be in it.
+#[derive(Clone, Copy)]
+struct Owner<'c> {
+    tenant: &'c str,
+    trust: &'c Trust,
+}
+
 /// The pipeline of a pack, with another router if there is one.
 fn from_pack(
-    tenant: &str,
+    owner: Owner<'_>,
     mode: Option<Mode>,
     twice: bool,
     place: &Place,
     router: Option<Router<'_>>,
-    files: &mut Files,
+    sources: &mut Sources,
 ) -> Result<Pipeline> {
     let pack: Pack = place.parse()?;
     let mode = mode.or(pack.mode).unwrap_or_default();
     let own = || pack.router.as_ref().map(|plugin| Router { plugin, place, prefix: String::new() });
     Parts { mode, plugins: &pack.plugins, router: router.or_else(own) }.pipeline(
-        tenant,
+        owner,
         twice,
         place,
         String::new(),
-        files,
+        sources,
     )
 }
 
@@ -427,14 +437,14 @@ struct Router<'c> {
 impl Parts<'_> {
     fn pipeline(
         &self,
-        tenant: &str,
+        owner: Owner<'_>,
         twice: bool,
         place: &Place,
         prefix: String,
-        files: &mut Files,
+        sources: &mut Sources,
     ) -> Result<Pipeline> {
         let mut make = |plugin: &config::Plugin, place: &Place, key: String| {
-            plugin_spec(plugin, place, files).map_err(|error| place.error(&key, format!("{error:#}")))
+            plugin_spec(plugin, place, owner.trust, sources).map_err(|error| place.error(&key, format!("{error:#}")))
         };
         let plugins = self.plugins.iter().enumerate();
         let plugins = plugins.map(|(index, plugin)| make(plugin, place, format!("{prefix}plugins[{index}].plugin")));
@@ -443,11 +453,11 @@ impl Parts<'_> {
         let mut router = at.map(|at| make(at.plugin, at.place, format!("{}router.plugin", at.prefix))).transpose()?;
         // Whom to ask depends on the time, in many a house: the router that comes with us knows it without being granted it.
         if let (Some(router), Some(Router { plugin, .. })) = (&mut router, at)
-            && !plugin.plugin.as_deref().unwrap_or(&plugin.name).ends_with(".wasm")
+            && sources::built_in(plugin.plugin.as_deref().unwrap_or(&plugin.name))
         {
             router.grants.clock = true;
         }
-        let spec = PipelineSpec { tenant: tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
+        let spec = PipelineSpec { tenant: owner.tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
         let editable = self.plugins.iter().filter(|plugin| policies::editable(plugin));
         let editable = editable.map(|plugin| plugin.name.as_str().into()).collect();
         let router_at = at.map(|at| (at.place.clone(), at.prefix.clone()));
@@ -455,7 +465,7 @@ impl Parts<'_> {
     }
 }
 
-fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Result<PluginSpec> {
+fn plugin_spec(plugin: &config::Plugin, place: &Place, trust: &Trust, sources: &mut Sources) -> Result<PluginSpec> {
     let name = plugin.plugin.as_deref().unwrap_or(&plugin.name);
     let given = Limits::default();
     let limits = &plugin.limits;
@@ -464,7 +474,7 @@ fn plugin_spec(plugin: &config::Plugin, place: &Place, files: &mut Files) -> Res
         |(name, path): (&String, &std::path::PathBuf)| Folder { name: name.clone(), path: place.relative(path) };
     Ok(PluginSpec {
         name: plugin.name.as_str().into(),
-        file: files.component(name, place)?,
+        file: sources.component(name, place, trust)?,
         config: serde_json::to_value(&plugin.config).context("config")?,
         grants: Grants {
             clock: grants.clock,
@@ -520,7 +530,7 @@ fn quarantine(plugin: &config::Plugin) -> Option<Quarantine> {
     })
 }
 
-/// The files that a configuration is made of: itself, its certificates, its packs, its components.
+/// The files that a configuration is made of: itself, its certificates, its packs, its components, its keys, its lock file.
 pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
     let Some(place) = place else { return Vec::new() };
     let mut files = vec![place.file().to_owned()];
@@ -533,8 +543,9 @@ pub(crate) fn files(config: &Config, place: Option<&Place>) -> Vec<PathBuf> {
     files.extend(config.arden.webhook.iter().filter_map(|webhook| webhook.signing_key_file.clone()));
     let components = |place: &Place, plugins: &mut dyn Iterator<Item = &config::Plugin>, files: &mut Vec<PathBuf>| {
         let names = plugins.map(|plugin| plugin.plugin.as_deref().unwrap_or(&plugin.name));
-        files.extend(names.filter(|name| name.ends_with(".wasm")).map(|name| place.relative(Path::new(name))));
+        files.extend(names.flat_map(|name| sources::files(name, place)));
     };
+    files.extend(sources::settings(config, place));
     let pipelines = config.tenant.iter().flat_map(|tenant| {
         let tried = tenant.candidate.as_ref();
         let tried = tried.map(|candidate| (&candidate.policy, &candidate.plugins, &candidate.router));

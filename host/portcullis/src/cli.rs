@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// See what tools are pinned to, and accept definitions that changed.
     #[command(subcommand)]
     Pins(Pins),
-    /// Write, build, test and look at plugins.
+    /// Write, build, test, sign and look at plugins, and exchange them with registries.
     #[command(subcommand)]
     Plugin(Plugin),
     /// Make a token: the token for its holder, its SHA-256 for the configuration file.
@@ -513,6 +513,106 @@ pub(crate) enum Plugin {
         #[arg(long)]
         json: bool,
     },
+    /// Put a plugin into an OCI registry, and sign it there with --key.
+    Push(Push),
+    /// Fetch plugins: one into a file, or all that the configuration names into the data folder, for a start without network.
+    Pull(Pull),
+    /// Sign a plugin, as cosign does with a key: beside the file (`FILE.sig`), or beside the artifact in its registry.
+    Sign(Sign),
+    /// Check a plugin's signatures. Exit code 2 if none is good.
+    Verify(Verify),
+    /// Make a pair of keys for signing. COSIGN_PASSWORD, if set, encrypts the private one as cosign does.
+    Keygen(Keygen),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    #[command(flatten)]
+    pub place: Where,
+    /// The .wasm file.
+    pub file: PathBuf,
+    /// Where to: `oci://HOST/REPOSITORY:TAG`.
+    pub reference: String,
+    /// Private key (PEM) to sign it with. The password of an encrypted one is in COSIGN_PASSWORD.
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    #[command(flatten)]
+    pub place: Where,
+    /// One plugin: `oci://HOST/REPOSITORY:TAG` or `…@sha256:…`. Default: all that the configuration names.
+    pub reference: Option<String>,
+    /// With a reference: file to write it to.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// With a reference: public keys (PEM), one of which must have signed it. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// Without a reference: ask again where tags point to, and record that in the lock file.
+    #[arg(long)]
+    pub update: bool,
+    /// Without a reference: forget what the lock file says of plugins that are not configured any more.
+    #[arg(long)]
+    pub prune: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    #[command(flatten)]
+    pub place: Where,
+    /// A .wasm file, `FOLDER/NAME[@VERSION]`, or `oci://HOST/REPOSITORY:TAG`.
+    pub reference: String,
+    /// Private key (PEM). The password of an encrypted one is in COSIGN_PASSWORD.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub place: Where,
+    /// A .wasm file, `FOLDER/NAME[@VERSION]`, or `oci://HOST/REPOSITORY:TAG`.
+    pub reference: String,
+    /// Public keys (PEM); a signature by any is enough. Repeatable.
+    #[arg(long, value_name = "FILE", required_unless_present = "tenant", conflicts_with = "tenant")]
+    pub key: Vec<PathBuf>,
+    /// The keys of this tenant of the configuration.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// What the files begin with: NAME.key and NAME.pub.
+    #[arg(long, short, value_name = "NAME", default_value = "portcullis")]
+    pub output: PathBuf,
+    /// Kind of the key; cosign makes and takes the first, and verifies both.
+    #[arg(long, value_enum, default_value_t = KeyKindArg::EcdsaP256)]
+    pub kind: KeyKindArg,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Kind of a key for signing.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KeyKindArg {
+    EcdsaP256,
+    Ed25519,
 }
 
 /// What is tried out.

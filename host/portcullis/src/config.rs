@@ -5,6 +5,7 @@
 mod channel;
 mod locate;
 mod outside;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub(crate) use channel::{Channel, ChannelKind, Smtp, SmtpTls};
 pub(crate) use locate::{ConfigError, Place};
 pub(crate) use outside::{Judge, JudgeApi, JudgeTemplate, Outbound, Secret};
+pub(crate) use registry::{Registries, RegistryHost, Trust, Unsigned};
 
 /// The whole file. Unknown keys are refused; everything has a default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub secret: Vec<Secret>,
     /// Language models that plugins ask: see plugins/capabilities.md.
     pub judge: Vec<Judge>,
+    /// Where plugins come from that are neither built in nor files.
+    pub registry: Registries,
     /// Tenants. Without any, one tenant `default` with one open agent `local` is served, on loopback only.
     pub tenant: Vec<Tenant>,
 }
@@ -384,6 +388,9 @@ pub(crate) struct Tenant {
     /// `error`, a JSON-RPC error for the program.
     #[serde(default)]
     pub denials: Denials,
+    /// Whose plugins it runs.
+    #[serde(default)]
+    pub trust: Trust,
     /// The pipeline, in order: detectors and rules.
     #[serde(default)]
     pub plugins: Vec<Plugin>,
@@ -473,7 +480,9 @@ pub(crate) enum Denials {
 pub(crate) struct Plugin {
     /// Name in the pipeline: shown in reasons, findings, metrics and entries.
     pub name: String,
-    /// A built-in plugin's name or the path of a `.wasm` file. Default: the name.
+    /// A built-in plugin's name, the path of a `.wasm` file, `FOLDER/NAME` or `FOLDER/NAME@VERSION` for a file in a folder of
+    /// plugins, or `oci://HOST/REPOSITORY:TAG` for one in a registry. `@sha256:…` behind any but the first pins it. Default: the
+    /// name.
     pub plugin: Option<String>,
     /// The plugin's own configuration; see its page.
     #[serde(default)]
@@ -712,6 +721,7 @@ impl Default for Config {
             outbound: Outbound::default(),
             secret: Vec::new(),
             judge: Vec::new(),
+            registry: Registries::default(),
             tenant: Vec::new(),
         }
     }
@@ -861,6 +871,7 @@ impl Config {
             }
         }
         config.channel.iter_mut().for_each(|channel| channel.relative_to(&place));
+        config.registry.relative_to(&place);
         for webhook in &mut config.arden.webhook {
             if let Some(path) = &mut webhook.signing_key_file {
                 *path = place.relative(path);
@@ -927,6 +938,7 @@ impl Config {
             }
         }
         self.check_arden(place)?;
+        self.registry.check(place)?;
         for (index, tenant) in self.tenant.iter().enumerate() {
             let key = format!("tenant[{index}]");
             if self.tenant.iter().take(index).any(|other| other.name == tenant.name) {

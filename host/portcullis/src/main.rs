@@ -17,6 +17,7 @@ mod pins;
 mod policies;
 mod reference;
 mod remote;
+mod sources;
 mod trials;
 
 use std::process::ExitCode;

@@ -31,6 +31,7 @@ fn arrows_point_one_way() {
         ("portcullis-ledger", &["portcullis-model", "portcullis-ledger-verify"]),
         ("portcullis-ledger-verify", &["portcullis-model"]),
         ("portcullis-approvals", &["portcullis-model"]),
+        ("portcullis-registry", &["portcullis-model"]),
         ("portcullis-tenancy", &["portcullis-model"]),
         ("portcullis-pipeline", &["portcullis-model", "portcullis-engine"]),
         ("portcullis-project", &["portcullis-model"]),

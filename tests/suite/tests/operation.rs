@@ -159,7 +159,7 @@ fn a_lost_head_file_needs_an_operator_who_adopts_the_log() {
 
 #[test]
 fn files_that_are_no_plugins_are_named_with_their_place() {
-    let config = "[[tenant]]\nname = \"acme\"\n\n[[tenant.plugins]]\nname = \"mine\"\nplugin = \"mine.wasm\"\n";
+    let config = "[[tenant]]\nname = \"acme\"\ntrust = { unsigned = \"files\" }\n[[tenant.plugins]]\nname = \"mine\"\nplugin = \"mine.wasm\"\n";
     let whole = fs::read(root().join("target/plugins/rule-baseline.wasm")).unwrap();
     let half = &whole[..whole.len() / 2];
     let unsigned = b"\0asm\x0d\0\x01\0";

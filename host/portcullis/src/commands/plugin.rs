@@ -2,6 +2,7 @@
 
 mod project;
 mod trial;
+mod registry;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -31,6 +32,11 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
         }
         cli::Plugin::Run { .. } => trial::run(command)?,
         cli::Plugin::Bench { subject, only, calls, json } => trial::bench(subject, only.as_deref(), *calls, *json)?,
+        cli::Plugin::Push(arguments) => return registry::push(arguments),
+        cli::Plugin::Pull(arguments) => return registry::pull(arguments),
+        cli::Plugin::Sign(arguments) => return registry::sign(arguments),
+        cli::Plugin::Verify(arguments) => return registry::verify(arguments),
+        cli::Plugin::Keygen(arguments) => return registry::keygen(arguments),
     }
     Ok(ExitCode::SUCCESS)
 }
