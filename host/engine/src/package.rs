@@ -231,7 +231,8 @@ impl<'a> Package<'a> {
 /// The grant an import needs; none if it is free.
 fn ask_of(import: &str) -> Result<Option<&'static str>, PackageError> {
     if let Some(rest) = import.strip_prefix("portcullis:plugin/") {
-        let interface = rest.split_once('@').filter(|(_, version)| ABI_VERSIONS.contains(version)).map(|(name, _)| name);
+        let interface =
+            rest.split_once('@').filter(|(_, version)| ABI_VERSIONS.contains(version)).map(|(name, _)| name);
         if interface.is_some_and(|name| FREE.contains(&name)) {
             return Ok(None);
         }

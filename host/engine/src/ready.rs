@@ -168,5 +168,4 @@ impl Filler {
     fn has_room(&self) -> bool {
         self.0.waiting.load(Ordering::Relaxed) < self.0.most
     }
-
 }

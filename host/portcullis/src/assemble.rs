@@ -457,7 +457,8 @@ impl Parts<'_> {
         {
             router.grants.clock = true;
         }
-        let spec = PipelineSpec { tenant: owner.tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
+        let spec =
+            PipelineSpec { tenant: owner.tenant.into(), mode: self.mode, plugins, router, inspect_redacted: twice };
         let editable = self.plugins.iter().filter(|plugin| policies::editable(plugin));
         let editable = editable.map(|plugin| plugin.name.as_str().into()).collect();
         let router_at = at.map(|at| (at.place.clone(), at.prefix.clone()));

@@ -56,8 +56,8 @@ const DOCUMENTS: &[&str] = &[
 
 /// Pieces that make mutated documents interesting.
 const PIECES: &[&str] = &[
-    "\"", "\\", "\\u", "\\ud83d", "\\udd11", "\\u0000", "{", "}", "[", "]", ",", ":", "-", ".", "e", "E+", "0", "01", "1e400", "true",
-    "nul", " ", "\n", "\u{0}", "\u{7f}", "é", "鍵", "🔑", "\"a\":", "[[[[[[[[",
+    "\"", "\\", "\\u", "\\ud83d", "\\udd11", "\\u0000", "{", "}", "[", "]", ",", ":", "-", ".", "e", "E+", "0", "01",
+    "1e400", "true", "nul", " ", "\n", "\u{0}", "\u{7f}", "é", "鍵", "🔑", "\"a\":", "[[[[[[[[",
 ];
 
 fn mutated(dice: &mut Dice) -> Vec<u8> {
@@ -93,8 +93,7 @@ fn the_json_reader_agrees_with_another_one_about_thousands_of_broken_documents()
     let given = folder.path().join("given");
     let with_length = |bytes: &Vec<u8>| [&u32::try_from(bytes.len()).unwrap().to_le_bytes()[..], bytes].concat();
     fs::write(&given, documents.iter().flat_map(with_length).collect::<Vec<u8>>()).unwrap();
-    let done =
-        Command::new(program).arg("dump").stdin(Stdio::from(File::open(given).unwrap())).output().unwrap();
+    let done = Command::new(program).arg("dump").stdin(Stdio::from(File::open(given).unwrap())).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 
     let mut rest = done.stdout.as_slice();
@@ -169,7 +168,11 @@ fn the_structures_lie_as_the_contract_says() {
         let mut sizes = SizeAlign::default();
         sizes.fill(&resolve);
         let mut pairs = vec![("call", "pc_call"), ("span", "pc_span"), ("finding", "pc_finding"), ("text", "pc_text")];
-        pairs.extend([("attributed-finding", "pc_seen"), ("reason", "pc_reason"), ("replacement", "struct replacement")]);
+        pairs.extend([
+            ("attributed-finding", "pc_seen"),
+            ("reason", "pc_reason"),
+            ("replacement", "struct replacement"),
+        ]);
         pairs.extend([("response", "pc_response"), ("plan", "struct wire_plan"), ("step", "struct wire_step")]);
         let source = root.join("sdk/portcullis.c");
         let mut text = fs::read_to_string(&source).unwrap();

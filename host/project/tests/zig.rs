@@ -34,7 +34,12 @@ fn a_template_builds_twice_the_same() {
         let (_folder, root) = project(role);
         let Some(first) = build(&root) else { return };
         let first = first.unwrap();
-        assert!(first.asks.is_empty() && first.component.len() < 120_000, "{:?}, {}", first.asks, first.component.len());
+        assert!(
+            first.asks.is_empty() && first.component.len() < 120_000,
+            "{:?}, {}",
+            first.asks,
+            first.component.len()
+        );
         let (_other, elsewhere) = project(role);
         let second = build(&elsewhere).unwrap().unwrap();
         assert!(first.component == second.component, "another folder makes another component");
@@ -46,7 +51,8 @@ fn layout(resolve: &wit_parser::Resolve, sizes: &SizeAlign, name: &str, structur
     let (_, named) = resolve.types.iter().find(|(_, one)| one.name.as_deref() == Some(name)).unwrap();
     let TypeDefKind::Record(record) = &named.kind else { panic!("{name} is no record") };
     let types: Vec<Type> = record.fields.iter().map(|field| field.ty).collect();
-    let fields: Vec<String> = record.fields.iter().map(|field| format!("\"{}\"", field.name.replace('-', "_"))).collect();
+    let fields: Vec<String> =
+        record.fields.iter().map(|field| format!("\"{}\"", field.name.replace('-', "_"))).collect();
     let size = sizes.record(types.iter()).size.size_wasm32();
     let mut checks = String::new();
     writeln!(checks, "    has({structure}, &.{{ {} }}, {size});", fields.join(", ")).unwrap();
@@ -174,7 +180,12 @@ fn zig_compiles_c_too() {
         .env("PORTCULLIS_ZIG", zig)
         .output()
         .unwrap();
-    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
     assert!(String::from_utf8_lossy(&done.stdout).contains("with zig cc"), "{done:?}");
 }
 

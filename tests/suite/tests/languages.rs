@@ -15,7 +15,9 @@ const ROLES: [&str; 3] = ["detector", "rule", "router"];
 fn place() -> PathBuf {
     let place = root().join("target/tmp/languages");
     fs::create_dir_all(&place).unwrap();
-    for (link, tools) in [("node_modules", "../../tools/guest-node/node_modules"), (".venv", "../../tools/guest-python")] {
+    for (link, tools) in
+        [("node_modules", "../../tools/guest-node/node_modules"), (".venv", "../../tools/guest-python")]
+    {
         // Tests run beside each other, each making the same links.
         let _ = std::os::unix::fs::symlink(tools, place.join(link));
     }

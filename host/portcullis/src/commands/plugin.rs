@@ -1,8 +1,8 @@
 //! `portcullis plugin …`
 
 mod project;
-mod trial;
 mod registry;
+mod trial;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -102,7 +102,8 @@ impl Compiler {
         if Path::new(HEADERS).is_dir() {
             for release in RELEASES.rev() {
                 let find = |name: &str| tool::find(&[&format!("{name}-{release}")], &[]);
-                let builtins = format!("/usr/lib/llvm-{release}/lib/clang/{release}/lib/wasi/libclang_rt.builtins-wasm32.a");
+                let builtins =
+                    format!("/usr/lib/llvm-{release}/lib/clang/{release}/lib/wasi/libclang_rt.builtins-wasm32.a");
                 if let (Some(program), Some(linker)) = (find("clang"), find("wasm-ld")) {
                     if Path::new(&builtins).is_file() {
                         return Ok(Self::Clang { program, linker: Some(linker) });
