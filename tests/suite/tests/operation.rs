@@ -189,6 +189,22 @@ fn settings_that_cannot_work_are_named_with_their_line() {
         ("[server]\nread_timeout_seconds = 9223372036854775807\n", "server.read_timeout_seconds"),
         ("[server]\ndrain_seconds = 100000\n", "server.drain_seconds"),
         ("[server]\nconections = 5\n", "conections"),
+        ("[registry]\ntimeout_seconds = 0\n", "portcullis.toml:2:1: registry.timeout_seconds"),
+        ("[registry]\ncache_mib = 1\n", "portcullis.toml:2:1: registry.cache_mib"),
+        ("[[registry.host]]\nhost = \"h\"\nuser = \"u\"\n", "registry.host[0]: a login needs"),
+        ("[[registry.host]]\nhost = \"h\"\npassword_env = \"P\"\n", "registry.host[0]: a login needs"),
+        ("[[registry.host]]\nhost = \"https://h/x\"\n", "portcullis.toml:2:1: registry.host[0].host"),
+        (
+            "[[registry.host]]\nhost = \"h\"\n[[registry.host]]\nhost = \"H\"\n",
+            "portcullis.toml:4:1: registry.host[1].host",
+        ),
+        ("[[registry.host]]\nhost = \"h\"\nplain_http = true\nca = \"c\"\n", "registry.host[0].ca"),
+        ("[[registry.host]]\nhost = \"h\"\nca = \"none.pem\"\n", "none.pem: cannot be read"),
+        ("[[tenant]]\nname = \"a\"\n[tenant.trust]\nkeys = [\"none.pub\"]\n", "tenant[0].trust.keys[0]"),
+        (
+            "[[tenant]]\nname = \"a\"\n[[tenant.plugins]]\nname = \"x\"\nplugin = \"oci://h/x\"\n",
+            "portcullis.toml:5:1: tenant[0].plugins[0].plugin",
+        ),
         ("[[upstream]]\nname = \"a\"\nurl = \"ftp://h\"\n", "portcullis.toml:1:1: upstream[0]"),
         (
             "[[upstream]]\nname = \"a__b\"\ncommand = [\"x\"]\n[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n",
