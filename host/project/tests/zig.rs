@@ -148,8 +148,9 @@ fn zig() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("PORTCULLIS_ZIG") {
         return Some(named.into());
     }
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/python/lib");
-    let versions = fs::read_dir(tools).into_iter().flatten().flatten();
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
+    let environments = ["guest-python", "python"].map(|name| tools.join(name).join("lib"));
+    let versions = environments.iter().filter_map(|lib| fs::read_dir(lib).ok()).flatten().flatten();
     let packages: Vec<PathBuf> = versions.map(|one| one.path().join("site-packages/ziglang")).collect();
     tool::find(&["zig"], &packages)
 }

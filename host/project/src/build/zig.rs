@@ -16,7 +16,8 @@ const RELEASE: &str = "0.17.";
 /// How to get it.
 pub(super) const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0";
 /// Places of Python environments, in the project's folder or in one above it.
-const ENVIRONMENTS: &[&str] = &[".venv", "tools/python", "target/tools/python"];
+const ENVIRONMENTS: &[&str] =
+    &[".venv", "tools/guest-python", "target/tools/guest-python", "tools/python", "target/tools/python"];
 
 pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
     let missing = |tool: String| ToolError::Missing { tool, install: INSTALL.to_owned() };
