@@ -104,10 +104,10 @@ impl Compiler {
                 let find = |name: &str| tool::find(&[&format!("{name}-{release}")], &[]);
                 let builtins =
                     format!("/usr/lib/llvm-{release}/lib/clang/{release}/lib/wasi/libclang_rt.builtins-wasm32.a");
-                if let (Some(program), Some(linker)) = (find("clang"), find("wasm-ld")) {
-                    if Path::new(&builtins).is_file() {
-                        return Ok(Self::Clang { program, linker: Some(linker) });
-                    }
+                if let (Some(program), Some(linker), true) =
+                    (find("clang"), find("wasm-ld"), Path::new(&builtins).is_file())
+                {
+                    return Ok(Self::Clang { program, linker: Some(linker) });
                 }
             }
         }
