@@ -46,3 +46,18 @@ impl Tools {
 pub(super) fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_is_not_installed_is_named_with_its_command() {
+        let project = tempfile::tempdir().unwrap();
+        let tools = Tools { root: project.path().to_owned(), folders: tool::upward(project.path(), "node_modules/.bin") };
+        let package = Package { tool: "no-such-tool", pinned: "no-such-package@1.2.3" };
+        let error = tools.command(&package).unwrap_err().to_string();
+        assert!(error.contains("no-such-tool is not installed; run `npm install` in"), "{error}");
+        assert!(error.contains("npm install --save-dev no-such-package@1.2.3"), "{error}");
+    }
+}
