@@ -56,14 +56,12 @@ fn source(root: &Path, typed: bool) -> &'static str {
 /// The module from which everything is bundled: what must be there before the author's code, that code, and its functions
 /// under the names of the contract.
 fn entry(job: &Job<'_>, source: &str) -> String {
-    let (role, main) = (
-        job.contract.world(),
-        match job.contract.world() {
-            "detector" => "inspect",
-            "rule" => "decide",
-            _ => "route",
-        },
-    );
+    let role = job.contract.world();
+    let main = match role {
+        "detector" => "inspect",
+        "rule" => "decide",
+        _ => "route",
+    };
     let date = match (job.wasi(), job.manifest().asks.contains(&Ask::Clock)) {
         (_, true) => "import \"../../sdk/prelude/clock.js\";\n",
         (true, false) => "",

@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn a_package_that_is_not_installed_is_named_with_its_command() {
         let project = tempfile::tempdir().unwrap();
-        let tools = Tools { root: project.path().to_owned(), folders: tool::upward(project.path(), "node_modules/.bin") };
+        let tools =
+            Tools { root: project.path().to_owned(), folders: tool::upward(project.path(), "node_modules/.bin") };
         let package = Package { tool: "no-such-tool", pinned: "no-such-package@1.2.3" };
         let error = tools.command(&package).unwrap_err().to_string();
         assert!(error.contains("no-such-tool is not installed; run `npm install` in"), "{error}");
