@@ -127,6 +127,11 @@ pub trait Reach: Send + Sync {
     /// # Errors
     /// See [`JudgeError`].
     fn ask(&self, question: Question, within: Duration) -> Result<String, JudgeError>;
+
+    /// What a configuration says of it beyond the grants, by hash: prompts and models, not secrets. None if that is nothing.
+    fn configuration(&self) -> Option<Digest> {
+        None
+    }
 }
 
 /// Nothing is behind it: every grant that leads outside fails the load.

@@ -138,6 +138,12 @@ impl Plugin {
         self.0.compiled.inputs
     }
 
+    /// What the configuration says of what it reaches outside, by hash: prompts and models, not secrets. None if nothing.
+    #[must_use]
+    pub fn outside(&self) -> Option<Digest> {
+        self.0.shared.reach.as_ref().and_then(|reach| reach.configuration())
+    }
+
     /// What it is.
     #[must_use]
     pub fn role(&self) -> Role {

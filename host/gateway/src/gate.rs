@@ -698,7 +698,8 @@ impl Gate {
     async fn judge_call(&self, call: &Call) -> Result<(Judgement, Digest), GateError> {
         let started = Instant::now();
         let large = call.payload.raw().len() > INLINE_BYTES;
-        let at_once = || tracing::debug_span!("judge").in_scope(|| self.ports.judge.judge_at_once(call));
+        let span = tracing::debug_span!("judge");
+        let at_once = || span.in_scope(|| self.ports.judge.judge_at_once(call));
         let judged = match (!large).then(at_once).flatten() {
             Some(judged) => judged.map(|judgement| (judgement, call.digest())),
             None => {
@@ -713,7 +714,7 @@ impl Gate {
                     let _place = place;
                     judge_now(&*judge, &call)
                 });
-                task.instrument(tracing::debug_span!("judge")).await.map_err(|_| GateError::Failed)?
+                task.instrument(span).await.map_err(|_| GateError::Failed)?
             }
         };
         self.metrics.judged(started.elapsed());

@@ -514,6 +514,7 @@ impl Identity {
         if spec.instances.reuse > 1 {
             self.0.push(format!("reuse {}", spec.instances.reuse).into_bytes());
         }
+        self.0.extend(plugin.outside().map(|outside| outside.0.to_vec()));
     }
 
     fn finish(&self) -> Digest {

@@ -17,6 +17,7 @@ use portcullis_gateway::outside::{
     TemplateSpec,
 };
 use portcullis_gateway::upstream::ClientSecret;
+use portcullis_model::Digest;
 
 use crate::assemble::Pipeline;
 use crate::config::{self, Config, Place};
@@ -238,6 +239,10 @@ impl Reach for Reached {
             AskError::TimedOut => JudgeError::TimedOut,
             AskError::BadAnswer(why) => JudgeError::BadAnswer(why),
         })
+    }
+
+    fn configuration(&self) -> Option<Digest> {
+        self.asking.configuration()
     }
 }
 

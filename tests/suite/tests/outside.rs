@@ -340,7 +340,11 @@ fn a_plugin_asks_a_language_model_within_a_budget_that_survives_a_restart() {
         assert!(figures.contains(line), "{figures}");
     }
     let (folder, _) = server.terminate().unwrap();
-    let server = Server::start_in(folder, &started).unwrap();
+    // Another prompt is another generation, and its budget the same.
+    let config = judge_config(port).replace("How risky", "How very risky");
+    let server = Server::start_in(folder, &Setup { config: Some(config), ..started }).unwrap();
+    let changed = ask(&server, "risk", &json!({ "command": "pwd" }));
+    assert_ne!(changed["generation"], answer["generation"]);
     assert_eq!(found(&ask(&server, "risk", &json!({ "command": "pwd" }))), "JudgeError::BudgetSpent");
     assert_eq!(told.try_iter().count(), 0);
     let (folder, _) = server.terminate().unwrap();

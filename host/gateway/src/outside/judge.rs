@@ -289,6 +289,21 @@ impl Model {
 }
 
 impl Asking {
+    /// What its answers depend on, by hash: models and prompts, not keys. None if it may ask nothing.
+    #[must_use]
+    pub fn configuration(&self) -> Option<Digest> {
+        let of_one = |granted: &Granted| {
+            let Model { name, api, url, model, max_tokens, .. } = &*granted.model;
+            let mut parts =
+                vec![name.as_bytes().to_vec(), format!("{api:?} {max_tokens} {url}").into(), model.clone().into()];
+            let templates = granted.templates.iter().filter_map(|id| granted.model.template(id));
+            parts.extend(templates.map(|template| template.digest.0.to_vec()));
+            Digest::of_parts(parts.iter().map(Vec::as_slice)).0
+        };
+        let all: Vec<_> = self.granted.iter().map(of_one).collect();
+        (!all.is_empty()).then(|| Digest::of_parts(all.iter().map(|one| &one[..])))
+    }
+
     /// Asks, and blocks until there is an answer, at most `within`. The answer is JSON text that fits the template's schema.
     ///
     /// # Errors

@@ -400,6 +400,21 @@ fn only_granted_templates_of_ones_own_tenant_are_asked() {
 }
 
 #[test]
+fn another_prompt_or_model_is_another_configuration_and_another_key_is_not() {
+    let of = |spec: JudgeSpec| open(spec).asking.configuration().unwrap();
+    let good = || spec(JudgeApi::Anthropic, 1);
+    assert_eq!(of(good()), of(JudgeSpec { key: None, ..good() }));
+    let mut prompt = good();
+    prompt.templates[0].prompt = "Is {{call}} risky?".to_owned();
+    let mut schema = good();
+    schema.templates[0].schema["properties"]["risk"]["maximum"] = json!(9);
+    let others = [prompt, schema, JudgeSpec { model: "other".to_owned(), ..good() }, spec(JudgeApi::OpenAi, 1)];
+    for other in others {
+        assert_ne!(of(other), of(good()));
+    }
+}
+
+#[test]
 fn a_model_that_cannot_be_configured_is_named_with_its_key() {
     let good = || spec(JudgeApi::Anthropic, 1);
     let key = |spec: JudgeSpec| Judges::new(vec![spec]).unwrap_err().key;

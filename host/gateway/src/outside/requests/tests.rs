@@ -391,3 +391,58 @@ fn a_secret_that_cannot_be_used_is_refused_at_the_start() {
     let twice = vec![spec(SECRET, "s", &["a.example"]), spec(SECRET, "s", &["a.example"])];
     assert_eq!(Secrets::new(twice).unwrap_err(), (1, crate::outside::SecretError::Taken));
 }
+
+/// A server that speaks TLS with this certificate and answers `ok`.
+fn serving_tls(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> u16 {
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let mut head = [0; 4096];
+            // Who is not trusted is not sent anything.
+            if stream.read(&mut head).is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                let _ = stream.flush();
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_certificate_must_come_from_an_authority_that_is_configured() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let port = serving_tls(&made);
+    let hosts = vec![format!("localhost:{port}"), format!("127.0.0.1:{port}")];
+    let setup = setup(&hosts);
+    let networks = ["127.0.0.0/8".to_owned(), "::1/128".to_owned()];
+    let send = |authorities: Option<String>, host: &str| {
+        let spec = RequestsSpec {
+            tenant: "acme",
+            plugin: "asks",
+            digest: Digest::of(b"plugin"),
+            hosts: &hosts,
+            networks: &networks,
+            secrets: &[],
+            authorities: authorities.as_ref().map(|pem| pem.as_bytes()),
+            most: 4096,
+        };
+        let courier = Arc::clone(&setup.courier);
+        let requests = Requests::new(courier, &setup.secrets, &PlaceholderKey::new([7; 32]), &spec).unwrap();
+        requests.send(get(format!("https://{host}:{port}/")), AMPLE)
+    };
+    assert_eq!(send(Some(made.cert.pem()), "localhost").unwrap().body, b"ok");
+    for (authorities, host) in
+        [(None, "localhost"), (Some(other.cert.pem()), "localhost"), (Some(made.cert.pem()), "127.0.0.1")]
+    {
+        let answer = send(authorities, host);
+        assert!(matches!(answer, Err(RequestError::Unreachable(_))), "{answer:?}");
+    }
+}
