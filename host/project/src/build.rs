@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Project;
-use crate::component::{self, ComponentError, Output};
+use crate::component::{self, ComponentError};
 use crate::contract::Contract;
 use crate::language::Language;
 use crate::manifest::{Ask, Manifest, ManifestError};

@@ -42,7 +42,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
         let made = message.reason == "compiler-artifact" && library;
         message.filenames.into_iter().find(|name| made && name.extension().is_some_and(|extension| extension == "wasm"))
     });
-    let module = modules.last().ok_or_else(|| ToolError::Failed {
+    let module = modules.into_iter().next_back().ok_or_else(|| ToolError::Failed {
         tool: "cargo".to_owned(),
         status: "no module".to_owned(),
         output: "the crate makes no cdylib; Cargo.toml needs `[lib] crate-type = [\"cdylib\", \"rlib\"]`".to_owned(),
