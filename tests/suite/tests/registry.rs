@@ -1,57 +1,15 @@
 //! Plugins from a real registry (Debian's `docker-registry`): pushed, signed, locked, used without network.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use portcullis_model::Digest;
 use serde_json::{Value, json};
-use test_suite::{Server, Setup, binary, root};
+use test_suite::{Registry, Server, Setup, binary, root};
 
 const TOKEN: &str = "pct_a_token_of_this_test";
-
-struct Registry {
-    child: Child,
-    host: String,
-    _storage: tempfile::TempDir,
-}
-
-impl Registry {
-    /// None where it is not installed, which is said.
-    fn start() -> Option<Self> {
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        if !std::env::split_paths(&paths).any(|folder| folder.join("docker-registry").is_file()) {
-            assert!(std::env::var_os("CI").is_none(), "docker-registry is not installed, and CI needs it");
-            eprintln!("SKIPPED: docker-registry is not installed; `cargo xtask setup` installs it");
-            return None;
-        }
-        let storage = tempfile::tempdir().unwrap();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let folder = storage.path().display();
-        let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\nhttp:\n  addr: {host}\n"
-        );
-        let file = storage.path().join("config.yml");
-        fs::write(&file, config).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        while TcpStream::connect(&host).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "the registry ended");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(Self { child, host, _storage: storage })
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
 
 /// `portcullis plugin …` in a folder: exit code, standard output, standard error.
 fn plugin(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
