@@ -313,6 +313,7 @@ impl Stage {
             fuel: 0,
             micros: 0,
             memory: 0,
+            answers: None,
             fault: Some(codes::PLUGIN_QUARANTINED.to_owned()),
         }
     }
