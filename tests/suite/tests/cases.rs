@@ -147,6 +147,7 @@ impl PackPlugin {
             select: self.select.clone(),
             on_failure: FailMode::Closed,
             stop_on: self.stop_on,
+            quarantine: None,
         }
     }
 }
