@@ -1,6 +1,7 @@
 //! Plugins from a real registry (Debian's `docker-registry`): pushed, signed, locked, used without network.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
