@@ -211,7 +211,7 @@ fn what_is_wrong_is_told_with_its_place() {
         "plugins[0].select.tools[1]"
     );
     assert_eq!(wrong(&|spec| spec.plugins[1].limits.fuel = 1).path, "plugins[1].limits.fuel");
-    assert_eq!(wrong(&|spec| spec.plugins[1].grants.judge = true).path, "plugins[1].grants");
+    assert_eq!(wrong(&|spec| spec.plugins[1].grants.judge = vec!["x".to_owned()]).path, "plugins[1].grants.judge");
     assert_eq!(wrong(&|spec| spec.plugins[1].name = "no label".into()).path, "plugins[1].name");
     assert_eq!(wrong(&|spec| spec.plugins[1].name = "portcullis".into()).path, "plugins[1].name");
     assert_eq!(wrong(&|spec| spec.plugins[1].name = "rule-baseline".into()).path, "plugins[1].name");
