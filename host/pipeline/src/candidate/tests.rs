@@ -41,6 +41,7 @@ fn said(decision: Decision, fault: Option<&str>) -> Judgement {
         fuel: 1,
         micros: 1,
         memory: 0,
+        answers: None,
         fault: fault.map(str::to_owned),
     };
     Judgement {
