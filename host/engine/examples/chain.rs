@@ -21,7 +21,7 @@ use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
 #[allow(missing_docs, unreachable_pub, dead_code, unsafe_code, clippy::all, reason = "generated")]
 mod bare {
-    wasmtime::component::bindgen!({ path: "../../wit/plugin@1.1.0", world: "detector" });
+    wasmtime::component::bindgen!({ path: "../../wit/plugin@1.0.0", world: "detector" });
 }
 
 type Failure = Box<dyn std::error::Error>;

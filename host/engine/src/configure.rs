@@ -11,6 +11,7 @@ use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 use crate::LoadError;
 use crate::call::{CallState, Shared, Stop, at_once};
 use crate::engine::Inner;
+use crate::once::Use;
 use crate::plugin::fault_of;
 
 /// Name and type of the export, the same in all three worlds.
@@ -35,9 +36,21 @@ pub(crate) enum Configured {
     },
 }
 
+/// Larger components are not compiled for each configuration: an interpreter's takes ten seconds, and gains nothing by it.
+const MAX_SNAPSHOT: usize = 8 * 1024 * 1024;
+
 /// Whether the memory of this component could be kept; the reason if not.
 pub(crate) fn snapshotting(component: &[u8]) -> Result<(), String> {
+    small(component)?;
     guarded(|| Wizer::new().instrument_component(component).map(drop))
+}
+
+fn small(component: &[u8]) -> Result<(), String> {
+    let size = component.len();
+    if size > MAX_SNAPSHOT {
+        return Err(format!("it has {} MiB, which would be compiled anew for each configuration", size >> 20));
+    }
+    Ok(())
 }
 
 /// Runs `configure` in the workshop and takes the snapshot.
@@ -45,16 +58,17 @@ pub(crate) fn configure(
     engine: &Inner,
     linker: &Linker<CallState>,
     shared: &Arc<Shared>,
+    file: Digest,
     bytes: &[u8],
     config: &str,
 ) -> Result<Configured, LoadError> {
     let wizer = Wizer::new();
-    let prepared = guarded(|| wizer.instrument_component(bytes));
+    let prepared = small(bytes).and_then(|()| guarded(|| wizer.instrument_component(bytes)));
     let (plan, instrumented) = match &prepared {
         Ok((plan, instrumented)) => (Ok(plan), instrumented.as_slice()),
         Err(reason) => (Err(reason.clone()), bytes),
     };
-    let component = engine.compile(&engine.workshop, instrumented)?;
+    let component = engine.once.get(file, Use::Workshop, || engine.compile(&engine.workshop, instrumented))?;
     let limits = &shared.limits;
     let mut store = CallState::new(shared)
         .into_store(&engine.workshop, limits.configure_fuel, limits.configure_deadline_ms)

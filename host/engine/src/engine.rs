@@ -12,6 +12,7 @@ use wasmtime::{
 use crate::cache::{self, Cache};
 use crate::compiled::InUse;
 use crate::limits::{MAX_INSTANCES, MAX_MEMORY, MAX_TABLE_ELEMENTS};
+use crate::once::Once;
 use crate::outside::Closed;
 use crate::ready::Filler;
 use crate::{LabelStore, MemoryLabels, MemoryState, Outside, StateStore};
@@ -88,6 +89,7 @@ pub(crate) struct Inner {
     pub(crate) compilers: rayon::ThreadPool,
     pub(crate) cache: Option<Cache>,
     pub(crate) compiled: InUse,
+    pub(crate) once: Once,
     /// Makes instances ahead of calls.
     pub(crate) filler: Filler,
     /// What compiled code depends on.
@@ -162,6 +164,7 @@ impl Engine {
             compilers,
             cache,
             compiled: InUse::default(),
+            once: Once::default(),
             filler,
             state: config.state,
             labels: config.labels,

@@ -21,6 +21,7 @@ mod files;
 mod labels;
 mod limits;
 mod load;
+mod once;
 mod outside;
 mod package;
 mod plugin;

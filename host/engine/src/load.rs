@@ -10,6 +10,7 @@ use crate::compiled::Compiled;
 use crate::configure::{self, Configured};
 use crate::engine::Inner;
 use crate::files::Folders;
+use crate::once::Use;
 use crate::package::Package;
 use crate::{
     Asker, Description, Engine, Fault, FolderError, GrantError, LimitsError, PackageError, Plugin, Prepared, Reach,
@@ -194,11 +195,14 @@ impl Inner {
             return Ok((component, prepared, None));
         }
         let workshop = linker(&self.workshop, source)?;
-        let configured = configure::configure(self, &workshop, shared, &package.component, source.config)?;
+        let configured =
+            configure::configure(self, &workshop, shared, source.file.digest(), &package.component, source.config)?;
         let (component, prepared, inputs) = match configured {
             Configured::Snapshot { bytes, inputs } => (self.compile(&self.calls, &bytes)?, Prepared::Snapshot, inputs),
             Configured::EachCall { reason, inputs } => {
-                (self.compile(&self.calls, &package.component)?, Prepared::EachCall { reason }, inputs)
+                let compile = || self.compile(&self.calls, &package.component);
+                let component = self.once.get(source.file.digest(), Use::Calls, compile)?;
+                (component, Prepared::EachCall { reason }, inputs)
             }
         };
         if let Some((cache, name)) = cached.filter(|_| inputs.is_none()) {

@@ -1,0 +1,48 @@
+//! Compiled components that do not depend on a configuration: compiled once for all configurations of a file.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use portcullis_model::Digest;
+use wasmtime::component::Component;
+
+/// Most components that are kept; an interpreter's takes some 40 MB.
+const MOST: usize = 4;
+
+/// What a file was compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// To run `configure` once.
+    Workshop,
+    /// To answer calls.
+    Calls,
+}
+
+/// The latest ones. Never touched by a call.
+#[derive(Default)]
+pub(crate) struct Once(Mutex<VecDeque<(Digest, Use, Component)>>);
+
+impl Once {
+    /// The component of a file, compiled now if it is not kept. Two that ask at once both compile.
+    ///
+    /// # Errors
+    /// Those of `compile`.
+    pub(crate) fn get<E>(
+        &self,
+        file: Digest,
+        wanted: Use,
+        compile: impl FnOnce() -> Result<Component, E>,
+    ) -> Result<Component, E> {
+        let is = |(digest, used, _): &&(Digest, Use, Component)| *digest == file && *used == wanted;
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().iter().find(is).map(|(_, _, component)| component.clone());
+        if let Some(component) = known {
+            return Ok(component);
+        }
+        let component = compile()?;
+        let mut kept = kept();
+        kept.truncate(MOST - 1);
+        kept.push_front((file, wanted, component.clone()));
+        Ok(component)
+    }
+}
