@@ -3,6 +3,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
+
 /// A real OCI registry on loopback: Debian's `docker-registry`.
 pub struct Registry {
     child: Child,
@@ -14,32 +16,31 @@ pub struct Registry {
 impl Registry {
     /// None where it is not installed, which is said.
     ///
-    /// # Panics
+    /// # Errors
     /// It does not start, or is not installed where CI runs.
-    #[must_use]
-    pub fn start() -> Option<Self> {
+    pub fn start() -> Result<Option<Self>> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         if !std::env::split_paths(&paths).any(|folder| folder.join("docker-registry").is_file()) {
-            assert!(std::env::var_os("CI").is_none(), "docker-registry is not installed, and CI needs it");
+            ensure!(std::env::var_os("CI").is_none(), "docker-registry is not installed, and CI needs it");
             eprintln!("SKIPPED: docker-registry is not installed; `cargo xtask setup` installs it");
-            return None;
+            return Ok(None);
         }
-        let storage = tempfile::tempdir().unwrap();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let storage = tempfile::tempdir()?;
+        let host = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let folder = storage.path().display();
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\nhttp:\n  addr: {host}\n"
         );
         let file = storage.path().join("config.yml");
-        fs::write(&file, config).unwrap();
+        fs::write(&file, config)?;
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        let mut child = command.spawn()?;
         while TcpStream::connect(&host).is_err() {
-            assert!(child.try_wait().unwrap().is_none(), "the registry ended");
+            ensure!(child.try_wait()?.is_none(), "the registry ended");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(Self { child, host, _storage: storage })
+        Ok(Some(Self { child, host, _storage: storage }))
     }
 }
 

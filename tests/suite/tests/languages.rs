@@ -107,7 +107,7 @@ fn done(folder: &Path, arguments: &[&str]) -> Value {
 /// From the author to a tenant: pushed and signed, verified, pulled, put in force in a server that runs, and asked about a real
 /// client's call.
 fn installed(project: &Path, language: &str) {
-    let Some(registry) = Registry::start() else { return };
+    let Some(registry) = Registry::start().unwrap() else { return };
     let component = format!("build/{language}-detector.wasm");
     let _ = fs::remove_file(project.join("author.key"));
     let _ = fs::remove_file(project.join("author.pub"));

@@ -60,7 +60,7 @@ fn check(folder: &Path) -> (bool, String) {
 
 #[test]
 fn a_signed_plugin_goes_through_a_registry_into_a_server_that_restarts_without_it() {
-    let Some(registry) = Registry::start() else { return };
+    let Some(registry) = Registry::start().unwrap() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     done(path, &["keygen", "--output", "signer"]);
@@ -108,7 +108,7 @@ fn a_signed_plugin_goes_through_a_registry_into_a_server_that_restarts_without_i
 
 #[test]
 fn a_removed_key_refuses_the_next_reload_and_leaves_what_runs() {
-    let Some(registry) = Registry::start() else { return };
+    let Some(registry) = Registry::start().unwrap() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     done(path, &["keygen", "--output", "signer"]);
@@ -128,7 +128,7 @@ fn a_removed_key_refuses_the_next_reload_and_leaves_what_runs() {
 
 #[test]
 fn what_moved_is_pulled_when_it_is_asked_for_and_a_running_server_takes_it() {
-    let Some(registry) = Registry::start() else { return };
+    let Some(registry) = Registry::start().unwrap() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     done(path, &["keygen", "--output", "signer"]);
@@ -211,7 +211,7 @@ fn a_file_needs_a_signature_unless_the_tenant_says_otherwise() {
 
 #[test]
 fn a_disk_that_is_full_fails_the_pull_and_leaves_nothing_half() {
-    let Some(registry) = Registry::start() else { return };
+    let Some(registry) = Registry::start().unwrap() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let reference = format!("oci://{}/rules:1", registry.host);
