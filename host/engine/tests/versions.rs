@@ -30,7 +30,7 @@ fn components_of_every_version_run_beside_each_other() {
     assert_eq!(newer.abi, "1.1.0");
     assert!(newer.imports.iter().any(|import| import == "portcullis:plugin/payload@1.1.0"), "{:?}", newer.imports);
 
-    let (old, new) = (load("good_detector", "{}"), load("finds_text", "/b/0"));
+    let (old, new) = (load("good_detector", r#"{"word": "one"}"#), load("finds_text", "/b/0"));
     let payload = r#"{"a": "one", "b": ["tw\u00f6", 3]}"#;
     for _ in 0..3 {
         assert!(old.inspect(&call("t", payload)).result.is_ok());

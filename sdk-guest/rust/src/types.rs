@@ -68,16 +68,23 @@ impl Text {
     /// Byte ranges of `needle` in the text, ASCII letters in either case; empty for an empty needle.
     pub fn find_ignoring_case<'a>(&'a self, needle: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
         let (hay, needle) = (self.value.as_bytes(), needle.as_bytes());
+        let first = needle.first().copied().unwrap_or_default();
+        let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
         let mut from = 0;
         std::iter::from_fn(move || {
-            let rest = hay.get(from..)?;
             if needle.is_empty() {
                 return None;
             }
-            let at = rest.windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle))?;
-            let start = from + at;
-            from = start + needle.len();
-            Some(start..from)
+            loop {
+                // Most bytes are not the first of the needle: this loop is nearly all of the work.
+                let start = from + hay.get(from..)?.iter().position(|byte| *byte == lower || *byte == upper)?;
+                let end = start + needle.len();
+                if hay.get(start..end)?.eq_ignore_ascii_case(needle) {
+                    from = end;
+                    return Some(start..end);
+                }
+                from = start + 1;
+            }
         })
     }
 }

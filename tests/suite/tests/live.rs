@@ -39,7 +39,7 @@ const PATIENT: &str = "limits.deadline_ms = 5000";
 /// A pipeline whose only rule denies one tool.
 fn denying(tool: &str) -> String {
     format!(
-        "[[tenant]]\nname = \"default\"\n\n[[tenant.plugins]]\nname = \"gate\"\nplugin = \"{}\"\nconfig = {{ deny = \"{tool}\" }}\n{PATIENT}\n",
+        "[[tenant]]\nname = \"default\"\ntrust.unsigned = \"files\"\n\n[[tenant.plugins]]\nname = \"gate\"\nplugin = \"{}\"\nconfig = {{ deny = \"{tool}\" }}\n{PATIENT}\n",
         guest("good_rule")
     ) + PEOPLE
 }
@@ -396,7 +396,7 @@ fn what_a_candidate_remembers_in_shadow_does_not_mix_with_what_is_remembered_liv
     };
     let live = counts("tenant.plugins", 10_000_000);
     let tried = format!("[tenant.candidate]\nshadow_percent = 100\n{}", counts("tenant.candidate.plugins", 10_000_001));
-    let server = start(format!("[[tenant]]\nname = \"default\"\n{live}{tried}{PEOPLE}"));
+    let server = start(format!("[[tenant]]\nname = \"default\"\ntrust.unsigned = \"files\"\n{live}{tried}{PEOPLE}"));
     for seen in 1..=20 {
         let answer = inspect(&server, "read", None);
         // The candidate's plugin of the same name counts the same calls.

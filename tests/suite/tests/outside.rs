@@ -91,6 +91,7 @@ fn http_config(port: u16, more: &str) -> String {
         hosts = ["http://127.0.0.1:{port}"]
         [[tenant]]
         name = "acme"
+        trust.unsigned = "files"
         [[tenant.plugins]]
         name = "asks"
         plugin = "asks_http.wasm"
@@ -287,6 +288,7 @@ fn judge_config(port: u16) -> String {
         schema = {{ type = "object", required = ["risk"], properties = {{ risk = {{ type = "integer" }} }} }}
         [[tenant]]
         name = "acme"
+        trust.unsigned = "files"
         [[tenant.plugins]]
         name = "asks"
         plugin = "asks_judge.wasm"

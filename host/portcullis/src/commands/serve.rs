@@ -55,6 +55,8 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
     if !arguments.json {
         eprintln!("loading plugins (the first start on a data folder compiles them: some seconds) …");
     }
+    // Before the files are used: what changes while plugins are compiled is a change.
+    let known = tokio::task::block_in_place(|| Fingerprint::take(&settings));
     let host = Arc::new(Host::start(&settings, Control { secret: control.expose().to_owned(), decides: true }).await?);
     let tls = material.map(|material| {
         warn(&material.warnings);
@@ -139,7 +141,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         tokio::spawn(async move { api.expire().await }),
         tokio::spawn(channels.run()),
         tokio::spawn(Arc::clone(&reloader).on_hangup()?),
-        tokio::spawn(reloader.on_change(settings)),
+        tokio::spawn(reloader.on_change(settings, known)),
     ];
     let drained = server.run(shutdown()?).await;
     for task in background {
@@ -306,10 +308,9 @@ impl Reloader {
         })
     }
 
-    async fn on_change(self: Arc<Self>, mut settings: Settings) {
+    async fn on_change(self: Arc<Self>, mut settings: Settings, mut known: Fingerprint) {
         // It reads files, which may be slow.
         let look = |settings: &Settings| tokio::task::block_in_place(|| Fingerprint::take(settings));
-        let mut known = look(&settings);
         let mut changing = None;
         loop {
             tokio::time::sleep(Fingerprint::EVERY).await;
