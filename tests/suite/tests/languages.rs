@@ -126,7 +126,7 @@ fn installed(project: &Path, language: &str) {
     let config = |plugins: &str| {
         format!(
             "[[upstream]]\nname = \"bank\"\ncommand = {bank:?}\n\n[[tenant]]\nname = \"acme\"\n\n[tenant.trust]\nkeys = \
-             [\"author.pub\"]\n{plugins}\n[[tenant.plugins]]\nname = \"rule-baseline\"\nconfig = {{ builtin = false, rules = \
+             [\"author.pub\"]\n{plugins}\n[[tenant.plugins]]\nname = \"rule-baseline\"\nconfig = {{ builtin = false, review_tools = [], rules = \
              [{{ categories = [\"word.*\"], min_score = 0.5, verdict = \"deny\", code = \"forbidden_word\", message = \"it names \
              something secret\" }}] }}\n\n[[tenant.agent]]\nname = \"bot\"\ntoken_sha256 = [\"{}\"]\n",
             Digest::of(token.as_bytes())
