@@ -467,28 +467,7 @@ pub(crate) enum Plugin {
         json: bool,
     },
     /// Build the project and ask it about one call; print the answer as JSON.
-    Run {
-        #[command(flatten)]
-        subject: Tried,
-        /// Configuration as JSON, or @FILE.
-        #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
-        config: String,
-        /// Tool name.
-        #[arg(long, default_value = "test_tool")]
-        tool: String,
-        /// Payload as JSON, or @FILE.
-        #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
-        arguments: String,
-        /// What is inspected.
-        #[arg(long, value_enum, default_value_t = PhaseArg::Call)]
-        phase: PhaseArg,
-        /// Findings of earlier plugins as JSON, or @FILE, in the form of cases; for rules and routers.
-        #[arg(long, default_value = "[]", value_name = "JSON|@FILE")]
-        findings: String,
-        /// Code of a reason for which the call was parked; for routers. Repeatable.
-        #[arg(long = "reason", value_name = "CODE")]
-        reasons: Vec<String>,
-    },
+    Run(TriedCall),
     /// Build the project and measure a case: time, fuel and memory of a fresh instance for each call.
     Bench {
         #[command(flatten)]
@@ -627,6 +606,31 @@ pub(crate) struct Tried {
     /// Wall-clock milliseconds that a call may take, in place of the manifest's; for busy machines.
     #[arg(long, value_name = "MS")]
     pub deadline_ms: Option<u64>,
+}
+
+/// One call, and what is asked about it.
+#[derive(Debug, Args)]
+pub(crate) struct TriedCall {
+    #[command(flatten)]
+    pub subject: Tried,
+    /// Configuration as JSON, or @FILE.
+    #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
+    pub config: String,
+    /// Tool name.
+    #[arg(long, default_value = "test_tool")]
+    pub tool: String,
+    /// Payload as JSON, or @FILE.
+    #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
+    pub arguments: String,
+    /// What is inspected.
+    #[arg(long, value_enum, default_value_t = PhaseArg::Call)]
+    pub phase: PhaseArg,
+    /// Findings of earlier plugins as JSON, or @FILE, in the form of cases; for rules and routers.
+    #[arg(long, default_value = "[]", value_name = "JSON|@FILE")]
+    pub findings: String,
+    /// Code of a reason for which the call was parked; for routers. Repeatable.
+    #[arg(long = "reason", value_name = "CODE")]
+    pub reasons: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

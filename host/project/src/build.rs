@@ -98,9 +98,7 @@ impl Job<'_> {
 
     /// The trimmed contract as a folder, for tools that read it from there.
     pub(crate) fn wit(&self) -> Result<PathBuf, BuildError> {
-        let folder = self.made("wit")?;
-        self.contract.write(&folder).map_err(|source| BuildError::File { path: folder.clone(), source })?;
-        Ok(folder)
+        self.generated("wit", self.contract.files())
     }
 
     /// Writes generated files below a folder of what is made; those that are the same are left alone, so that compilers do
@@ -143,8 +141,7 @@ pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built,
         Language::Zig => zig::build(&job)?,
         Language::AssemblyScript => assemblyscript::build(&job)?,
     };
-    let component = component::finish(output, manifest, &job.contract, &stamp)?;
-    let asks = component::facts(&component)?.asks()?.into_iter().map(str::to_owned).collect();
+    let (component, asks) = component::finish(output, manifest, &stamp)?;
     let path = project.component();
     replace(&path, &component).map_err(|source| BuildError::File { path: path.clone(), source })?;
     Ok(Built { path, component, asks, took: started.elapsed() })

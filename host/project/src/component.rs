@@ -98,26 +98,22 @@ pub fn wrap(module: &[u8]) -> Result<Vec<u8>, ComponentError> {
     encode(module, "that it names")
 }
 
-/// Makes the stamped component of a project, and checks that it is what the manifest says.
+/// Makes the stamped component of a project, and checks that it is what the manifest says; with the capabilities it needs.
 pub(crate) fn finish(
     output: Output,
     manifest: &Manifest,
-    contract: &Contract,
     stamp: &[u8],
-) -> Result<Vec<u8>, ComponentError> {
+) -> Result<(Vec<u8>, BTreeSet<String>), ComponentError> {
+    let world = manifest.role.as_str();
     let mut component = match output {
         Output::Component(bytes) => bytes,
-        Output::Module(module) => encode(&module, contract.world())?,
+        Output::Module(module) => encode(&module, world)?,
         Output::Bare(mut module) => {
             // Imports that are not asked for are found below, with a better word than that they do not fit.
-            let (resolve, world) = Contract::whole(manifest.role).resolve()?;
-            let problem = |error: &dyn std::fmt::Display| ComponentError::World {
-                world: contract.world(),
-                problem: format!("{error:#}"),
-            };
-            wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-                .map_err(|error| problem(&error))?;
-            encode(&module, contract.world())?
+            let (resolve, id) = Contract::whole(manifest.role).resolve()?;
+            wit_component::embed_component_metadata(&mut module, &resolve, id, StringEncoding::UTF8)
+                .map_err(|error| ComponentError::World { world, problem: format!("{error:#}") })?;
+            encode(&module, world)?
         }
     };
     let found = facts(&component)?;
@@ -126,7 +122,8 @@ pub(crate) fn finish(
         section(&mut component, ABI_SECTION, ABI_VERSION.as_bytes());
     }
     section(&mut component, MANIFEST_SECTION, stamp);
-    Ok(component)
+    let asks = found.asks()?.into_iter().map(str::to_owned).collect();
+    Ok((component, asks))
 }
 
 fn section(component: &mut Vec<u8>, name: &str, data: &[u8]) {

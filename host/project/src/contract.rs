@@ -1,6 +1,4 @@
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use portcullis_model::Role;
@@ -39,9 +37,7 @@ impl Contract {
     /// The contract for a role, with every capability: for modules that import only what their code uses.
     #[must_use]
     pub fn whole(role: Role) -> Self {
-        let files = embedded::below(&format!("wit/plugin@{ABI_VERSION}"));
-        let text = |content| String::from_utf8_lossy(content).into_owned();
-        Self { role, files: files.map(|(name, content)| (name.to_owned(), text(content))).collect() }
+        Self::new(role, Ask::ALL)
     }
 
     /// Name of the world: `detector`, `rule` or `router`.
@@ -50,20 +46,9 @@ impl Contract {
         self.role.as_str()
     }
 
-    /// Writes the WIT files into a folder, for tools that read them from there. Files that are there already and the same are
-    /// left alone.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        for (name, text) in &self.files {
-            let path = folder.join(name);
-            if !fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
-                fs::write(path, text)?;
-            }
-        }
-        Ok(())
+    /// The WIT files, by name, for tools that read them from a folder.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        self.files.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes()))
     }
 
     /// The contract, parsed, and its world.

@@ -106,6 +106,18 @@ pub enum ManifestError {
 }
 
 impl Ask {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Clock,
+        Self::State,
+        Self::Labels,
+        Self::Judge,
+        Self::Http,
+        Self::Secrets,
+        Self::Files,
+        Self::LockedWasi,
+    ];
+
     /// The word used in manifests, grants and error messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {

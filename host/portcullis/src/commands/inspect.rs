@@ -115,7 +115,8 @@ fn verdict(call: &Call, judgement: &Judgement) -> Result<Value> {
     }))
 }
 
-fn raw(argument: &str) -> Result<String> {
+/// The JSON text that an argument is, or that stands in the file it names.
+pub(super) fn raw(argument: &str) -> Result<String> {
     let text = read(argument)?;
     serde_json::from_str::<&RawValue>(&text).with_context(|| format!("not JSON: {}", short(argument)))?;
     Ok(text)

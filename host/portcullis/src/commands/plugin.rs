@@ -8,9 +8,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use portcullis_engine::{Engine, EngineConfig, Snapshotting};
+use portcullis_engine::{Description, Engine, EngineConfig, Snapshotting};
 use portcullis_model::Digest;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cli;
 use crate::embedded;
@@ -30,7 +30,7 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
             let chosen = trial::Chosen { only: only.as_deref(), folder: cases.as_deref() };
             return if *watch { trial::watch(subject, &chosen) } else { trial::test(subject, &chosen, *json) };
         }
-        cli::Plugin::Run { .. } => trial::run(command)?,
+        cli::Plugin::Run(call) => trial::run(call)?,
         cli::Plugin::Bench { subject, only, calls, json } => trial::bench(subject, only.as_deref(), *calls, *json)?,
         cli::Plugin::Push(arguments) => return registry::push(arguments),
         cli::Plugin::Pull(arguments) => return registry::pull(arguments),
@@ -49,20 +49,13 @@ fn inspect(file: &str, json: bool) -> Result<()> {
     };
     let engine = Engine::new(EngineConfig { slots: 4, ..EngineConfig::default() })?;
     let about = engine.describe(&bytes).with_context(|| file.to_owned())?;
-    let snapshot = match &about.snapshot {
-        Snapshotting::Possible => "possible".to_owned(),
-        Snapshotting::Impossible(reason) => format!("not possible: {reason}"),
-    };
     let mut out = io::stdout().lock();
     if json {
-        let value = json!({
-            "digest": about.digest, "bytes": about.size, "role": about.role, "abi": about.abi, "imports": about.imports,
-            "asks": about.asks, "tier": about.tier.as_str(), "snapshot": snapshot, "manifest": about.manifest,
-        });
-        writeln!(out, "{value}")?;
+        let mut value = facts(&about);
+        value.insert("manifest".to_owned(), json!(about.manifest));
+        writeln!(out, "{}", Value::from(value))?;
         return Ok(());
     }
-    let list = |items: &[String]| if items.is_empty() { "nothing".to_owned() } else { items.join(", ") };
     if let Some(manifest) = &about.manifest {
         let text = |key: &str| manifest.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
         writeln!(out, "plugin    {} {} ({})", text("name"), text("version"), text("language"))?;
@@ -70,10 +63,38 @@ fn inspect(file: &str, json: bool) -> Result<()> {
     writeln!(out, "digest    {}", about.digest)?;
     writeln!(out, "size      {} bytes", about.size)?;
     writeln!(out, "role      {}", about.role.as_str())?;
+    print(&mut out, &about)
+}
+
+/// What a component is, for programs.
+fn facts(about: &Description) -> Map<String, Value> {
+    let facts = [
+        ("digest", json!(about.digest)),
+        ("bytes", json!(about.size)),
+        ("role", json!(about.role)),
+        ("abi", json!(about.abi)),
+        ("imports", json!(about.imports)),
+        ("asks", json!(about.asks)),
+        ("tier", json!(about.tier.as_str())),
+        ("snapshot", json!(snapshot(about))),
+    ];
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What a component needs and allows, for people.
+fn print(out: &mut impl io::Write, about: &Description) -> Result<()> {
+    let list = |items: &[String]| if items.is_empty() { "nothing".to_owned() } else { items.join(", ") };
     writeln!(out, "abi       {}", about.abi)?;
     writeln!(out, "tier      {}", about.tier.as_str())?;
     writeln!(out, "imports   {}", list(&about.imports))?;
     writeln!(out, "asks      {}", list(&about.asks))?;
-    writeln!(out, "snapshot  {snapshot}")?;
+    writeln!(out, "snapshot  {}", snapshot(about))?;
     Ok(())
+}
+
+fn snapshot(about: &Description) -> String {
+    match &about.snapshot {
+        Snapshotting::Possible => "possible".to_owned(),
+        Snapshotting::Impossible(reason) => format!("not possible: {reason}"),
+    }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::project::make;
 use crate::cli::{self, Tried};
+use crate::commands::inspect::raw;
 
 /// How often `--watch` looks at the project's files.
 const LOOK: Duration = Duration::from_millis(100);
@@ -223,25 +224,19 @@ fn stamps(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
 }
 
 /// Asks about one call.
-pub(super) fn run(command: &cli::Plugin) -> Result<()> {
-    let cli::Plugin::Run { subject: tried, config, tool, arguments, phase, findings, reasons } = command else {
-        return Ok(());
+pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
+    let given = |name: &str, argument: &str| -> Result<Value> {
+        let text = raw(argument).with_context(|| name.to_owned())?;
+        Ok(serde_json::from_str(&text)?)
     };
-    let given = |name: &str, text: &str| -> Result<Value> {
-        let text = match text.strip_prefix('@') {
-            Some(path) => fs::read_to_string(path).with_context(|| format!("{name}: {path}"))?,
-            None => text.to_owned(),
-        };
-        serde_json::from_str(&text).with_context(|| format!("{name} is not JSON"))
-    };
-    let phase: portcullis_model::Phase = (*phase).into();
+    let phase: portcullis_model::Phase = call.phase.into();
     let case = json!({
-        "name": "run", "config": given("--config", config)?, "payload": given("--arguments", arguments)?,
-        "call": { "tool": tool, "phase": phase.as_str() }, "findings": given("--findings", findings)?,
-        "reasons": reasons, "expect": {},
+        "name": "run", "config": given("--config", &call.config)?, "payload": given("--arguments", &call.arguments)?,
+        "call": { "tool": call.tool, "phase": phase.as_str() }, "findings": given("--findings", &call.findings)?,
+        "reasons": call.reasons, "expect": {},
     });
     let case: Case = serde_json::from_str(&case.to_string())?;
-    let (_, subject) = subject(tried)?;
+    let (_, subject) = subject(&call.subject)?;
     let answer = Trial::new(subject, None)?.answer(&case).map_err(|error| anyhow::anyhow!("{error}"))?;
     writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
     Ok(())
