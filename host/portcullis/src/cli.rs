@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use portcullis_engine::{MAX_AHEAD, MAX_REUSE};
 use portcullis_model::{Phase, Role};
 use portcullis_project::Language;
 use uuid::Uuid;
@@ -468,20 +469,8 @@ pub(crate) enum Plugin {
     },
     /// Build the project and ask it about one call; print the answer as JSON.
     Run(TriedCall),
-    /// Build the project and measure a case: time, fuel and memory of a fresh instance for each call.
-    Bench {
-        #[command(flatten)]
-        subject: Tried,
-        /// Only cases whose name holds this. Default: the first case that makes a call.
-        #[arg(long, value_name = "TEXT")]
-        only: Option<String>,
-        /// Calls to measure.
-        #[arg(long, default_value_t = 1000)]
-        calls: usize,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Build the project and measure a case: time, fuel and memory of calls.
+    Bench(Measured),
     /// List the built-in plugins.
     List,
     /// Say what a component is: role, ABI, imports, asks, tier, digest, manifest, whether its configuration can be snapshotted.
@@ -606,6 +595,31 @@ pub(crate) struct Tried {
     /// Wall-clock milliseconds that a call may take, in place of the manifest's; for busy machines.
     #[arg(long, value_name = "MS")]
     pub deadline_ms: Option<u64>,
+}
+
+/// Calls of a plugin under development that are measured.
+#[derive(Debug, Args)]
+pub(crate) struct Measured {
+    #[command(flatten)]
+    pub subject: Tried,
+    /// Only cases whose name holds this. Default: the first case that makes a call.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Calls to measure.
+    #[arg(long, default_value_t = 1000)]
+    pub calls: usize,
+    /// Milliseconds between calls, in which instances are made ahead.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub every_ms: u64,
+    /// Instances that are made ahead of calls, as `instances.ahead` of the configuration.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_AHEAD)))]
+    pub ahead: Option<u16>,
+    /// Calls that one instance answers, as `instances.reuse` of the configuration.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_REUSE)))]
+    pub reuse: u32,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// One call, and what is asked about it.

@@ -36,6 +36,8 @@ pub struct Subject {
     pub grants: Grants,
     /// What one call may take.
     pub limits: Limits,
+    /// How its instances are made and used.
+    pub instances: Instances,
 }
 
 /// One component under trial.
@@ -99,9 +101,16 @@ impl Trial {
         }
         let (engine, subject) = (&self.engine, &self.subject);
         let load = || {
-            let Subject { name, file, grants, limits } = subject;
-            let source =
-                Source { name, tenant: TENANT, file, config, grants, limits: *limits, instances: Instances::default() };
+            let Subject { name, file, grants, limits, instances } = subject;
+            let source = Source {
+                name,
+                tenant: TENANT,
+                file,
+                config,
+                grants,
+                limits: *limits,
+                instances: *instances,
+            };
             engine.load(&source).map_err(|error| chain(&error))
         };
         self.loaded.entry(config.to_owned()).or_insert_with(load).clone()

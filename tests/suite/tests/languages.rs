@@ -4,46 +4,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use portcullis_model::Digest;
 use serde_json::{Value, json};
-use test_suite::{Client, Mode, Place, Registry, Server, Setup, binary, root};
+use test_suite::{Client, Mode, Place, Projects, Registry, Server, Setup, printed, root};
 
 const ROLES: [&str; 3] = ["detector", "rule", "router"];
 
-/// Projects lie here, as an author's would in a folder whose tools are installed above them.
-fn place() -> PathBuf {
-    let place = root().join("target/tmp/languages");
-    fs::create_dir_all(&place).unwrap();
-    for (link, tools) in
-        [("node_modules", "../../tools/guest-node/node_modules"), (".venv", "../../tools/guest-python")]
-    {
-        // Tests run beside each other, each making the same links.
-        let _ = std::os::unix::fs::symlink(tools, place.join(link));
-    }
-    place.canonicalize().unwrap()
+fn projects() -> Projects {
+    Projects::new("languages").unwrap()
 }
 
 fn portcullis(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary().unwrap());
-    // One standard library for all projects in Rust.
-    command.args(arguments).current_dir(folder).env("CARGO_TARGET_DIR", place().join("cargo"));
-    command.output().unwrap()
+    projects().portcullis(folder, arguments).unwrap()
 }
 
-fn printed(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Makes a project anew.
 fn new(language: &str, role: &str, name: &str) -> PathBuf {
-    let place = place();
-    let folder = place.join(name);
-    let _ = fs::remove_dir_all(&folder);
-    let made = portcullis(&place, &["plugin", "new", name, "--lang", language, "--role", role]);
-    assert!(made.status.success(), "{}", printed(&made));
-    folder
+    projects().make(language, role, name).unwrap()
 }
 
 /// Runs cases of a project; what is printed as JSON.
@@ -94,7 +72,7 @@ fn language(language: &str) {
         let fuel: Vec<_> = large["cases"].as_array().unwrap().iter().map(|case| case["fuel"].clone()).collect();
         println!("{language} {role}: {} cases, large ones took {fuel:?} fuel", shared["passed"]);
     }
-    installed(&place().join(format!("{language}-detector")), language);
+    installed(&projects().folder().join(format!("{language}-detector")), language);
 }
 
 /// Runs `portcullis plugin …` in a folder; its JSON.
@@ -197,26 +175,16 @@ fn c() {
 
 #[test]
 fn zig() {
-    let packages = fs::read_dir(place().join(".venv/lib")).into_iter().flatten().flatten();
-    let bundled = packages.into_iter().any(|python| python.path().join("site-packages/ziglang/zig").exists());
-    if !bundled && !answers("zig") {
-        println!("zig is not installed: not tried");
-        return;
-    }
-    language("zig");
+    if_installed("zig");
 }
 
 #[test]
 fn assemblyscript() {
-    if !place().join("node_modules/.bin/asc").exists() {
-        println!("assemblyscript is not installed: not tried");
-        return;
-    }
-    language("assemblyscript");
+    if_installed("assemblyscript");
 }
 
-fn answers(program: &str) -> bool {
-    Command::new(program).arg("version").output().is_ok_and(|output| output.status.success())
+fn if_installed(name: &str) {
+    if projects().can(name) { language(name) } else { println!("{name} is not installed: not tried") }
 }
 
 #[test]
@@ -224,14 +192,14 @@ fn a_folder_that_exists_is_left_alone() {
     let folder = new("rust", "detector", "exists");
     let source = folder.join("src/lib.rs");
     fs::write(&source, "mine").unwrap();
-    let again = portcullis(&place(), &["plugin", "new", "exists", "--lang", "go"]);
+    let again = portcullis(projects().folder(), &["plugin", "new", "exists", "--lang", "go"]);
     assert_eq!(again.status.code(), Some(1));
     assert!(printed(&again).contains("there is something already"), "{}", printed(&again));
     assert_eq!(fs::read_to_string(source).unwrap(), "mine");
     assert!(!folder.join("go.mod").exists());
-    let bad = portcullis(&place(), &["plugin", "new", "two words", "--lang", "go"]);
+    let bad = portcullis(projects().folder(), &["plugin", "new", "two words", "--lang", "go"]);
     assert!(printed(&bad).contains("\"two words\""), "{}", printed(&bad));
-    let bad = portcullis(&place(), &["plugin", "new", "words", "--lang", "cobol"]);
+    let bad = portcullis(projects().folder(), &["plugin", "new", "words", "--lang", "cobol"]);
     assert!(printed(&bad).contains("there is no language \"cobol\""), "{}", printed(&bad));
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
             return if *watch { trial::watch(subject, &chosen) } else { trial::test(subject, &chosen, *json) };
         }
         cli::Plugin::Run(call) => trial::run(call)?,
-        cli::Plugin::Bench { subject, only, calls, json } => trial::bench(subject, only.as_deref(), *calls, *json)?,
+        cli::Plugin::Bench(measured) => trial::bench(measured)?,
         cli::Plugin::Push(arguments) => return registry::push(arguments),
         cli::Plugin::Pull(arguments) => return registry::pull(arguments),
         cli::Plugin::Sign(arguments) => return registry::sign(arguments),
