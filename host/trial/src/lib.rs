@@ -102,15 +102,7 @@ impl Trial {
         let (engine, subject) = (&self.engine, &self.subject);
         let load = || {
             let Subject { name, file, grants, limits, instances } = subject;
-            let source = Source {
-                name,
-                tenant: TENANT,
-                file,
-                config,
-                grants,
-                limits: *limits,
-                instances: *instances,
-            };
+            let source = Source { name, tenant: TENANT, file, config, grants, limits: *limits, instances: *instances };
             engine.load(&source).map_err(|error| chain(&error))
         };
         self.loaded.entry(config.to_owned()).or_insert_with(load).clone()

@@ -19,16 +19,16 @@ const END: &str = "<!-- end -->\n";
 const CASE: &str = "1 KiB of ordinary text";
 /// Calls of one run.
 const CALLS: &str = "300";
-/// Languages as `plugin new` knows them, their names, and the author's file in the template.
-const LANGUAGES: &[(&str, &str, &str)] = &[
-    ("rust", "Rust", "src/lib.rs"),
-    ("c", "C", "src/plugin.c"),
-    ("zig", "Zig", "src/plugin.zig"),
-    ("assemblyscript", "AssemblyScript", "src/plugin.ts"),
-    ("go", "Go", "plugin.go"),
-    ("js", "JavaScript", "src/plugin.js"),
-    ("ts", "TypeScript", "src/plugin.ts"),
-    ("python", "Python", "src/plugin.py"),
+/// Languages as `plugin new` knows them, and their names.
+const LANGUAGES: &[(&str, &str)] = &[
+    ("rust", "Rust"),
+    ("c", "C"),
+    ("zig", "Zig"),
+    ("assemblyscript", "AssemblyScript"),
+    ("go", "Go"),
+    ("js", "JavaScript"),
+    ("ts", "TypeScript"),
+    ("python", "Python"),
 ];
 
 /// How instances are made and used, and how often calls come.
@@ -47,18 +47,18 @@ pub(crate) fn table(settings: &Arguments) -> Result<String> {
         machine(),
         settings.runs
     );
-    for (language, name, source) in LANGUAGES {
+    for (language, name) in LANGUAGES {
         if !projects.can(language) {
             crate::progress(&format!("languages: {language} is not installed, left out"));
             continue;
         }
         crate::progress(&format!("languages: {language}"));
-        row(&projects, language, name, source, settings.runs, &mut table).with_context(|| (*language).to_owned())?;
+        row(&projects, language, name, settings.runs, &mut table).with_context(|| (*language).to_owned())?;
     }
     Ok(table)
 }
 
-fn row(projects: &Projects, language: &str, name: &str, source: &str, runs: usize, table: &mut String) -> Result<()> {
+fn row(projects: &Projects, language: &str, name: &str, runs: usize, table: &mut String) -> Result<()> {
     let folder = projects.make(language, "detector", &format!("{language}-cost"))?;
     let text = "The quarterly report lists revenue by region and the notes explain each change. ".repeat(13);
     let case = json!({
@@ -68,7 +68,7 @@ fn row(projects: &Projects, language: &str, name: &str, source: &str, runs: usiz
     fs::write(folder.join("cases/cost.json"), case.to_string())?;
     let built = command(projects, &folder, &["build"])?;
     let mut again = Figure::none();
-    let source = folder.join(source);
+    let source = folder.join(Projects::source(language));
     for _ in 0..runs {
         let author = fs::read_to_string(&source)?;
         fs::write(&source, format!("{author}\n"))?;

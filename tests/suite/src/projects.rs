@@ -57,6 +57,20 @@ impl Projects {
         Ok(folder)
     }
 
+    /// The author's file in a project of this language.
+    #[must_use]
+    pub fn source(language: &str) -> &'static str {
+        match language {
+            "rust" => "src/lib.rs",
+            "go" => "plugin.go",
+            "c" => "src/plugin.c",
+            "zig" => "src/plugin.zig",
+            "python" => "src/plugin.py",
+            "js" => "src/plugin.js",
+            _ => "src/plugin.ts",
+        }
+    }
+
     /// Whether the tool of this language is there, of those that the set-up may leave out.
     #[must_use]
     pub fn can(&self, language: &str) -> bool {

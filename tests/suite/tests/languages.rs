@@ -72,7 +72,24 @@ fn language(language: &str) {
         let fuel: Vec<_> = large["cases"].as_array().unwrap().iter().map(|case| case["fuel"].clone()).collect();
         println!("{language} {role}: {} cases, large ones took {fuel:?} fuel", shared["passed"]);
     }
-    installed(&projects().folder().join(format!("{language}-detector")), language);
+    let detector = projects().folder().join(format!("{language}-detector"));
+    installed(&detector, language);
+    shown(&detector, language);
+}
+
+/// The shortest plugin of the language's page, in place of the author's file, finds what the page shows.
+fn shown(project: &Path, language: &str) {
+    let page = fs::read_to_string(root().join(format!("docs/plugins/{language}.md"))).unwrap();
+    let fence = if language == "assemblyscript" { "ts" } else { language };
+    let between = |begin: &str| page.split_once(begin).unwrap().1.split_once("```").unwrap().0;
+    fs::write(project.join(Projects::source(language)), between(&format!("```{fence}\n"))).unwrap();
+    let output = between("$ portcullis plugin run --arguments '{\"a\": \"Pure Plutonium\"}'\n");
+    let expected: Value = serde_json::from_str(&output[output.find('{').unwrap()..]).unwrap();
+    let arguments = ["plugin", "run", "--deadline-ms", "20000", "--arguments", r#"{"a": "Pure Plutonium"}"#];
+    let run = portcullis(project, &arguments);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", printed(&run)));
+    assert_eq!(answer["findings"], expected["findings"]);
+    assert_eq!(answer["findings"].as_array().unwrap().len(), 1);
 }
 
 /// Runs `portcullis plugin …` in a folder; its JSON.
