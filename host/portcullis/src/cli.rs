@@ -473,14 +473,8 @@ pub(crate) enum Plugin {
     Bench(Measured),
     /// List the built-in plugins.
     List,
-    /// Say what a component is: role, ABI, imports, asks, tier, digest, manifest, whether its configuration can be snapshotted.
-    Inspect {
-        /// A .wasm file, or the name of a built-in plugin.
-        file: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Say what a component is: role, ABI, imports, asks, tier, digest, manifest, signatures, whether its configuration can be snapshotted.
+    Inspect(Inspected),
     /// Put a plugin into an OCI registry, and sign it there with --key.
     Push(Push),
     /// Fetch plugins: one into a file, or all that the configuration names into the data folder, for a start without network.
@@ -595,6 +589,21 @@ pub(crate) struct Tried {
     /// Wall-clock milliseconds that a call may take, in place of the manifest's; for busy machines.
     #[arg(long, value_name = "MS")]
     pub deadline_ms: Option<u64>,
+}
+
+/// A component that is described.
+#[derive(Debug, Args)]
+pub(crate) struct Inspected {
+    #[command(flatten)]
+    pub place: Where,
+    /// The name of a built-in plugin, a file, or a reference as `plugin` of the configuration takes it.
+    pub reference: String,
+    /// Public keys (PEM files): says which of them signed it.
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Calls of a plugin under development that are measured.

@@ -243,6 +243,18 @@ impl Registry {
         Ok(keys)
     }
 
+    /// How many signatures lie beside a plugin. Whose they are, and whether they are good, only [`Registry::admit`] says.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn signatures(&self, loaded: &Loaded) -> Result<usize, Error> {
+        match &loaded.from {
+            From::File { path } => Ok(usize::from(files::signature(path)?.is_some())),
+            From::Oci { signatures, asked: true, .. } => Ok(signatures.len()),
+            From::Oci { reference, manifest, .. } => Ok(self.fetch_signatures(reference, *manifest)?.len()),
+        }
+    }
+
     fn by_signatures(&self, loaded: &mut Loaded, trust: &Trust) -> Result<Vec<Digest>, Error> {
         let From::Oci { reference, manifest, signatures, asked } = &mut loaded.from else { return Ok(Vec::new()) };
         let fail = |why: String| Error::Untrusted { reference: loaded.reference.clone(), digest: loaded.digest, why };

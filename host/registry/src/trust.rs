@@ -1,5 +1,7 @@
 //! Whose plugins a tenant runs.
 
+use portcullis_model::Digest;
+
 use crate::keys::PublicKey;
 
 /// Whose plugins a tenant runs.
@@ -24,6 +26,12 @@ pub enum Unsigned {
 }
 
 impl Trust {
+    /// What the key of this id is called; nothing if it is not trusted.
+    #[must_use]
+    pub fn name(&self, id: Digest) -> &str {
+        self.keys.iter().find(|key| key.id() == id).map_or("", PublicKey::name)
+    }
+
     /// The trusted keys, for messages.
     pub(crate) fn names(&self) -> String {
         let names: Vec<String> = self.keys.iter().map(|key| format!("{} ({})", key.name(), short(&key.id()))).collect();
@@ -32,6 +40,6 @@ impl Trust {
 }
 
 /// Enough of an id to find it.
-fn short(id: &portcullis_model::Digest) -> String {
+fn short(id: &Digest) -> String {
     id.to_string().chars().take("sha256:".len() + 12).collect()
 }

@@ -6,11 +6,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_model::Digest;
 use portcullis_registry::{
     Error, KeyKind, Loaded, OciReference, PrivateKey, PublicKey, Reference, Registry, Trust, Unsigned, generate,
 };
+use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -106,21 +109,60 @@ fn trust(keys: &[PathBuf], tenant: Option<&str>, place: &Where) -> Result<Trust>
 }
 
 /// What a reference stands for now, checked against keys.
-fn checked(
-    registry: &Registry,
-    text: &str,
-    trust: &Trust,
-) -> Result<(Loaded, Result<Vec<portcullis_model::Digest>, Error>)> {
-    let mut loaded = registry.load(&text.parse()?, Path::new(""))?;
+fn checked(registry: &Registry, reference: &Reference, trust: &Trust) -> Result<(Loaded, Result<Vec<Digest>, Error>)> {
+    let mut loaded = registry.load(reference, Path::new(""))?;
     match registry.admit(&mut loaded, trust) {
         Err(error @ Error::Untrusted { .. }) => Ok((loaded, Err(error))),
         other => Ok((loaded, Ok(other?))),
     }
 }
 
+/// What is known of who signed a plugin.
+#[derive(Debug, Serialize)]
+pub(crate) struct Signatures {
+    /// How many lie beside it.
+    found: usize,
+    /// The keys of the command line that signed it: file and id.
+    good: Vec<(String, Digest)>,
+    /// Why none of them did.
+    error: Option<String>,
+}
+
+impl Signatures {
+    pub(crate) fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
+        for (name, id) in &self.good {
+            writeln!(out, "signed    by {name}, key {id}")?;
+        }
+        match (&self.error, self.found) {
+            (Some(error), _) => writeln!(out, "signed    not by these keys: {error}"),
+            (None, 0) => writeln!(out, "signed    no"),
+            (None, _) if !self.good.is_empty() => Ok(()),
+            (None, 1) => writeln!(out, "signed    once; --key says by whom"),
+            (None, found) => writeln!(out, "signed    {found} times; --key says by whom"),
+        }
+    }
+}
+
+/// A plugin's bytes, and its signatures.
+pub(crate) fn signatures(reference: &Reference, arguments: &cli::Inspected) -> Result<(Arc<[u8]>, Signatures)> {
+    let trust = trust(&arguments.key, None, &arguments.place)?;
+    let registry = registry(&arguments.place)?;
+    let (loaded, keys) = match trust.keys.is_empty() {
+        true => (registry.load(reference, Path::new(""))?, Ok(Vec::new())),
+        false => checked(&registry, reference, &trust)?,
+    };
+    let found = registry.signatures(&loaded)?;
+    let (keys, error) = match keys {
+        Ok(keys) => (keys, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let good = keys.into_iter().map(|id| (trust.name(id).to_owned(), id)).collect();
+    Ok((loaded.bytes, Signatures { found, good, error }))
+}
+
 pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
     let trust = trust(&arguments.key, arguments.tenant.as_deref(), &arguments.place)?;
-    let (loaded, keys) = checked(&registry(&arguments.place)?, &arguments.reference, &trust)?;
+    let (loaded, keys) = checked(&registry(&arguments.place)?, &arguments.reference.parse()?, &trust)?;
     let good = keys.is_ok();
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -139,8 +181,7 @@ pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
                 writeln!(out, "good      {}", loaded.reference)?;
                 writeln!(out, "digest    {}", loaded.digest)?;
                 for id in keys {
-                    let name = trust.keys.iter().find(|key| key.id() == id).map_or("", |key| key.name());
-                    writeln!(out, "signed    by {name}, key {id}")?;
+                    writeln!(out, "signed    by {}, key {id}", trust.name(id))?;
                 }
             }
             Err(error) => {
@@ -165,12 +206,13 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
         !arguments.update && !arguments.prune,
         "--update and --prune are for what the configuration names: leave the reference out"
     );
+    let reference = reference.parse()?;
     let trust = trust(&arguments.key, None, &arguments.place)?;
     let registry = registry(&arguments.place)?;
     let (loaded, keys) = if trust.keys.is_empty() {
-        (registry.load(&reference.parse()?, Path::new(""))?, None)
+        (registry.load(&reference, Path::new(""))?, None)
     } else {
-        let (loaded, keys) = checked(&registry, reference, &trust)?;
+        let (loaded, keys) = checked(&registry, &reference, &trust)?;
         match keys {
             Ok(keys) => (loaded, Some(keys)),
             Err(error) => {
