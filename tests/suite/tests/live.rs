@@ -273,6 +273,26 @@ fn a_crash_between_compiling_and_activation_leaves_the_old_state_and_a_good_log(
 }
 
 #[test]
+fn a_disk_that_is_full_while_compiling_keeps_nothing_half_and_the_change_is_made() {
+    const LARGEST: u64 = 2 << 20;
+    let setup = Setup { config: Some(denying("rm")), largest_file: Some(LARGEST), ..Setup::default() };
+    let server = Server::start(&setup).unwrap();
+    let commands = root().join("target/plugins/detector-commands.wasm");
+    let more = format!("[[tenant.plugins]]\nname = \"commands\"\nplugin = \"{}\"\n{PATIENT}\n", commands.display());
+    let answer = change(&server, &with(&denying("mv"), &more));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!((verdict(&server, "rm"), verdict(&server, "mv")), ("allow".to_owned(), "deny".to_owned()));
+    assert!(server.errors().unwrap().contains("a compiled plugin could not be cached"), "it was too large to be kept");
+    for file in fs::read_dir(server.data().join("cache")).unwrap() {
+        let file = file.unwrap();
+        assert!(file.path().extension().is_some_and(|end| end == "plugin"), "{}", file.path().display());
+        assert!(file.metadata().unwrap().len() < LARGEST);
+    }
+    let (folder, _) = server.terminate().unwrap();
+    assert_eq!(activations(&folder.path().join("data")).len(), 2);
+}
+
+#[test]
 fn a_plugin_that_keeps_failing_is_left_out_and_everybody_sees_it() {
     let bad = format!(
         "[[tenant.plugins]]\nname = \"bad\"\nplugin = \"{}\"\nselect.tools = [\"risky\"]\n{PATIENT}\n\
