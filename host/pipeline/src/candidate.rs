@@ -33,6 +33,28 @@ pub struct Trial {
     pub canary_agents: Vec<String>,
     /// When it is withdrawn as a canary.
     pub bounds: Bounds,
+    /// What its plugins reach of the world while it judges copies of calls. As a canary they reach what they are granted.
+    // Trials that are on record are known by what was written before this was asked.
+    #[serde(skip_serializing_if = "Outward::is_refuse")]
+    pub outside: Outward,
+}
+
+/// What requests and questions of a candidate's plugins come to on copies of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outward {
+    /// They get the answer that the generation in force got on the same call, or none; nothing is sent.
+    #[default]
+    Refuse,
+    /// They are sent.
+    Send,
+}
+
+impl Outward {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 /// When a canary is withdrawn. Rates are shares of its calls within the window, from 0 to 1; none: whatever they are.

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis_engine::{Engine, LoadError, PackageError, Plugin, Prepared, Source, Stores};
+use portcullis_engine::{Engine, Heard, LoadError, PackageError, Plugin, Prepared, Source, Stores};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -197,12 +197,18 @@ impl Generation {
     /// Judges one call. Never fails: what goes wrong is a verdict.
     #[must_use]
     pub fn judge(&self, call: &Call) -> Judgement {
-        self.run(call).0
+        self.run(call, None).0
+    }
+
+    /// The same without reaching anybody: plugins get the answers that others got.
+    #[must_use]
+    pub fn judge_hearing(&self, call: &Call, heard: &Arc<Heard>) -> Judgement {
+        self.run(call, Some(heard)).0
     }
 
     /// The same, and which plugins began or ended a quarantine by it.
-    pub(crate) fn run(&self, call: &Call) -> (Judgement, Turns) {
-        let outcome = judge(&self.stages, self.router.as_ref(), self.inspect_redacted, call);
+    pub(crate) fn run(&self, call: &Call, heard: Option<&Arc<Heard>>) -> (Judgement, Turns) {
+        let outcome = judge(&self.stages, self.router.as_ref(), self.inspect_redacted, call, heard);
         let judgement = Judgement {
             decision: outcome.decision,
             reasons: outcome.reasons,

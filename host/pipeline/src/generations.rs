@@ -252,7 +252,7 @@ impl Generations {
     }
 
     fn run(&self, generation: &Generation, call: &Call) -> Judgement {
-        let (judgement, turns) = generation.run(call);
+        let (judgement, turns) = generation.run(call, None);
         for (plugin, turn) in turns {
             self.notify(generation, News::Plugin { plugin: &plugin, turn });
         }

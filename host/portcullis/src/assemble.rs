@@ -10,7 +10,7 @@ use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Pri
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
 use portcullis_pipeline::{
-    Bounds, BuildError, Candidate, FailMode, Generation, PipelineSpec, PluginSpec, Quarantine, Selector, Trial,
+    Bounds, BuildError, Candidate, FailMode, Generation, Outward, PipelineSpec, PluginSpec, Quarantine, Selector, Trial,
 };
 use portcullis_registry::{Change, Trust};
 use portcullis_tenancy::{
@@ -156,6 +156,10 @@ fn trial(candidate: &config::Candidate) -> Trial {
         shadow: candidate.shadow_percent / 100.0,
         canary: candidate.canary_percent / 100.0,
         canary_agents: candidate.canary_agents.clone(),
+        outside: match candidate.outside {
+            config::Outward::Refuse => Outward::Refuse,
+            config::Outward::Send => Outward::Send,
+        },
         bounds: Bounds {
             min_calls: given.min_calls,
             window_ms: given.window_seconds.saturating_mul(1000),

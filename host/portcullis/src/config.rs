@@ -427,9 +427,25 @@ pub(crate) struct Candidate {
     /// Globs of agents whose calls it judges with effect in any case.
     #[serde(default)]
     pub canary_agents: Vec<String>,
+    /// What requests (`http`) and questions (`judge`) of its plugins come to while it judges copies of calls. `refuse`: they get
+    /// the answer that the tenant's pipeline got to the same on the same call, else an error; nothing is sent. `send`: they
+    /// are sent, and count for budgets. As a canary they are sent in any case.
+    #[serde(default)]
+    pub outside: Outward,
     /// When it is withdrawn as a canary.
     #[serde(default)]
     pub rollback: Rollback,
+}
+
+/// What reaching outside comes to on copies of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outward {
+    /// Nothing is sent.
+    #[default]
+    Refuse,
+    /// It is sent.
+    Send,
 }
 
 /// When a canary is withdrawn: all calls go to the tenant's pipeline again at once, and the ledger says why.

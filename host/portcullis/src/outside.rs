@@ -220,11 +220,16 @@ impl Reach for Reached {
         let answer = self.requests.send(PluginRequest { method, url, headers, body }, within);
         match answer {
             Ok(PluginResponse { status, headers, body }) => Ok(HttpResponse { status, headers, body }),
-            Err(RequestError::Forbidden(why)) => Err(HttpError::Forbidden(why)),
-            Err(RequestError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
-            Err(RequestError::TimedOut) => Err(HttpError::TimedOut),
-            Err(RequestError::TooLarge) => Err(HttpError::TooLarge),
+            Err(error) => Err(http_error(error)),
         }
+    }
+
+    fn may_send(&self, request: &HttpRequest) -> Result<(), HttpError> {
+        self.requests.allows(&request.url).map_err(http_error)
+    }
+
+    fn may_ask(&self, question: &Question) -> Result<(), JudgeError> {
+        self.asking.allows(&question.template).map_err(judge_error)
     }
 
     fn placeholder(&self, name: &str) -> Result<String, String> {
@@ -233,16 +238,29 @@ impl Reach for Reached {
 
     fn ask(&self, question: Question, within: Duration) -> Result<String, JudgeError> {
         let Question { template, variables } = question;
-        self.asking.ask(&template, &variables, within).map_err(|error| match error {
-            AskError::Unavailable(why) => JudgeError::Unavailable(why),
-            AskError::BudgetSpent => JudgeError::BudgetSpent,
-            AskError::TimedOut => JudgeError::TimedOut,
-            AskError::BadAnswer(why) => JudgeError::BadAnswer(why),
-        })
+        self.asking.ask(&template, &variables, within).map_err(judge_error)
     }
 
     fn configuration(&self) -> Option<Digest> {
         self.asking.configuration()
+    }
+}
+
+fn http_error(error: RequestError) -> HttpError {
+    match error {
+        RequestError::Forbidden(why) => HttpError::Forbidden(why),
+        RequestError::Unreachable(why) => HttpError::Unreachable(why),
+        RequestError::TimedOut => HttpError::TimedOut,
+        RequestError::TooLarge => HttpError::TooLarge,
+    }
+}
+
+fn judge_error(error: AskError) -> JudgeError {
+    match error {
+        AskError::Unavailable(why) => JudgeError::Unavailable(why),
+        AskError::BudgetSpent => JudgeError::BudgetSpent,
+        AskError::TimedOut => JudgeError::TimedOut,
+        AskError::BadAnswer(why) => JudgeError::BadAnswer(why),
     }
 }
 

@@ -199,6 +199,125 @@ fn a_plugin_is_told_that_an_answer_is_late_and_fails_as_configured() {
     }
 }
 
+/// The report about the candidate, once it has judged so many copies.
+fn report(server: &Server, judged: u64) -> Value {
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let headers = [("authorization", OPERATOR)];
+        let trial: Value = server.request("GET", "/v1/generations/shadow", &headers, b"").unwrap().json().unwrap();
+        if trial["report"]["judged"] == judged {
+            return trial["report"].clone();
+        }
+        assert!(std::time::Instant::now() < until, "{trial}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A candidate whose plugin may do what the other one may. Its file is another one, so that it names secrets otherwise.
+fn tried(how: &str, file: &str, grants: &str) -> String {
+    format!(
+        "[tenant.candidate]\n{how}\n[[tenant.candidate.plugins]]\nname = \"asks\"\nplugin = \"{file}\"\n\
+         limits = {{ deadline_ms = 5000 }}\ngrants = {grants}\n[[tenant.agent]]"
+    )
+}
+
+/// The same component with a section that means nothing.
+fn twin(name: &str) -> (String, Vec<u8>) {
+    let (file, mut bytes) = guest(name);
+    bytes.extend([0, 5, 4, b't', b'w', b'i', b'n']);
+    (format!("twin_{file}"), bytes)
+}
+
+#[test]
+fn a_candidate_in_shadow_sends_no_requests_unless_it_is_told_to() {
+    let (port, told) = serving(|stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    });
+    let grants = format!(
+        "{{ http = [\"http://127.0.0.1:{port}\"], http_networks = [\"127.0.0.0/8\"], secrets = [\"api-key\"] }}"
+    );
+    let config = |how: &str| {
+        let live = http_config(port, "select = { tools = [\"asked\"] }");
+        let (file, _) = twin("asks_http");
+        live.replacen("[[tenant.agent]]", &tried(how, &file, &grants), 1)
+    };
+    let mut started = setup(config("shadow_percent = 100"), "asks_http", &[("api.key", SECRET)]);
+    started.files.push(twin("asks_http"));
+    let server = Server::start(&started).unwrap();
+    let url = format!("http://127.0.0.1:{port}/v1/check");
+    let arguments = json!({ "url": url, "key": "api-key" });
+    for _ in 0..3 {
+        // The pipeline in force asks, and the candidate gets the same answer.
+        assert!(found(&ask(&server, "asked", &arguments)).starts_with("200 "));
+    }
+    for _ in 0..2 {
+        // Nobody asks but the candidate.
+        assert_eq!(ask(&server, "quiet", &arguments)["verdict"], "allow");
+    }
+    let seen = report(&server, 5);
+    assert_eq!((&seen["unsent"], &seen["failed"], &seen["changed"]), (&json!(2), &json!(0), &json!(0)), "{seen}");
+    let tools: Vec<_> = seen["tools"].as_array().unwrap().iter().map(|tool| [&tool["calls"], &tool["unsent"]]).collect();
+    assert_eq!(tools, [[&json!(3), &json!(0)], [&json!(0), &json!(2)]], "{seen}");
+    assert_eq!(seen["examples"], json!([]));
+    assert_eq!(told.try_iter().count(), 3, "one request for each call that asked with effect");
+    let (code, said, errors) =
+        server.portcullis(&["generations", "report", "--data", "data", "--tenant", "acme"]).unwrap();
+    assert!(code == 0 && said.contains("5 copies, 5 judged") && said.contains("2 not compared: a plugin asked"), "{said}{errors}");
+    println!("{said}");
+    let (folder, _) = server.terminate().unwrap();
+    // Asked for, it sends.
+    let sending = config("shadow_percent = 100\noutside = \"send\"");
+    let server = Server::start_in(folder, &Setup { config: Some(sending), ..started.clone() }).unwrap();
+    ask(&server, "quiet", &arguments);
+    let seen = report(&server, 1);
+    assert_eq!((&seen["unsent"], &seen["tools"][0]["calls"]), (&json!(0), &json!(1)), "{seen}");
+    assert_eq!(told.try_iter().count(), 1);
+    let (folder, _) = server.terminate().unwrap();
+    // As a canary its calls are calls like any other.
+    let canary = config("canary_percent = 100");
+    let server = Server::start_in(folder, &Setup { config: Some(canary), ..started }).unwrap();
+    assert!(found(&ask(&server, "quiet", &arguments)).starts_with("200 "));
+    assert_eq!(told.try_iter().count(), 1);
+}
+
+#[test]
+fn a_candidate_in_shadow_asks_no_language_model_unless_it_is_told_to() {
+    let (port, told) = serving(|stream, _| _ = stream.write_all(anthropic(7).as_bytes()));
+    let config = |how: &str| {
+        let live = judge_config(port).replace("tokens_per_day = 1000", "tokens_per_day = 100000");
+        let live = live.replace("limits = {", "select = { agents = [\"bot\"], tools = [\"risk\"] }\nlimits = {");
+        let (file, _) = twin("asks_judge");
+        live.replacen("[[tenant.agent]]", &tried(how, &file, "{ judge = [\"risk\"] }"), 1)
+    };
+    let mut started = setup(config("shadow_percent = 100"), "asks_judge", &[("judge.key", SECRET)]);
+    started.files.push(twin("asks_judge"));
+    let server = Server::start(&started).unwrap();
+    // Another tool is another template, which neither is granted: that is refused, and no matter of sending.
+    for command in ["ls", "pwd"] {
+        assert_eq!(found(&ask(&server, "risk", &json!({ "command": command }))), r#"{"risk":7}"#);
+        assert_eq!(ask(&server, "other", &json!({ "command": command }))["verdict"], "allow");
+    }
+    let seen = report(&server, 4);
+    assert_eq!((&seen["unsent"], &seen["failed"]), (&json!(0), &json!(0)), "{seen}");
+    assert_eq!(told.try_iter().count(), 2);
+    let (folder, _) = server.terminate().unwrap();
+    // Nobody asks with effect.
+    let alone = |how: &str| config(how).replace("tools = [\"risk\"]", "tools = [\"none\"]");
+    let started = Setup { config: Some(alone("shadow_percent = 100")), ..started };
+    let server = Server::start_in(folder, &started).unwrap();
+    ask(&server, "risk", &json!({ "command": "ls" }));
+    assert_eq!(report(&server, 1)["unsent"], 1);
+    assert_eq!(told.try_iter().count(), 0);
+    let spent = server.request("GET", "/metrics", &[], b"").unwrap().text();
+    assert!(!spent.contains("judge_tokens_total{tenant=\"acme\""), "{spent}");
+    let (folder, _) = server.terminate().unwrap();
+    let started = Setup { config: Some(alone("shadow_percent = 100\noutside = \"send\"")), ..started };
+    let server = Server::start_in(folder, &started).unwrap();
+    ask(&server, "risk", &json!({ "command": "ls" }));
+    assert_eq!(report(&server, 1)["unsent"], 0);
+    assert_eq!(told.try_iter().count(), 1);
+}
+
 /// What `check` says of a configuration, and whether it is good. The secret is in a file of this name.
 fn check(config: &str, guest_name: &str, key: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();

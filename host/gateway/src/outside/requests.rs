@@ -215,6 +215,14 @@ impl Requests {
         answer
     }
 
+    /// Whether the address is granted. Sends nothing.
+    ///
+    /// # Errors
+    /// [`RequestError::Forbidden`] if not.
+    pub fn allows(&self, url: &str) -> Result<(), RequestError> {
+        self.rule(url).map(|_| ())
+    }
+
     /// The address, and the grant that lets it be called.
     fn rule(&self, url: &str) -> Result<(Uri, &HostRule), RequestError> {
         if url.len() > MAX_URL {

@@ -132,6 +132,7 @@ impl Judge for WordJudge {
                 memory: 65_536,
                 fault: None,
                 answers: None,
+                told: None,
             }],
             plan: (decision == Decision::Review).then_some(plan),
             generation: self.generation(),

@@ -42,6 +42,7 @@ fn said(decision: Decision, fault: Option<&str>) -> Judgement {
         micros: 1,
         memory: 0,
         answers: None,
+        told: None,
         fault: fault.map(str::to_owned),
     };
     Judgement {

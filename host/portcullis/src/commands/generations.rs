@@ -213,12 +213,22 @@ fn report(log: &Log) -> Result<ExitCode> {
         part("changed"),
         part("failed")
     );
+    if part("unsent") > 0 {
+        println!(
+            "          {} not compared: a plugin asked outside what the pipeline in force did not ask, and nothing was sent",
+            part("unsent")
+        );
+    }
     for tool in list(&trial, "/report/tools") {
         let changes = list(&tool, "/changes").into_iter();
         let changes: Vec<_> = changes
             .map(|one| format!("{} -> {}: {}", text(&one, "/from"), text(&one, "/to"), number(&one, "/calls")))
             .collect();
         let changes = if changes.is_empty() { "same verdicts".to_owned() } else { changes.join(", ") };
+        let unsent = match number(&tool, "/unsent") {
+            0 => String::new(),
+            unsent => format!("; {unsent} not compared"),
+        };
         let side = |side: &str| {
             let part = |key: &str| number(&tool, &format!("/{side}/{key}"));
             format!(
@@ -231,7 +241,7 @@ fn report(log: &Log) -> Result<ExitCode> {
         };
         println!(
             "  {}",
-            printable(&format!("{:<24} {} calls; {changes}", text(&tool, "/tool"), number(&tool, "/calls")))
+            printable(&format!("{:<24} {} calls; {changes}{unsent}", text(&tool, "/tool"), number(&tool, "/calls")))
         );
         println!("    in force   {}", side("live"));
         println!("    candidate  {}", side("candidate"));
