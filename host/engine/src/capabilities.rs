@@ -4,10 +4,10 @@ use portcullis_model::Digest;
 use serde_json::{Value, json};
 use wasmtime::component::{HasSelf, Linker};
 
+use crate::answers::hex;
 use crate::bindings::portcullis::plugin::{
     clock, files, http, judge, labels, log, payload, routing, secrets, state, types,
 };
-use crate::answers::hex;
 use crate::call::CallState;
 use crate::store::Scope;
 use crate::{Grants, HttpRequest, Question, answers};
@@ -224,7 +224,8 @@ impl secrets::Host for CallState {
     fn placeholder(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
         self.enter()?;
         let answer = self.reach("`secrets`")?.placeholder(&name);
-        let answer = answer.map(|own| self.heard().and_then(|heard| heard.placeholder(answers::of_name(&name))).unwrap_or(own));
+        let answer =
+            answer.map(|own| self.heard().and_then(|heard| heard.placeholder(answers::of_name(&name))).unwrap_or(own));
         self.answers.stood_for(&name, &answer);
         Ok(answer)
     }

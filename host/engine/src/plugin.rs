@@ -225,7 +225,12 @@ impl Plugin {
             self.warm();
             answer
         } else {
-            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0, (None, None))
+            (
+                Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))),
+                0,
+                0,
+                (None, None),
+            )
         };
         if let Err(fault) = &result {
             let (plugin, tenant, code) = (&*self.0.shared.name, &*self.0.shared.tenant, fault.code());

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_engine::{
     Asker, Engine, EngineConfig, Fault, Folder, GrantError, Grants, Heard, HttpError, HttpRequest, HttpResponse,
-    Instances, JudgeError, Limits, LoadError, Outside, PackageError, Plugin, PluginFile, Prepared, Question, Reach, Scope, Source,
-    StateStore, StoreError, Tier,
+    Instances, JudgeError, Limits, LoadError, Outside, PackageError, Plugin, PluginFile, Prepared, Question, Reach,
+    Scope, Source, StateStore, StoreError, Tier,
 };
 use portcullis_model::{Approver, AttributedFinding, Decision, Digest, Finding, Reason, Role, Span, codes};
 use support::{ENGINE, NOW, ample, call, fault, guest, load, load_with, message, refused, try_load};

@@ -130,6 +130,12 @@ pub trait Journal: Send + Sync + 'static {
     /// The store could not be read.
     fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError>;
 
+    /// What a plugin was told, by the digest in an entry; `None` if it is not kept, or no longer. Blocking.
+    ///
+    /// # Errors
+    /// The store could not be read, or holds something else.
+    fn told(&self, tenant: &str, digest: Digest) -> Result<Option<Vec<u8>>, JournalError>;
+
     /// A record that was attached to an entry; `None` if there is none, or none any more. Blocking.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_engine::{MAX_AHEAD, MAX_REUSE};
-use portcullis_model::{Phase, Role};
+use portcullis_model::{Digest, Phase, Role};
 use portcullis_project::Language;
 use uuid::Uuid;
 
@@ -209,6 +209,14 @@ pub(crate) enum Ledger {
         log: Log,
         /// Sequence number.
         seq: u64,
+    },
+    /// Print what a plugin was told during a call, where the tenant keeps it (`[tenant.answers]`). Its SHA-256 is the digest.
+    Answers {
+        #[command(flatten)]
+        log: Log,
+        /// `answers` of a plugin in an entry: `sha256:…`.
+        #[arg(value_name = "DIGEST")]
+        digest: Digest,
     },
     /// Write a log as a file that `portcullis-ledger-verify` and strangers can check.
     Export {

@@ -14,7 +14,7 @@ use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Outside
 use portcullis_gateway::channels::{ChannelSet, Channels, LinkKey};
 use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
-use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, now_ms};
+use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, Transcripts, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyView, Who};
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
@@ -41,6 +41,7 @@ pub(crate) struct Host {
     pub ledger: Ledger,
     pub generations: Arc<Generations>,
     credentials: Arc<Credentials>,
+    transcripts: Arc<Transcripts>,
     engine: Engine,
     ways: Ways,
     control: Control,
@@ -101,7 +102,9 @@ impl Host {
         };
         let key = folder_key(&settings.data()?.join("placeholders.key"))?;
         let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics), Arc::clone(engine.state()));
-        let gate = Gate::new(ports, metrics, events, heavy());
+        let transcripts = Arc::new(Transcripts::new(ways.meter()));
+        transcripts.replace(outside::keeping(&settings.config));
+        let gate = Gate::new(ports, metrics, events, heavy()).with_transcripts(Arc::clone(&transcripts));
         let gate = Arc::new(gate.with_waiting(outside::waiting(&settings.config.outbound)));
         let outside = ways.configure(&settings.config, place)?;
         let edited = Mutex::new(Edited::load(&ledger)?);
@@ -116,6 +119,7 @@ impl Host {
             ledger,
             generations,
             credentials,
+            transcripts,
             engine,
             ways,
             control,
@@ -186,6 +190,7 @@ impl Host {
             // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
             host.activate(&fresh, by.as_ref(), Why::Reload).await?;
             host.credentials.replace(directory);
+            host.transcripts.replace(outside::keeping(&settings.config));
             // What is in force has changed by now: a trial that is not on record stays as it was, and that is all.
             if let Err(error) = host.try_out(candidates, by.as_ref()).await {
                 tracing::error!("trials of candidates stay as they were: {error:#}");

@@ -1,5 +1,6 @@
 //! From configuration to what plugins reach outside: the gateway's requests and questions as the engine's [`Outside`].
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result};
 use portcullis_engine::{
     Asker, GrantError, HttpError, HttpRequest, HttpResponse, JudgeError, Outside, Question, Reach, Scope, StateStore,
 };
-use portcullis_gateway::gate::{Waiting, now_ms};
+use portcullis_gateway::gate::{Keeping, Waiting, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::outside::{
     AskError, Asking, Courier, CourierLimits, JudgeApi, JudgeBudget, JudgeCache, JudgeSpec, Judges, Meter,
@@ -60,7 +61,23 @@ pub(crate) fn waiting(config: &config::Outbound) -> Waiting {
     Waiting { places: config.calls, per_tenant: config.calls_per_tenant, ..Waiting::default() }
 }
 
+/// What tenants keep of what their plugins were told.
+pub(crate) fn keeping(config: &Config) -> HashMap<Arc<str>, Keeping> {
+    let tenants = config.tenant.iter().filter_map(|tenant| Some((tenant, tenant.answers?)));
+    tenants
+        .map(|(tenant, answers)| {
+            let keep = Duration::from_secs(u64::from(answers.keep_hours) * 3600);
+            (tenant.name.as_str().into(), Keeping { keep, most: answers.most, bytes: answers.most_kib << 10 })
+        })
+        .collect()
+}
+
 impl Ways {
+    /// What tenants spend, over restarts.
+    pub(crate) fn meter(&self) -> Arc<dyn Meter> {
+        Arc::clone(&self.meter)
+    }
+
     /// `key` makes placeholders, secret to the data folder.
     pub(crate) fn new(
         config: &config::Outbound,

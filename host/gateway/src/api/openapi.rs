@@ -95,6 +95,7 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         Operation::InspectBatch => reference("Answers"),
         Operation::LedgerEntries => object(&[("entries", list("Row")), ("next", optional("integer"))]),
         Operation::LedgerEntry => reference("Row"),
+        Operation::LedgerAnswers => object(&[("digest", typed("string")), ("told", typed("string"))]),
         Operation::LedgerHead => {
             object(&[("tenant", typed("string")), ("seq", optional("integer")), ("hash", optional("string"))])
         }
@@ -256,6 +257,10 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
         Operation::Approval | Operation::Pin | Operation::Policy | Operation::LedgerEntry | Operation::Generation => {
             errors.push(("404", "there is nothing of this name"))
         }
+        Operation::LedgerAnswers => errors.extend([
+            ("404", "nothing of this digest is kept, or no longer"),
+            ("503", "the ledger cannot be read, or what it holds has another digest"),
+        ]),
         Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
         _ => {}
     }
@@ -269,6 +274,7 @@ fn parameters(operation: Operation) -> Value {
     let wait = || query("wait_ms", json!({ "type": "integer", "minimum": 0, "maximum": 60_000, "default": 0 }));
     match operation {
         Operation::LedgerEntries => json!([query("from", json!({ "type": "integer", "minimum": 0 })), limit(1000)]),
+        Operation::LedgerAnswers => json!([path("digest", typed("string"))]),
         Operation::LedgerEntry => json!([path("seq", json!({ "type": "integer", "minimum": 0 }))]),
         Operation::Approvals => {
             let states = ["pending", "approved", "denied", "expired", "cancelled"];

@@ -214,6 +214,10 @@ impl Journal for Breakable {
         Journal::kept(&self.ledger, tenant, id)
     }
 
+    fn told(&self, tenant: &str, digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
+        Journal::told(&self.ledger, tenant, digest)
+    }
+
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         Journal::record(&self.ledger, key)
     }
