@@ -305,7 +305,7 @@ fn counts_state() {
     let line = |function: &str, asked: &str, answer: &str| {
         format!("[\"state\",\"{function}\",\"{}\",{{\"ok\":{answer}}}]\n", Digest::of(asked.as_bytes()))
     };
-    assert!(told.contains(&line("get", "[\"last\"]", "\"74776f\"")), "{told}");
+    assert!(told.contains(&line("get", "[\"tool\"]", "\"74776f\"")), "{told}");
     assert_eq!(told.lines().count(), 3, "{told}");
     assert_eq!(run.cost.answers, Some(Digest::of(told.as_bytes())));
     assert_eq!(message(run), "3 two true");

@@ -313,6 +313,11 @@ pub trait Reload: Send + Sync + 'static {
     /// What is wrong, with file, line and key. Nothing has changed then.
     fn reload(&self, by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
 
+    /// What is being prepared to be put in force; none if nothing is.
+    fn preparing(&self) -> Option<PreparingView> {
+        None
+    }
+
     /// The generations that are kept; none where there are no others.
     fn activations(&self) -> Option<&dyn Activations> {
         None
@@ -322,6 +327,27 @@ pub trait Reload: Send + Sync + 'static {
     fn policies(&self) -> Option<&dyn Policies> {
         None
     }
+}
+
+/// How far a generation is that is being prepared, while the one in force serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreparingView {
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// For so many milliseconds.
+    pub took_ms: u64,
+    /// What is being done: `reading`, `fetching`, `verifying`, `compiling` or `activating`.
+    pub phase: &'static str,
+    /// For so many milliseconds.
+    pub phase_ms: u64,
+    /// Whose pipeline it is about.
+    pub tenant: Option<Arc<str>>,
+    /// The plugin that it is about.
+    pub plugin: Option<Arc<str>>,
+    /// The how-manieth of the plugins that are loaded this is.
+    pub number: usize,
+    /// Plugins of all pipelines; 0 while that is not known.
+    pub of: usize,
 }
 
 /// Why nothing was activated.

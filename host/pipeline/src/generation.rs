@@ -139,7 +139,15 @@ impl Generation {
     /// # Errors
     /// The first thing that is wrong, with its place in the pipeline's configuration.
     pub fn build(engine: &Engine, spec: &PipelineSpec) -> Result<Self, BuildError> {
-        Self::build_into(engine, spec, None)
+        Self::build_into(engine, spec, None, &|_| {})
+    }
+
+    /// The same; `begun` is told the name of each plugin before it is loaded.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_told(engine: &Engine, spec: &PipelineSpec, begun: &dyn Fn(&str)) -> Result<Self, BuildError> {
+        Self::build_into(engine, spec, None, begun)
     }
 
     /// The same generation with state and labels that go elsewhere: what its plugins remember does not mix with what those
@@ -148,10 +156,15 @@ impl Generation {
     /// # Errors
     /// As [`build`](Self::build).
     pub fn build_apart(engine: &Engine, spec: &PipelineSpec, stores: &Stores) -> Result<Self, BuildError> {
-        Self::build_into(engine, spec, Some(stores))
+        Self::build_into(engine, spec, Some(stores), &|_| {})
     }
 
-    fn build_into(engine: &Engine, spec: &PipelineSpec, stores: Option<&Stores>) -> Result<Self, BuildError> {
+    fn build_into(
+        engine: &Engine,
+        spec: &PipelineSpec,
+        stores: Option<&Stores>,
+        begun: &dyn Fn(&str),
+    ) -> Result<Self, BuildError> {
         let engine = &Loader { engine, stores };
         if spec.plugins.len() > MAX_PLUGINS {
             return Err(BuildError { path: "plugins".to_owned(), source: BuildProblem::TooMany });
@@ -160,6 +173,7 @@ impl Generation {
         let mut names = HashSet::new();
         let mut built = Vec::new();
         for (index, plugin) in spec.plugins.iter().enumerate() {
+            begun(&plugin.name);
             let made = stage(engine, &spec.tenant, plugin, &mut names, &mut id);
             built.push(
                 made.map_err(|(key, source)| BuildError { path: join(&format!("plugins[{index}]"), &key), source })?,
@@ -177,6 +191,7 @@ impl Generation {
         let (stages, mut about): (Vec<_>, Vec<_>) = built.into_iter().unzip();
         let mut router = None;
         if let Some(plugin) = &spec.router {
+            begun(&plugin.name);
             let made = router_stage(engine, &spec.tenant, plugin, &mut names, &mut id);
             let (stage, described) = made.map_err(|(key, source)| BuildError { path: join("router", &key), source })?;
             router = Some(stage);

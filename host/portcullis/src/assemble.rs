@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::config::{self, ArdenEnvironment, ClientCertificates, Config, ConfigError, Denials, OnFailure, Pack, Place};
 use crate::embedded;
 use crate::policies::{self, Edited};
+use crate::progress::{Progress, Work};
 use crate::remote::control_token;
 use crate::sources::{self, Sources};
 use crate::trials::Trials;
@@ -45,8 +46,13 @@ pub(crate) struct Pipeline {
 ///
 /// # Errors
 /// A policy, plugin or folder that is not there, with file, line and key.
-pub(crate) fn pipelines(config: &Config, place: Option<&Place>, edited: &Edited) -> Result<Vec<Pipeline>> {
-    let mut sources = Sources::of(config, place)?;
+pub(crate) fn pipelines(
+    config: &Config,
+    place: Option<&Place>,
+    edited: &Edited,
+    progress: &Progress,
+) -> Result<Vec<Pipeline>> {
+    let mut sources = Sources::of(config, place)?.telling(progress);
     let mut pipelines = written(config, place, &mut sources)?;
     for pipeline in &mut pipelines {
         edited.apply(pipeline);
@@ -105,8 +111,9 @@ pub(crate) fn candidates(
     place: Option<&Place>,
     edited: &Edited,
     pipelines: &[Pipeline],
+    progress: &Progress,
 ) -> Result<Vec<Tried>> {
-    tried(config, place, edited, pipelines, &mut Sources::of(config, place)?)
+    tried(config, place, edited, pipelines, &mut Sources::of(config, place)?.telling(progress))
 }
 
 fn tried(
@@ -141,8 +148,13 @@ impl Tried {
     ///
     /// # Errors
     /// What is wrong, with file, line and key.
-    pub(crate) fn build(&self, engine: &Engine, trials: &Trials) -> Result<Candidate, ConfigError> {
-        let generation = Arc::new(self.pipeline.build(engine)?);
+    pub(crate) fn build(
+        &self,
+        engine: &Engine,
+        trials: &Trials,
+        progress: &Progress,
+    ) -> Result<Candidate, ConfigError> {
+        let generation = Arc::new(self.pipeline.build(engine, progress)?);
         let withdrawn = trials.withdrawn(generation.tenant(), generation.id(), &self.trial);
         let shadow = Arc::new(self.pipeline.build_apart(engine, &Stores::default())?);
         let made = Candidate::new(generation, shadow, self.trial.clone(), withdrawn);
@@ -208,8 +220,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// What is wrong, with file, line and key.
-    pub(crate) fn build(&self, engine: &Engine) -> Result<Generation, ConfigError> {
-        Generation::build(engine, &self.spec).map_err(|error| self.locate(&error))
+    pub(crate) fn build(&self, engine: &Engine, progress: &Progress) -> Result<Generation, ConfigError> {
+        let begun = |plugin: &str| progress.step(Work::Compiling, Some(&self.spec.tenant), Some(plugin));
+        Generation::build_told(engine, &self.spec, &begun).map_err(|error| self.locate(&error))
+    }
+
+    /// How many plugins it has.
+    pub(crate) fn plugins(&self) -> usize {
+        self.spec.plugins.len() + usize::from(self.spec.router.is_some())
     }
 
     /// The same with state that goes elsewhere.

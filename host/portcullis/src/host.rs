@@ -32,6 +32,7 @@ use crate::live;
 use crate::outside::{self, Ways};
 use crate::pins::StatePins;
 use crate::policies::{self, Edit, Edited};
+use crate::progress::{Progress, Work};
 use crate::remote::Running;
 use crate::trials::{self, Trials};
 
@@ -50,6 +51,8 @@ pub(crate) struct Host {
     outside: Mutex<Arc<dyn Outside>>,
     edited: Mutex<Edited>,
     pub trials: Trials,
+    /// How far the generation is that is being prepared.
+    pub progress: Progress,
 }
 
 impl Host {
@@ -120,6 +123,7 @@ impl Host {
             generations,
             credentials,
             transcripts,
+            progress: Progress::default(),
             engine,
             ways,
             control,
@@ -128,9 +132,11 @@ impl Host {
             edited,
             trials,
         };
+        let under = host.progress.begin();
         let (fresh, candidates) = host.build(settings, built)?;
         host.activate(&fresh, None, Why::Start).await?;
         host.try_out(candidates, None).await?;
+        drop(under);
         tokio::spawn(recording);
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
@@ -150,13 +156,18 @@ impl Host {
     /// Builds every pipeline of a configuration without changing anything. Blocking.
     fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<(Vec<Arc<Generation>>, Vec<Candidate>)> {
         let (place, edited) = (settings.place.as_ref(), lock(&self.edited).clone());
-        let pipelines = assemble::pipelines(&settings.config, place, &edited)?;
-        let tried = assemble::candidates(&settings.config, place, &edited, &pipelines)?;
+        let progress = &self.progress;
+        let pipelines = assemble::pipelines(&settings.config, place, &edited, progress)?;
+        let tried = assemble::candidates(&settings.config, place, &edited, &pipelines, progress)?;
+        let all = pipelines.iter().chain(tried.iter().map(|tried| &tried.pipeline));
+        progress.plugins(all.map(Pipeline::plugins).sum());
         let engine = self.engine.with_outside(outside);
-        let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine)?)));
+        let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine, progress)?)));
         let built = built.collect::<Result<_>>()?;
-        let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials)?));
-        Ok((built, candidates.collect::<Result<_>>()?))
+        let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials, progress)?));
+        let candidates = candidates.collect::<Result<_>>()?;
+        progress.step(Work::Activating, None, None);
+        Ok((built, candidates))
     }
 
     /// What was built again goes on where it was.
@@ -178,6 +189,7 @@ impl Host {
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, Some(&previous), Some(&self.control))?;
         let host = Arc::clone(self);
+        let under = self.progress.begin();
         let building = Arc::clone(&settings);
         let build = move || {
             let outside = host.ways.configure(&building.config, building.place.as_ref())?;
@@ -187,6 +199,7 @@ impl Host {
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
+            let _under = under;
             // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
             host.activate(&fresh, by.as_ref(), Why::Reload).await?;
             host.credentials.replace(directory);
@@ -245,6 +258,7 @@ impl Host {
         };
         let unavailable = |error: &dyn std::fmt::Display| PolicyError::Unavailable(error.to_string());
         let record = policies::record(&tenant, &plugin, edit.as_ref()).map_err(|error| unavailable(&error))?;
+        let under = self.progress.begin();
         let build = move || {
             let present = host.policies(&tenant)?;
             let present = present.into_iter().find(|view| view.plugin == plugin).ok_or(PolicyError::Unknown)?;
@@ -260,7 +274,10 @@ impl Host {
             let view = edited.views(&pipeline)?.into_iter().find(|view| view.plugin == plugin);
             // What is wrong is in the request: lines of the file would mislead.
             let engine = host.engine.with_outside(Arc::clone(&lock(&host.outside)));
-            let generation = pipeline.build(&engine).map_err(|error| PolicyError::Invalid(error.message))?;
+            host.progress.plugins(pipeline.plugins());
+            let generation =
+                pipeline.build(&engine, &host.progress).map_err(|error| PolicyError::Invalid(error.message))?;
+            host.progress.step(Work::Activating, Some(&pipeline.spec.tenant), None);
             Ok((edited, view.ok_or(PolicyError::Unknown)?, host.continued(generation)))
         };
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
@@ -269,6 +286,7 @@ impl Host {
         // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
         let change = async move {
             let _turn = turn;
+            let _under = under;
             let old = host.generations.current(generation.tenant()).map(|old| old.id());
             let note = Some(policies::note(&view, old));
             let by = operator.name;
@@ -289,7 +307,7 @@ impl Host {
     /// The pipeline of one tenant, as it is configured and with this edited.
     fn pipeline(&self, tenant: &str, edited: &Edited) -> Result<Pipeline, PolicyError> {
         let settings = Arc::clone(&lock(&self.settings));
-        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited);
+        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited, &self.progress);
         let all = all.map_err(|error| PolicyError::Unavailable(format!("{error:#}")))?;
         all.into_iter().find(|pipeline| &*pipeline.spec.tenant == tenant).ok_or(PolicyError::Unknown)
     }

@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::host::{Host, activation};
-use crate::judge::views;
+use crate::judge::{named, views};
 use crate::trials::Withdrawal;
 
 /// Keys of records about tenants where an operator went back start with this; the number is the version of their form.
@@ -195,7 +195,16 @@ impl Host {
     pub(crate) fn tell(&self, tenant: &str, why: Why) {
         self.gate.metrics().activated(tenant, why.as_str());
         for view in views(&self.generations, Some(tenant)) {
-            tracing::info!(tenant, generation = %view.generation, by = &*view.by, why = view.why, "generation activated");
+            let plugins: Vec<_> = view.plugins.iter().map(named).collect();
+            let plugins = plugins.join(", ");
+            tracing::info!(
+                tenant,
+                generation = %view.generation,
+                by = &*view.by,
+                why = view.why,
+                plugins,
+                "generation activated"
+            );
             self.gate.events().generation(&view);
         }
     }

@@ -7,12 +7,15 @@ use tokio::sync::SemaphorePermit;
 use super::{Api, Context, json_value, query};
 use crate::http::{ApiError, Reply};
 use crate::ports::{
-    Activations, DifferenceView, GenerationView, PastView, PluginView, ReloadError, Step, StepError, TrialStep, Who,
+    Activations, DifferenceView, GenerationView, PastView, PluginView, PreparingView, ReloadError, Step, StepError,
+    TrialStep, Who,
 };
 
 #[derive(Serialize)]
 struct Generations {
     generations: Vec<GenerationView>,
+    /// What is being prepared to take their place.
+    preparing: Option<PreparingView>,
 }
 
 #[derive(Serialize)]
@@ -35,8 +38,14 @@ struct Plugins {
 impl Api {
     pub(super) fn generations(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {
         let [] = query::read(query, [])?;
-        let generations = self.gate.judge().generations(Some(context.own_tenant()?));
-        Ok(json_value(StatusCode::OK, &Generations { generations }))
+        let tenant = context.own_tenant()?;
+        let generations = self.gate.judge().generations(Some(tenant));
+        // What others run is not told.
+        let preparing = self.reload.preparing().map(|view| match &view.tenant {
+            Some(whose) if whose != tenant => PreparingView { tenant: None, plugin: None, ..view },
+            _ => view,
+        });
+        Ok(json_value(StatusCode::OK, &Generations { generations, preparing }))
     }
 
     pub(super) fn plugins(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {
@@ -70,7 +79,7 @@ impl Api {
         })?;
         let tenant = context.own_tenant()?;
         let generations = generations.into_iter().filter(|view| view.tenant == *tenant).collect();
-        Ok(json_value(StatusCode::OK, &Generations { generations }))
+        Ok(json_value(StatusCode::OK, &Generations { generations, preparing: None }))
     }
 
     pub(super) fn history(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Api, json_value};
 use crate::http::{Body, Reply};
 use crate::metrics::Snapshot;
-use crate::ports::{CandidateView, GenerationView, JournalHealth};
+use crate::ports::{CandidateView, GenerationView, JournalHealth, PreparingView};
 
 #[derive(Serialize)]
 pub(super) struct Alive {
@@ -26,6 +26,8 @@ struct Ready {
     generations: Vec<Live>,
     /// Plugins that have failed since their generation became current.
     plugin_faults: Vec<PluginFaults>,
+    /// What is compiled or fetched to take the place of what is in force.
+    preparing: Option<PreparingView>,
     approvals_pending: usize,
 }
 
@@ -73,6 +75,7 @@ impl Api {
             ledger,
             plugin_faults: views.iter().flat_map(faults).collect(),
             generations: views.iter().map(live).collect(),
+            preparing: self.reload.preparing(),
             approvals_pending: self.gate.approvals().pending(),
         };
         json_value(status, &body)

@@ -25,10 +25,14 @@ pub(crate) fn run(command: &cli::Generations) -> Result<ExitCode> {
 }
 
 fn list(log: &Log) -> Result<ExitCode> {
-    let history = History::read(&server(log, false)?)?;
+    let server = server(log, false)?;
+    let history = History::read(&server)?;
     if log.json {
         println!("{}", Value::Array(history.0));
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(preparing) = server.get("/v1/generations")?.get("preparing").filter(|one| one.is_object()) {
+        println!("{}", printable(&prepared(preparing)));
     }
     for past in &history.0 {
         println!("{}", line(past));
@@ -39,6 +43,21 @@ fn list(log: &Log) -> Result<ExitCode> {
         println!("not what the configuration says, which is {}", said.as_deref().unwrap_or("not kept"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far a generation is that is being prepared.
+fn prepared(preparing: &Value) -> String {
+    let number = |key: &str| preparing.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let mut out = format!("+ being prepared for {} s: {}", number("took_ms") / 1000, text(preparing, "/phase"));
+    for (before, key) in [(" ", "/plugin"), (" of ", "/tenant")] {
+        if let Some(name) = preparing.pointer(key).and_then(Value::as_str) {
+            out.push_str(&format!("{before}{name}"));
+        }
+    }
+    if number("of") > 0 {
+        out.push_str(&format!(", plugin {} of {}", number("number"), number("of")));
+    }
+    out
 }
 
 fn line(past: &Value) -> String {
@@ -84,8 +103,9 @@ fn show(log: &Log, generation: Option<&str>) -> Result<ExitCode> {
         println!(
             "  {}",
             printable(&format!(
-                "{name:<32} {}  {} calls, {} faults{quarantine}",
+                "{name:<32} {}  {}  {} calls, {} faults{quarantine}",
                 short(plugin, "/digest"),
+                text(plugin, "/tier"),
                 number("calls"),
                 number("faults"),
             ))

@@ -15,8 +15,8 @@ use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
 use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{
-    Activations, DifferenceView, GenerationView, PastView, Policies, PolicyChange, PolicyError, PolicyView, Reload,
-    ReloadError, Step, StepError, Stepped, TrialStep, Who,
+    Activations, DifferenceView, GenerationView, PastView, Policies, PolicyChange, PolicyError, PolicyView,
+    PreparingView, Reload, ReloadError, Step, StepError, Stepped, TrialStep, Who,
 };
 use portcullis_model::Digest;
 use portcullis_tenancy::generate_token;
@@ -191,7 +191,7 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     }
     let views = views(&host.generations, None);
     for view in views.iter().take(10) {
-        let plugins: Vec<&str> = view.plugins.iter().map(|plugin| &*plugin.name).collect();
+        let plugins: Vec<String> = view.plugins.iter().map(judge::named).collect();
         println!("  tenant    {} ({}): {}", view.tenant, view.mode.as_str(), plugins.join(", "));
     }
     if views.len() > 10 {
@@ -341,6 +341,10 @@ impl Reload for Reloader {
             Ok(views(&self.host.generations, None))
         }
         .boxed()
+    }
+
+    fn preparing(&self) -> Option<PreparingView> {
+        self.host.progress.view()
     }
 
     fn policies(&self) -> Option<&dyn Policies> {

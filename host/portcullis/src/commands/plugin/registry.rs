@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_engine::{Engine, EngineConfig};
 use portcullis_model::Digest;
 use portcullis_registry::{
     Error, KeyKind, Loaded, OciReference, PrivateKey, PublicKey, Reference, Registry, Trust, Unsigned, generate,
@@ -108,6 +109,33 @@ fn trust(keys: &[PathBuf], tenant: Option<&str>, place: &Where) -> Result<Trust>
     Ok(Trust { unsigned: Unsigned::Refuse, ..sources::trust(&tenant.trust, file, &format!("tenant[{index}].trust"))? })
 }
 
+/// How far a component is shut in and what it asks for: whoever installs it must allow that.
+struct Needs {
+    tier: Option<&'static str>,
+    asks: Vec<String>,
+    /// For people.
+    lines: Vec<String>,
+}
+
+impl Needs {
+    fn of(bytes: &[u8]) -> Result<Self> {
+        let engine = Engine::new(EngineConfig { slots: 4, ..EngineConfig::default() })?;
+        // What no host here could run can be fetched and checked all the same.
+        let about = match engine.describe(bytes) {
+            Ok(about) => about,
+            Err(error) => {
+                let lines = vec![format!("tier      none, it cannot be loaded: {error}")];
+                return Ok(Self { tier: None, asks: Vec::new(), lines });
+            }
+        };
+        let mut lines = vec![format!("tier      {}", about.tier.as_str())];
+        if !about.asks.is_empty() {
+            lines.push(format!("asks      {}; it runs only where `grants` allows it", about.asks.join(", ")));
+        }
+        Ok(Self { tier: Some(about.tier.as_str()), asks: about.asks, lines })
+    }
+}
+
 /// What a reference stands for now, checked against keys.
 fn checked(registry: &Registry, reference: &Reference, trust: &Trust) -> Result<(Loaded, Result<Vec<Digest>, Error>)> {
     let mut loaded = registry.load(reference, Path::new(""))?;
@@ -163,6 +191,7 @@ pub(crate) fn signatures(reference: &Reference, arguments: &cli::Inspected) -> R
 pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
     let trust = trust(&arguments.key, arguments.tenant.as_deref(), &arguments.place)?;
     let (loaded, keys) = checked(&registry(&arguments.place)?, &arguments.reference.parse()?, &trust)?;
+    let needs = Needs::of(&loaded.bytes)?;
     let good = keys.is_ok();
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -172,7 +201,7 @@ pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
         };
         let value = json!({
             "good": good, "reference": loaded.reference, "digest": loaded.digest, "manifest": loaded.manifest(), "keys": keys,
-            "error": error,
+            "tier": needs.tier, "asks": needs.asks, "error": error,
         });
         writeln!(out, "{value}")?;
     } else {
@@ -183,6 +212,7 @@ pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
                 for id in keys {
                     writeln!(out, "signed    by {}, key {id}", trust.name(id))?;
                 }
+                needs.lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
             }
             Err(error) => {
                 drop(out);
@@ -221,6 +251,7 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
             }
         }
     };
+    let needs = Needs::of(&loaded.bytes)?;
     if let Some(path) = &arguments.output {
         write(path, &loaded.bytes, 0o644, true)?;
     }
@@ -228,7 +259,7 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
     if arguments.json {
         let value = json!({
             "reference": loaded.reference, "digest": loaded.digest, "manifest": loaded.manifest(), "bytes": loaded.bytes.len(),
-            "keys": keys, "output": arguments.output,
+            "keys": keys, "output": arguments.output, "tier": needs.tier, "asks": needs.asks,
         });
         writeln!(out, "{value}")?;
         return Ok(ExitCode::SUCCESS);
@@ -246,6 +277,7 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
             }
         }
     }
+    needs.lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     if let Some(path) = &arguments.output {
         writeln!(out, "in        {}, {} bytes", path.display(), loaded.bytes.len())?;
     }
@@ -274,13 +306,14 @@ fn pull_all(arguments: &cli::Pull) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     if arguments.json {
         let plugins = fetched.iter().map(|one| {
-            json!({
+            let needs = Needs::of(&one.loaded.bytes)?;
+            Ok(json!({
                 "reference": one.loaded.reference, "digest": one.loaded.digest, "manifest": one.loaded.manifest(),
-                "was": one.old.as_ref().map(|old| old.digest),
-            })
+                "was": one.old.as_ref().map(|old| old.digest), "tier": needs.tier, "asks": needs.asks,
+            }))
         });
         let value = json!({
-            "plugins": plugins.collect::<Vec<_>>(), "forgotten": gone.iter().map(|one| &one.reference).collect::<Vec<_>>(),
+            "plugins": plugins.collect::<Result<Vec<_>>>()?, "forgotten": gone.iter().map(|one| &one.reference).collect::<Vec<_>>(),
         });
         writeln!(out, "{value}")?;
         return Ok(ExitCode::SUCCESS);
@@ -296,6 +329,9 @@ fn pull_all(arguments: &cli::Pull) -> Result<ExitCode> {
             writeln!(out, "  from    {}", old.digest)?;
         }
         writeln!(out, "  digest  {}", one.loaded.digest)?;
+        for line in Needs::of(&one.loaded.bytes)?.lines {
+            writeln!(out, "  {}", line.replacen("  ", "", 1))?;
+        }
     }
     for one in &gone {
         writeln!(out, "forgotten {}", one.reference)?;
