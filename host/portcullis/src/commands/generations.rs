@@ -245,9 +245,11 @@ fn report(log: &Log) -> Result<ExitCode> {
             .map(|one| format!("{} -> {}: {}", text(&one, "/from"), text(&one, "/to"), number(&one, "/calls")))
             .collect();
         let changes = if changes.is_empty() { "same verdicts".to_owned() } else { changes.join(", ") };
-        let unsent = match number(&tool, "/unsent") {
-            0 => String::new(),
-            unsent => format!("; {unsent} not compared"),
+        let (calls, unsent) = (number(&tool, "/calls"), number(&tool, "/unsent"));
+        let said = match (calls, unsent) {
+            (_, 0) => changes,
+            (0, unsent) => format!("{unsent} not compared"),
+            (_, unsent) => format!("{changes}; {unsent} not compared"),
         };
         let side = |side: &str| {
             let part = |key: &str| number(&tool, &format!("/{side}/{key}"));
@@ -259,12 +261,11 @@ fn report(log: &Log) -> Result<ExitCode> {
                 part("failed")
             )
         };
-        println!(
-            "  {}",
-            printable(&format!("{:<24} {} calls; {changes}{unsent}", text(&tool, "/tool"), number(&tool, "/calls")))
-        );
-        println!("    in force   {}", side("live"));
-        println!("    candidate  {}", side("candidate"));
+        println!("  {}", printable(&format!("{:<24} {calls} calls; {said}", text(&tool, "/tool"))));
+        if calls > 0 {
+            println!("    in force   {}", side("live"));
+            println!("    candidate  {}", side("candidate"));
+        }
     }
     for example in list(&trial, "/report/examples").iter().take(10) {
         let said = |side: &str| {
