@@ -47,13 +47,19 @@ impl Heard {
     }
 
     /// What was answered to this request, the `time`th time that it was asked; the last answer stands for later ones.
-    pub(crate) fn send(&self, request: Digest, time: usize) -> Result<HttpResponse, HttpError> {
+    ///
+    /// # Errors
+    /// The one that was answered; [`HttpError::Unreachable`] if there was no answer.
+    pub fn send(&self, request: Digest, time: usize) -> Result<HttpResponse, HttpError> {
         let heard = nth(&self.http, request, time).cloned();
         heard.unwrap_or_else(|| self.refused(HttpError::Unreachable(NOT_SENT.to_owned())))
     }
 
     /// What was answered to this question.
-    pub(crate) fn ask(&self, question: Digest, time: usize) -> Result<String, JudgeError> {
+    ///
+    /// # Errors
+    /// The one that was answered; [`JudgeError::Unavailable`] if there was no answer.
+    pub fn ask(&self, question: Digest, time: usize) -> Result<String, JudgeError> {
         let heard = nth(&self.judge, question, time).cloned();
         heard.unwrap_or_else(|| self.refused(JudgeError::Unavailable(NOT_SENT.to_owned())))
     }

@@ -245,11 +245,14 @@ impl Tally {
             self.failed(stage, codes::PLUGIN_QUARANTINED, "failed too often and is not asked for now");
             return None;
         }
+        let unsent = self.heard.as_ref().map_or(0, |heard| heard.unsent());
         let hearing = self.heard.as_ref().and_then(|heard| stage.plugin.hearing(heard));
         let Run { result, cost } = ask(hearing.as_deref().unwrap_or(&*stage.plugin));
         self.runs.push(cost);
         stage.health.calls.fetch_add(1, Ordering::Relaxed);
-        let turn = breaker.and_then(|breaker| breaker.done(pass, result.is_err()));
+        // That it was told nothing is no fault of its own, and later calls are still to be compared.
+        let refused = self.heard.as_ref().is_some_and(|heard| heard.unsent() > unsent);
+        let turn = breaker.and_then(|breaker| breaker.done(pass, result.is_err() && !refused));
         self.turned(stage, turn);
         match result {
             Ok(answer) => Some(answer),

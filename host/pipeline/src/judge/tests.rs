@@ -674,3 +674,38 @@ fn a_router_in_quarantine_counts_as_its_fail_mode_says() {
     assert_eq!((left_out.decision, &left_out.plan), (Decision::Deny, &None));
     assert!(codes_of(&left_out).contains(&codes::PLUGIN_QUARANTINED));
 }
+
+/// Asks somebody, and cannot do without the answer.
+#[derive(Debug)]
+struct Needy(Option<Arc<Heard>>);
+
+impl Ask for Needy {
+    fn inspect(&self, _: &Call) -> Run<Vec<Finding>> {
+        let told = self.0.as_ref().is_some_and(|heard| heard.send(Digest::of(b"question"), 0).is_ok());
+        let result = if told { Ok(vec![]) } else { Err(Fault::Guest("nobody answers".to_owned())) };
+        Log::default().stage("p", Role::Detector).1.run(result)
+    }
+    fn decide(&self, _: &Call, _: &[AttributedFinding]) -> Run<Verdict> {
+        unreachable!()
+    }
+    fn route(&self, _: &Call, _: &[AttributedFinding], _: &[Reason]) -> Run<Plan> {
+        unreachable!()
+    }
+    fn hearing(&self, heard: &Arc<Heard>) -> Option<Box<dyn Ask>> {
+        Some(Box::new(Self(Some(Arc::clone(heard)))))
+    }
+}
+
+#[test]
+fn a_plugin_that_fails_because_nothing_is_sent_for_it_is_not_put_in_quarantine() {
+    let (stage, _) = Log::default().stage("p", Role::Detector);
+    let (stage, _) = in_quarantine_after(2, Stage { plugin: Box::new(Needy(None)), ..stage });
+    let stages = [stage];
+    let heard = Arc::new(Heard::default());
+    for asked in 1..=5 {
+        let outcome = judge(&stages, None, false, &call("{}"), Some(&heard));
+        assert_eq!((codes_of(&outcome), heard.unsent()), (vec![codes::PLUGIN_ERROR], asked));
+    }
+    let codes: Vec<_> = (0..3).map(|_| codes_of(&judge(&stages, None, false, &call("{}"), None)).concat()).collect();
+    assert_eq!(codes, [codes::PLUGIN_ERROR, codes::PLUGIN_ERROR, codes::PLUGIN_QUARANTINED]);
+}
