@@ -27,6 +27,7 @@ pub struct Generation {
     about: Vec<About>,
     /// About plugins that ask others and have no time for the answer.
     hasty: Vec<String>,
+    leads_outside: bool,
 }
 
 /// What is wrong with a pipeline, and where.
@@ -206,6 +207,7 @@ impl Generation {
             router,
             about,
             hasty: spec.plugins.iter().chain(&spec.router).filter_map(hasty).collect(),
+            leads_outside: spec.plugins.iter().chain(&spec.router).any(|plugin| plugin.grants.lead_outside()),
         })
     }
 
@@ -280,7 +282,14 @@ impl Generation {
     #[cfg(test)]
     pub(crate) fn of_stages(tenant: &str, id: Digest, stages: Vec<Stage>) -> Self {
         let (about, hasty, mode) = (Vec::new(), Vec::new(), Mode::Enforce);
-        Self { id, tenant: tenant.into(), mode, inspect_redacted: false, stages, router: None, about, hasty }
+        let (inspect_redacted, leads_outside) = (false, false);
+        Self { id, tenant: tenant.into(), mode, inspect_redacted, stages, router: None, about, hasty, leads_outside }
+    }
+
+    /// Whether a plugin of it is granted what leads out of this process.
+    #[must_use]
+    pub fn leads_outside(&self) -> bool {
+        self.leads_outside
     }
 
     /// Its name: the digest of everything a verdict of it depends on but the call.
@@ -432,6 +441,9 @@ fn stage(
         "on_failure": spec.on_failure,
         "stop_on": spec.stop_on,
         "quarantine": spec.quarantine,
+        "reuse": spec.instances.reuse,
+        "files_digest": plugin.inputs(),
+        "outside_digest": plugin.outside(),
     });
     let about = About { tier: plugin.tier().as_str(), prepared: plugin.prepared().clone(), settings };
     let stage = Stage {

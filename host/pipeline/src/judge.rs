@@ -197,16 +197,18 @@ fn route(tally: &mut Tally, router: Option<&Stage>, call: &Call) -> Option<Plan>
 
 impl Tally {
     fn detect(&mut self, stage: &Stage, call: &Call) {
-        let Some(findings) = self.ask(stage, |plugin| plugin.inspect(call)) else { return };
         let room = MAX_FINDINGS.saturating_sub(self.findings.len());
-        let too_many = findings.len() > room;
+        let mut found = Vec::new();
+        self.ask(stage, |plugin| {
+            let Run { result, cost } = plugin.inspect(call);
+            let result = result.and_then(|findings| {
+                found = findings;
+                if found.len() > room { Err(Fault::Oversize) } else { Ok(()) }
+            });
+            Run { result, cost }
+        });
         let named = |finding| AttributedFinding { plugin: stage.name.to_string(), finding };
-        self.findings.extend(findings.into_iter().take(room).map(named));
-        if too_many {
-            let turn = stage.health.breaker.as_ref().and_then(|breaker| breaker.done(Pass::Free, true));
-            self.turned(stage, turn);
-            self.fault(stage, &Fault::Oversize);
-        }
+        self.findings.extend(found.into_iter().take(room).map(named));
     }
 
     fn decide(&mut self, stage: &Stage, call: &Call) {

@@ -1,5 +1,6 @@
 //! Copies of calls on their way to candidates, off the path of the calls.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -65,14 +66,19 @@ fn start(bytes: Arc<AtomicUsize>) -> Option<SyncSender<Sample>> {
 
 fn judge_all(copies: &Receiver<Sample>, bytes: &AtomicUsize) {
     while let Ok(Sample { candidate, call, live, told, size }) = copies.recv() {
-        let (judgement, unsent) = match candidate.trial().outside {
+        // One call is no reason to look at none any more.
+        let judged = catch_unwind(AssertUnwindSafe(|| match candidate.trial().outside {
             Outward::Send => (candidate.shadow().judge(&call), 0),
             Outward::Refuse => {
                 let heard = Arc::new(Heard::of(told.iter().map(|told| &**told)));
                 (candidate.shadow().judge_hearing(&call, &heard), heard.unsent())
             }
-        };
+        }));
         bytes.fetch_sub(size, Ordering::AcqRel);
+        let Ok((judgement, unsent)) = judged else {
+            candidate.dropped.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
         if unsent > 0 {
             // What it said is no sign of what it would say.
             candidate.tools().add_unsent(&call);

@@ -34,6 +34,8 @@ pub(crate) struct Pipeline {
     pub spec: PipelineSpec,
     /// Names of its plugins that take policies from operators.
     pub editable: Vec<Arc<str>>,
+    /// Whose plugins its tenant runs.
+    pub trust: Trust,
     place: Place,
     /// Key of the tables in that text: `tenant[2].` or nothing for a pack.
     prefix: String,
@@ -484,7 +486,8 @@ impl Parts<'_> {
         let editable = self.plugins.iter().filter(|plugin| policies::editable(plugin));
         let editable = editable.map(|plugin| plugin.name.as_str().into()).collect();
         let router_at = at.map(|at| (at.place.clone(), at.prefix.clone()));
-        Ok(Pipeline { spec, editable, place: place.clone(), prefix, router_at })
+        let trust = owner.trust.clone();
+        Ok(Pipeline { spec, editable, trust, place: place.clone(), prefix, router_at })
     }
 }
 

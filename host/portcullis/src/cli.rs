@@ -378,6 +378,9 @@ pub(crate) enum Generations {
     Promote {
         #[command(flatten)]
         log: Log,
+        /// Also if it was withdrawn by its bounds.
+        #[arg(long)]
+        withdrawn: bool,
     },
     /// Try the candidate no longer.
     Drop {

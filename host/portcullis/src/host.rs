@@ -1,6 +1,6 @@
 //! The parts of a running Portcullis, wired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,6 +21,7 @@ use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamEr
 use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Why};
+use portcullis_registry::Trust;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ use crate::pins::StatePins;
 use crate::policies::{self, Edit, Edited};
 use crate::progress::{Progress, Work};
 use crate::remote::Running;
-use crate::trials::{self, Trials};
+use crate::trials::{Recorder, Trials};
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -50,7 +51,11 @@ pub(crate) struct Host {
     settings: Mutex<Arc<Settings>>,
     outside: Mutex<Arc<dyn Outside>>,
     edited: Mutex<Edited>,
+    /// Whose plugins each tenant runs.
+    trust: Mutex<HashMap<Arc<str>, Trust>>,
     pub trials: Trials,
+    /// Changes of pipelines, one at a time: or an older configuration could come last.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
     /// How far the generation is that is being prepared.
     pub progress: Progress,
 }
@@ -115,8 +120,14 @@ impl Host {
         let built = Arc::clone(&outside);
         let outside = Mutex::new(outside);
         let trials = Trials::load(&ledger)?;
-        let recording =
-            trials::record_withdrawals(ledger.clone(), Arc::clone(&generations), trials.clone(), withdrawals);
+        let turn = Arc::default();
+        let recorder = Recorder {
+            ledger: ledger.clone(),
+            generations: Arc::clone(&generations),
+            trials: trials.clone(),
+            turn: Arc::clone(&turn),
+        };
+        let recording = recorder.record(withdrawals);
         let host = Self {
             gate,
             ledger,
@@ -124,18 +135,21 @@ impl Host {
             credentials,
             transcripts,
             progress: Progress::default(),
+            turn,
             engine,
             ways,
             control,
             settings: current,
             outside,
             edited,
+            trust: Mutex::default(),
             trials,
         };
         let under = host.progress.begin();
-        let (fresh, candidates) = host.build(settings, built)?;
-        host.activate(&fresh, None, Why::Start).await?;
-        host.try_out(candidates, None).await?;
+        let Built { fresh, candidates, trust } = host.build(settings, built)?;
+        host.activate(&fresh, None, Why::Start, |_| true).await?;
+        *lock(&host.trust) = trust;
+        host.try_out(candidates, None, |_| true).await?;
         drop(under);
         tokio::spawn(recording);
         // Before any call is made: of those that were under way, nobody knows whether they ran.
@@ -154,7 +168,7 @@ impl Host {
     }
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
-    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<(Vec<Arc<Generation>>, Vec<Candidate>)> {
+    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<Built> {
         let (place, edited) = (settings.place.as_ref(), lock(&self.edited).clone());
         let progress = &self.progress;
         let pipelines = assemble::pipelines(&settings.config, place, &edited, progress)?;
@@ -163,11 +177,23 @@ impl Host {
         progress.plugins(all.map(Pipeline::plugins).sum());
         let engine = self.engine.with_outside(outside);
         let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine, progress)?)));
-        let built = built.collect::<Result<_>>()?;
+        let fresh = built.collect::<Result<_>>()?;
         let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials, progress)?));
         let candidates = candidates.collect::<Result<_>>()?;
+        let trust = pipelines.into_iter().map(|pipeline| (pipeline.spec.tenant, pipeline.trust)).collect();
         progress.step(Work::Activating, None, None);
-        Ok((built, candidates))
+        Ok(Built { fresh, candidates, trust })
+    }
+
+    /// Tenants that trust fewer than until now, and whether what leads outside is another: then generations of before must not
+    /// come back, or going back would be the way around.
+    fn narrowed(&self, settings: &Settings, trust: &HashMap<Arc<str>, Trust>) -> (HashSet<Arc<str>>, bool) {
+        let before = lock(&self.trust);
+        let fewer = trust.iter().filter(|(tenant, trust)| before.get(*tenant).is_some_and(|old| !trust.covers(old)));
+        let fewer = fewer.map(|(tenant, _)| Arc::clone(tenant)).collect();
+        let old = Arc::clone(&lock(&self.settings));
+        let outward = |config: &Config| (config.secret.clone(), config.judge.clone(), config.outbound.clone());
+        (fewer, outward(&old.config) != outward(&settings.config))
     }
 
     /// What was built again goes on where it was.
@@ -195,17 +221,23 @@ impl Host {
             let outside = host.ways.configure(&building.config, building.place.as_ref())?;
             Ok::<_, anyhow::Error>((host.build(&building, Arc::clone(&outside))?, outside))
         };
-        let ((fresh, candidates), outside) = tokio::task::spawn_blocking(build).await??;
+        let (Built { fresh, candidates, trust }, outside) = tokio::task::spawn_blocking(build).await??;
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
             let _under = under;
             // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
-            host.activate(&fresh, by.as_ref(), Why::Reload).await?;
+            let (fewer, otherwise) = host.narrowed(&settings, &trust);
+            let allowed = |past: &Generation| !(fewer.contains(past.tenant()) || otherwise && past.leads_outside());
+            host.activate(&fresh, by.as_ref(), Why::Reload, allowed).await?;
+            for generation in &fresh {
+                host.generations.let_go(generation.tenant(), allowed);
+            }
+            *lock(&host.trust) = trust;
             host.credentials.replace(directory);
             host.transcripts.replace(outside::keeping(&settings.config));
             // What is in force has changed by now: a trial that is not on record stays as it was, and that is all.
-            if let Err(error) = host.try_out(candidates, by.as_ref()).await {
+            if let Err(error) = host.try_out(candidates, by.as_ref(), allowed).await {
                 tracing::error!("trials of candidates stay as they were: {error:#}");
             }
             host.generations.retain(|tenant| fresh.iter().any(|generation| **generation.tenant() == *tenant));
@@ -307,10 +339,18 @@ impl Host {
     /// The pipeline of one tenant, as it is configured and with this edited.
     fn pipeline(&self, tenant: &str, edited: &Edited) -> Result<Pipeline, PolicyError> {
         let settings = Arc::clone(&lock(&self.settings));
-        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited, &self.progress);
+        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited, &Progress::default());
         let all = all.map_err(|error| PolicyError::Unavailable(format!("{error:#}")))?;
         all.into_iter().find(|pipeline| &*pipeline.spec.tenant == tenant).ok_or(PolicyError::Unknown)
     }
+}
+
+/// What a configuration makes.
+struct Built {
+    fresh: Vec<Arc<Generation>>,
+    candidates: Vec<Candidate>,
+    /// Whose plugins each tenant runs.
+    trust: HashMap<Arc<str>, Trust>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

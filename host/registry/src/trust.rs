@@ -14,7 +14,7 @@ pub struct Trust {
 }
 
 /// What needs no signature, besides plugins that are part of the program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unsigned {
     /// Nothing.
     #[default]
@@ -26,6 +26,13 @@ pub enum Unsigned {
 }
 
 impl Trust {
+    /// Whether all that another admits is admitted here, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let knows = |key: &PublicKey| self.keys.iter().any(|own| own.id() == key.id());
+        self.unsigned == Unsigned::Allow || (self.unsigned >= other.unsigned && other.keys.iter().all(knows))
+    }
+
     /// What the key of this id is called; nothing if it is not trusted.
     #[must_use]
     pub fn name(&self, id: Digest) -> &str {

@@ -25,6 +25,9 @@ pub const TENANT: &str = "acme";
 /// Most configurations whose plugins are kept loaded; beyond it all are dropped and loaded again when needed.
 const MAX_LOADED: usize = 64;
 
+/// Instances at a time: as many as may wait ahead of calls, also of a language that takes many modules.
+const SLOTS: u32 = 64;
+
 /// What a trial runs.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -76,7 +79,7 @@ impl Trial {
         let engine = Engine::new(EngineConfig {
             cache_key: cache.as_ref().map_or(defaults.cache_key, |(_, key)| *key),
             cache_dir: cache.map(|(folder, _)| folder),
-            slots: 4,
+            slots: SLOTS,
             compile_threads,
             state: Arc::<PerCase>::clone(&stores),
             labels: Arc::<PerCase>::clone(&stores),

@@ -472,6 +472,12 @@ fn a_candidate_that_is_fast_in_shadow_and_traps_as_a_canary_is_withdrawn_by_itse
     assert!(said.contains("withdrawn: max_trap_rate 1.0000 is more than 0.2000"), "{said}");
     println!("{said}");
 
+    // Nobody puts it in force by accident.
+    let promoted = ask(&server, "POST", "/v1/generations/candidate/promote", ANN, &json!({ "candidate": candidate }));
+    assert_eq!((promoted.status, &promoted.json().unwrap()["error"]["code"]), (409, &json!("withdrawn")));
+    let (code, _, errors) = server.portcullis(&["generations", "promote", "--data", "data"]).unwrap();
+    assert!(code == 1 && errors.contains("withdrawn by its bounds"), "{errors}");
+
     // Neither a read of the same file nor a restart begins it again.
     assert_eq!(change(&server, &config).status, 200);
     assert_eq!(verdict(&server, "risky"), "allow");
@@ -547,6 +553,37 @@ fn a_canary_judges_whole_sessions_and_what_it_parks_is_released_once() {
         (&free["verdict"], &free["generation"], states(&free)),
         (&json!("allow"), &json!(live), "none".to_owned())
     );
+}
+
+#[test]
+fn a_change_that_is_written_while_another_is_prepared_is_not_lost() {
+    // It finds nothing compiled.
+    let server = Server::start(&Setup { config: Some(denying("alpha")), ..Setup::default() }).unwrap();
+    let write = |config: &str| fs::write(server.folder().join("portcullis.toml"), config).unwrap();
+    write(&with(&denying("beta"), "[[tenant.plugins]]\nname = \"slow\"\nplugin = \"detector-pii\"\n"));
+    until("the slow plugin", || (get(&server, "/readyz")["preparing"]["plugin"] == "slow").then_some(()));
+    write(&denying("gamma"));
+    until("the last change", || (verdict(&server, "gamma") == "deny").then_some(()));
+    assert_eq!(verdict(&server, "beta"), "allow");
+}
+
+#[test]
+fn going_back_is_no_way_around_what_a_tenant_trusts_no_longer() {
+    let server = start(denying("alpha"));
+    let trusted = format!(
+        "[[tenant]]\nname = \"default\"\ntrust.unsigned = \"files\"\n\n[[tenant.plugins]]\nname = \"rule-baseline\"\n{PATIENT}\n"
+    ) + PEOPLE;
+    assert_eq!(change(&server, &trusted).status, 200);
+    let kept = || get(&server, "/v1/generations/history")["history"].as_array().unwrap().len();
+    assert_eq!(kept(), 2);
+    // More that is trusted takes nothing away.
+    assert_eq!(change(&server, &trusted.replace("\"files\"", "\"allow\"")).status, 200);
+    assert_eq!(kept(), 2);
+    assert_eq!(change(&server, &trusted.replace("trust.unsigned = \"files\"\n", "")).status, 200);
+    assert_eq!(kept(), 1);
+    let back = ask(&server, "POST", "/v1/generations/rollback", ANN, &Value::Null);
+    assert_eq!((back.status, &back.json().unwrap()["error"]["code"]), (409, &json!("nothing_before")));
+    assert_eq!(verdict(&server, "alpha"), "allow");
 }
 
 #[test]

@@ -83,7 +83,8 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::SlackInteraction => Some(object(&[("payload", typed("string"))])),
         Operation::ReplacePolicy => Some(reference("PolicyChange")),
         Operation::ActivateKept | Operation::Rollback => Some(reference("Step")),
-        Operation::Promote | Operation::DropCandidate => Some(reference("CandidateStep")),
+        Operation::Promote => Some(reference("Promotion")),
+        Operation::DropCandidate => Some(reference("CandidateStep")),
         _ => None,
     }
 }
@@ -587,6 +588,14 @@ fn schemas() -> Value {
             ("generation", typed("string")),
             ("standing", json!({ "type": "string", "enum": ["shadow", "canary", "withdrawn"] })),
         ]),
+        "Promotion": {
+            "type": "object",
+            "properties": {
+                "candidate": { "type": "string", "description": "only if this one is tried" },
+                "withdrawn": { "type": "boolean", "description": "also if it was withdrawn by its bounds" },
+            },
+            "additionalProperties": false,
+        },
         "CandidateStep": {
             "type": "object",
             "properties": { "candidate": { "type": "string", "description": "only if this one is tried" } },

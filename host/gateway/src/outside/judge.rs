@@ -428,6 +428,8 @@ impl Asking {
                 entrance.failed();
                 return Err(unavailable(error.to_string()));
             }
+            // Nobody was asked: it costs nothing and says nothing of the server.
+            Err(NotDone::NoPlace) => return Err(AskError::TimedOut),
             Err(NotDone::NoThreads) => return Err(unavailable("there are no threads for it".to_owned())),
         };
         if !(200..300).contains(&fetched.status) {

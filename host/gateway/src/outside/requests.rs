@@ -249,7 +249,7 @@ impl Requests {
         let work = async move { targets.fetch(outgoing, most).await };
         let fetched = match self.courier.run(&self.tenant, within.min(LONGEST), work) {
             Ok(fetched) => fetched?,
-            Err(NotDone::TimedOut) => return Err(RequestError::TimedOut),
+            Err(NotDone::TimedOut | NotDone::NoPlace) => return Err(RequestError::TimedOut),
             Err(NotDone::NoThreads) => return Err(RequestError::Unreachable("there are no threads for it".to_owned())),
         };
         self.clean(fetched, &values, rule)

@@ -168,6 +168,21 @@ fn what_is_compared_needs_calls_of_both_sides() {
 }
 
 #[test]
+fn calls_beside_another_generation_are_not_compared() {
+    let (candidate, _) = canary(Bounds { max_trap_rate: Some(0.2), max_deny_drift: Some(0.1), ..none() });
+    let denied = said(Decision::Deny, None);
+    for _ in 0..9 {
+        assert_eq!((candidate.count(true, &trap(), MS), candidate.count(false, &denied, MS)), (None, None));
+    }
+    candidate.compare_anew();
+    for _ in 0..9 {
+        assert_eq!((candidate.count(true, &fine(), MS), candidate.count(false, &fine(), MS)), (None, None));
+    }
+    assert_eq!(candidate.count(true, &fine(), MS), None, "what was before counts on neither side");
+    assert_eq!(candidate.standing(), Standing::Canary);
+}
+
+#[test]
 fn one_that_was_withdrawn_before_stays_so() {
     let trial = Trial { canary: 1.0, shadow: 1.0, ..Trial::default() };
     let candidate = Candidate::new(generation(), generation(), trial, true).unwrap();

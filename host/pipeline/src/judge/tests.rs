@@ -664,6 +664,23 @@ fn a_plugin_that_keeps_failing_is_not_asked_and_its_fail_mode_counts() {
 }
 
 #[test]
+fn a_detector_that_finds_too_much_is_put_in_quarantine_and_does_not_recover_by_it() {
+    let log = Log::default();
+    let detector = log.detector("d", |_| Ok(vec![finding("a"); MAX_FINDINGS + 1]));
+    let (stage, time) = in_quarantine_after(2, detector);
+    let stages = [stage];
+    let run = || judge(&stages, None, false, &call("{}"), None);
+    assert!(run().turns.is_empty());
+    assert_eq!(run().turns, [("d".into(), Turn::Quarantined)]);
+    time.fetch_add(500, Ordering::SeqCst);
+    let probe = run();
+    assert_eq!(probe.plugins[0].fault.as_deref(), Some(codes::PLUGIN_OVERSIZE));
+    assert!(probe.turns.iter().all(|(_, turn)| *turn != Turn::Recovered), "{:?}", probe.turns);
+    assert_eq!(run().plugins[0].fault.as_deref(), Some(codes::PLUGIN_QUARANTINED));
+    assert_eq!(stages[0].health.faults.load(Ordering::SeqCst), 3, "each is counted once");
+}
+
+#[test]
 fn a_router_in_quarantine_counts_as_its_fail_mode_says() {
     let log = Log::default();
     let wants = log.rule("r", |_| Ok(verdict(Decision::Review, &["money"])));

@@ -19,8 +19,8 @@ pub(crate) fn run(command: &cli::Generations) -> Result<ExitCode> {
         cli::Generations::Activate { log, generation } => activate(log, generation),
         cli::Generations::Rollback { log } => rollback(log),
         cli::Generations::Report { log } => report(log),
-        cli::Generations::Promote { log } => end_trial(log, "promote"),
-        cli::Generations::Drop { log } => end_trial(log, "drop"),
+        cli::Generations::Promote { log, withdrawn } => end_trial(log, "promote", *withdrawn),
+        cli::Generations::Drop { log } => end_trial(log, "drop", false),
     }
 }
 
@@ -291,11 +291,14 @@ fn report(log: &Log) -> Result<ExitCode> {
 }
 
 /// Names what it saw: nobody puts another one in force than was looked at.
-fn end_trial(log: &Log, how: &str) -> Result<ExitCode> {
+fn end_trial(log: &Log, how: &str, withdrawn: bool) -> Result<ExitCode> {
     let server = server(log, true)?;
     let candidate = text(&server.get("/v1/generations/shadow")?, "/generation");
-    let done =
-        server.post(&format!("/v1/generations/candidate/{how}"), &json!({ "candidate": candidate }).to_string())?;
+    let meant = match withdrawn {
+        true => json!({ "candidate": candidate, "withdrawn": true }),
+        false => json!({ "candidate": candidate }),
+    };
+    let done = server.post(&format!("/v1/generations/candidate/{how}"), &meant.to_string())?;
     if log.json {
         println!("{done}");
     } else if how == "promote" {

@@ -68,7 +68,6 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         channels: Arc::clone(&channels),
         tls: tls.clone(),
         place: arguments.place.clone(),
-        turn: Arc::default(),
         door: OnceLock::new(),
         arden: OnceLock::new(),
     });
@@ -237,8 +236,6 @@ struct Reloader {
     channels: Arc<Channels>,
     tls: Option<Arc<Tls>>,
     place: Where,
-    /// One at a time, or an older configuration could come last.
-    turn: Arc<tokio::sync::Mutex<()>>,
     /// Whose clients are told when they can see other tools.
     door: OnceLock<McpDoor>,
     /// Whose endpoints and prices are replaced.
@@ -254,7 +251,7 @@ impl Reloader {
     }
 
     async fn exchange(&self, by: Option<Who>) -> Result<(), ReloadError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.host.turn.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
         let invalid = |error: anyhow::Error| ReloadError::Invalid(format!("{error:#}"));
         let settings = Arc::new(settings);
@@ -329,7 +326,8 @@ impl Reloader {
             if let Ok(fresh) = Settings::read(&self.place) {
                 settings = fresh;
             }
-            known = look(&settings);
+            // As they were before they were read: what was written since is noticed at the next look.
+            known = now;
         }
     }
 }
@@ -377,7 +375,7 @@ impl Activations for Reloader {
 
     fn promote(&self, step: TrialStep) -> BoxFuture<'_, Result<Stepped, StepError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             let done = self.host.promote(step, turn).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
@@ -389,7 +387,7 @@ impl Activations for Reloader {
 
     fn drop_candidate(&self, step: TrialStep) -> BoxFuture<'_, Result<Digest, StepError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             self.host.drop_candidate(step, turn).await
         }
         .boxed()
@@ -397,7 +395,7 @@ impl Activations for Reloader {
 
     fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped, StepError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             let done = self.host.step(step, turn).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
@@ -420,7 +418,7 @@ impl Policies for Reloader {
 
     fn replace(&self, change: PolicyChange) -> BoxFuture<'_, Result<PolicyView, PolicyError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             let view = self.host.replace_policies(change, turn).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
