@@ -318,6 +318,11 @@ pub trait Reload: Send + Sync + 'static {
         None
     }
 
+    /// Whether the configuration as it is written was refused when it was last read, so that an older one is in force.
+    fn refused(&self) -> bool {
+        false
+    }
+
     /// The generations that are kept; none where there are no others.
     fn activations(&self) -> Option<&dyn Activations> {
         None

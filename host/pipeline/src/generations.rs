@@ -182,6 +182,12 @@ impl Generations {
         self.current.load().get(tenant).map(|lane| Arc::clone(&lane.generation))
     }
 
+    /// Names of all current generations, by tenant.
+    #[must_use]
+    pub fn ids(&self) -> HashMap<Arc<str>, Digest> {
+        self.current.load().iter().map(|(tenant, lane)| (Arc::clone(tenant), lane.generation.id())).collect()
+    }
+
     /// What is tried beside the tenant's current generation.
     #[must_use]
     pub fn candidate(&self, tenant: &str) -> Option<Arc<Candidate>> {

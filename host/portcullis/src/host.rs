@@ -54,7 +54,9 @@ pub(crate) struct Host {
     /// Whose plugins each tenant runs.
     trust: Mutex<HashMap<Arc<str>, Trust>>,
     pub trials: Trials,
-    /// Changes of pipelines, one at a time: or an older configuration could come last.
+    /// What is prepared to come into force, one at a time: or an older configuration could come last. It may take minutes.
+    pub preparation: Arc<tokio::sync::Mutex<()>>,
+    /// What comes into force, one at a time. Held for no longer than recording it takes.
     pub turn: Arc<tokio::sync::Mutex<()>>,
     /// How far the generation is that is being prepared.
     pub progress: Progress,
@@ -135,6 +137,7 @@ impl Host {
             credentials,
             transcripts,
             progress: Progress::default(),
+            preparation: Arc::default(),
             turn,
             engine,
             ways,
@@ -149,7 +152,7 @@ impl Host {
         let Built { fresh, candidates, trust } = host.build(settings, built)?;
         host.activate(&fresh, None, Why::Start, |_| true).await?;
         *lock(&host.trust) = trust;
-        host.try_out(candidates, None, |_| true).await?;
+        host.try_out(candidates, None, &HashSet::new(), |_| true).await?;
         drop(under);
         tokio::spawn(recording);
         // Before any call is made: of those that were under way, nobody knows whether they ran.
@@ -216,6 +219,7 @@ impl Host {
         let directory = assemble::directory(&settings.config, place, Some(&previous), Some(&self.control))?;
         let host = Arc::clone(self);
         let under = self.progress.begin();
+        let seen = self.generations.ids();
         let building = Arc::clone(&settings);
         let build = move || {
             let outside = host.ways.configure(&building.config, building.place.as_ref())?;
@@ -226,21 +230,38 @@ impl Host {
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
             let _under = under;
-            // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
+            let _turn = host.turn.lock().await;
             let (fewer, otherwise) = host.narrowed(&settings, &trust);
             let allowed = |past: &Generation| !(fewer.contains(past.tenant()) || otherwise && past.leads_outside());
+            // What an operator did meanwhile counts for more than what was prepared before it.
+            let overtaken = |tenant: &str| {
+                let now = host.generations.current(tenant);
+                now.is_some_and(|now| seen.get(tenant).is_some_and(|seen| *seen != now.id()) && allowed(&now))
+            };
+            let tenants: HashSet<_> = fresh.iter().map(|generation| Arc::clone(generation.tenant())).collect();
+            let (stale, fresh): (Vec<_>, Vec<_>) =
+                fresh.into_iter().partition(|generation| overtaken(generation.tenant()));
+            let stale: HashSet<_> = stale.iter().map(|generation| Arc::clone(generation.tenant())).collect();
+            for tenant in &stale {
+                tracing::warn!(
+                    tenant = &**tenant,
+                    "an operator changed the pipeline while this configuration was prepared: it stays, and what is written comes into \
+                     force when the file is read again"
+                );
+            }
+            // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
             host.activate(&fresh, by.as_ref(), Why::Reload, allowed).await?;
-            for generation in &fresh {
-                host.generations.let_go(generation.tenant(), allowed);
+            for tenant in &tenants {
+                host.generations.let_go(tenant, allowed);
             }
             *lock(&host.trust) = trust;
             host.credentials.replace(directory);
             host.transcripts.replace(outside::keeping(&settings.config));
             // What is in force has changed by now: a trial that is not on record stays as it was, and that is all.
-            if let Err(error) = host.try_out(candidates, by.as_ref(), allowed).await {
+            if let Err(error) = host.try_out(candidates, by.as_ref(), &stale, allowed).await {
                 tracing::error!("trials of candidates stay as they were: {error:#}");
             }
-            host.generations.retain(|tenant| fresh.iter().any(|generation| **generation.tenant() == *tenant));
+            host.generations.retain(|tenant| tenants.contains(tenant));
             *lock(&host.settings) = settings;
             *lock(&host.outside) = outside;
             Ok(())
@@ -271,9 +292,10 @@ impl Host {
     pub(crate) async fn replace_policies(
         self: &Arc<Self>,
         change: PolicyChange,
-        turn: OwnedMutexGuard<()>,
+        preparation: OwnedMutexGuard<()>,
     ) -> Result<PolicyView, PolicyError> {
         let host = Arc::clone(self);
+        let seen = self.generations.ids();
         let PolicyChange { operator, plugin, policies, replaces } = change;
         let tenant = Arc::clone(&operator.tenant);
         let plugin: Arc<str> = plugin.into();
@@ -315,11 +337,15 @@ impl Host {
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
         let (edited, view, generation) = built?;
         let host = Arc::clone(self);
-        // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
+        // A task of its own: what is recorded comes into effect, whether or not anybody still waits. What keeps
+        // others from preparing goes with it.
         let change = async move {
-            let _turn = turn;
-            let _under = under;
+            let (_preparation, _under) = (preparation, under);
+            let _turn = host.turn.lock().await;
             let old = host.generations.current(generation.tenant()).map(|old| old.id());
+            if old != seen.get(generation.tenant()).copied() {
+                return Err(PolicyError::Changed);
+            }
             let note = Some(policies::note(&view, old));
             let by = operator.name;
             let entry = Draft { agent: Arc::clone(&by), note, ..activation(&generation) };

@@ -1,6 +1,6 @@
 //! Generations that are tried beside the one in force: beginning, ending, and what is put on record of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -154,16 +154,17 @@ impl Recorder {
 
 impl Host {
     /// Begins the trials of a configuration, after recording those that are new or not `allowed` as they were, and ends the
-    /// others.
+    /// others; those of some tenants stay as they are.
     pub(crate) async fn try_out(
         &self,
         candidates: Vec<Candidate>,
         by: Option<&Who>,
+        stay: &HashSet<Arc<str>>,
         allowed: impl Fn(&Generation) -> bool,
     ) -> Result<()> {
         let mut candidates: HashMap<_, _> =
             candidates.into_iter().map(|candidate| (Arc::clone(candidate.generation().tenant()), candidate)).collect();
-        for current in self.generations.all() {
+        for current in self.generations.all().iter().filter(|current| !stay.contains(current.tenant())) {
             let tenant = current.tenant();
             let before = self.generations.candidate(tenant);
             let Some(candidate) = candidates.remove(tenant) else {

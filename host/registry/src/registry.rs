@@ -19,7 +19,7 @@ use crate::keys::PrivateKey;
 use crate::lock::{LOCK_FILE, LockFile, Locked};
 use crate::manifest::{self, Descriptor, Layer};
 use crate::reference::{OciReference, Reference};
-use crate::signature::{self, LARGEST_PAYLOAD, Signature};
+use crate::signature::{self, LARGEST_PAYLOAD, MOST_SIGNATURES, Signature};
 use crate::trust::{Trust, Unsigned};
 
 /// What a [`Registry`] works with.
@@ -366,6 +366,10 @@ impl Registry {
         listed.retain(|(layer, text)| {
             layer.digest != ours || !signature::decode(text).is_some_and(|old| public.verifies(&payload, &old))
         });
+        if listed.len() >= MOST_SIGNATURES {
+            let why = format!("there are {MOST_SIGNATURES} signatures of others, and no more are looked at");
+            return Err(Error::Answer { what: oci.to_string(), why });
+        }
         let signature = STANDARD.encode(key.sign(&payload)?);
         let (config, signatures) = manifest::with_signature(listed, &payload, signature)
             .map_err(|why| Error::Answer { what: oci.to_string(), why })?;

@@ -123,7 +123,6 @@ impl Api {
         let to = to.as_deref().map(digest).transpose()?;
         let from = named(&members(body, &["from"])?, "from")?;
         let activations = self.activations()?;
-        let _turn = self.changing()?;
         let done = activations.step(Step { by, to, from }).await.map_err(|error| refused(&error))?;
         Ok(json_value(StatusCode::OK, &done))
     }
@@ -142,7 +141,6 @@ impl Api {
         let candidate = named(&members, "candidate")?;
         let withdrawn = members.get("withdrawn").is_some_and(|also| *also == Value::Bool(true));
         let activations = self.activations()?;
-        let _turn = self.changing()?;
         let step = TrialStep { by, candidate, withdrawn };
         if promote {
             let done = activations.promote(step).await.map_err(|error| refused(&error))?;

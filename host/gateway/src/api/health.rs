@@ -68,6 +68,13 @@ impl Api {
             problems.push("the server is stopping".to_owned());
         }
         let ready = problems.is_empty() && ledger.writable;
+        // It serves what it served before.
+        if self.reload.refused() {
+            problems.push(
+                "the configuration was refused when it was last read, see the log; what it said before is in force"
+                    .to_owned(),
+            );
+        }
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let body = Ready {
             ready,

@@ -12,7 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_engine::{Engine, EngineConfig};
 use portcullis_model::Digest;
 use portcullis_registry::{
-    Error, KeyKind, Loaded, OciReference, PrivateKey, PublicKey, Reference, Registry, Trust, Unsigned, generate,
+    Error, KeyKind, Loaded, MAX_PLUGIN_BYTES, OciReference, PrivateKey, PublicKey, Reference, Registry, Trust,
+    Unsigned, generate, read_file,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -53,7 +54,8 @@ pub(crate) fn push(arguments: &cli::Push) -> Result<ExitCode> {
     // Before anything is sent.
     let key = arguments.key.as_deref().map(private_key).transpose()?;
     let registry = registry(&arguments.place)?;
-    let bytes = fs::read(&arguments.file).with_context(|| format!("{}: cannot be read", arguments.file.display()))?;
+    let bytes = read_file(&arguments.file, MAX_PLUGIN_BYTES)
+        .with_context(|| format!("{}: cannot be read", arguments.file.display()))?;
     let pushed = registry.push(&bytes, &reference)?;
     let exact = Reference::Oci(reference.at(pushed.manifest));
     let signed = key.map(|key| registry.sign(&exact, Path::new(""), &key)).transpose()?;
