@@ -1,12 +1,11 @@
 //! `plugin test`, `plugin run`, `plugin bench`: a component in the real engine.
 
-use std::collections::BTreeMap;
+mod watch;
+
 use std::fs;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use portcullis_engine::{Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
@@ -18,10 +17,7 @@ use super::project::make;
 use crate::cli::{self, Tried};
 use crate::commands::inspect::raw;
 
-/// How often `--watch` looks at the project's files.
-const LOOK: Duration = Duration::from_millis(100);
-/// Folders that no source lies in.
-const MADE: &[&str] = &["build", "target", "node_modules", ".venv", "__pycache__", ".git", ".zig-cache"];
+pub(super) use watch::watch;
 
 /// Which cases are run.
 pub(super) struct Chosen<'a> {
@@ -44,22 +40,31 @@ impl Chosen<'_> {
 /// Builds the project, or takes what is built.
 fn subject(tried: &Tried) -> Result<(Project, Subject)> {
     let project = Project::open(&tried.folder)?;
-    let bytes = if tried.no_build {
-        let path = project.component();
-        let size = fs::metadata(&path).with_context(|| format!("{}: build it first", path.display()))?.len();
-        anyhow::ensure!(size <= MAX_PLUGIN_BYTES as u64, "{}: has {size} bytes", path.display());
-        fs::read(&path).with_context(|| path.display().to_string())?
-    } else {
-        make(&project)?.component
-    };
+    let subject = subject_of(&project, component(&project, tried)?, tried)?;
+    Ok((project, subject))
+}
+
+/// The component of a project, built now unless that is not wanted.
+fn component(project: &Project, tried: &Tried) -> Result<PluginFile> {
+    if !tried.no_build {
+        return Ok(PluginFile::new(make(project)?.component));
+    }
+    let path = project.component();
+    let size = fs::metadata(&path).with_context(|| format!("{}: build it first", path.display()))?.len();
+    anyhow::ensure!(size <= MAX_PLUGIN_BYTES as u64, "{}: has {size} bytes", path.display());
+    Ok(PluginFile::new(fs::read(&path).with_context(|| path.display().to_string())?))
+}
+
+/// A file with what the project's manifest says.
+fn subject_of(project: &Project, file: PluginFile, tried: &Tried) -> Result<Subject> {
     let manifest = project.manifest();
-    let subject = Subject {
+    Ok(Subject {
         name: manifest.name.clone(),
-        file: PluginFile::new(bytes),
+        file,
         grants: grants(manifest, &project.cases().join("files"))?,
         limits: limits(manifest, tried.deadline_ms),
-    };
-    Ok((project, subject))
+        source: None,
+    })
 }
 
 /// What the manifest asks for. Folders of `files` lie beside the cases, each granted under its name.
@@ -167,60 +172,6 @@ fn json_of(report: &Report) -> Value {
         "fuel": report.cost.as_ref().map(|cost| cost.fuel), "micros": report.cost.as_ref().map(|cost| cost.micros),
         "memory": report.cost.as_ref().map(|cost| cost.memory), "load_micros": report.load_micros,
     })
-}
-
-/// Runs the cases, and again whenever a file of the project changes.
-pub(super) fn watch(tried: &Tried, chosen: &Chosen<'_>) -> Result<ExitCode> {
-    let mut trial: Option<Trial> = None;
-    loop {
-        let before = stamps(&tried.folder);
-        let started = Instant::now();
-        if let Err(error) = round(tried, chosen, &mut trial) {
-            writeln!(io::stdout().lock(), "error: {error:#}")?;
-        }
-        let clear = if io::stdout().is_terminal() { "\u{1b}[2m" } else { "" };
-        let reset = if clear.is_empty() { "" } else { "\u{1b}[0m" };
-        let seconds = started.elapsed().as_secs_f32();
-        writeln!(io::stdout().lock(), "{clear}{seconds:.1} s; waiting for a change (Ctrl-C ends){reset}")?;
-        while stamps(&tried.folder) == before {
-            thread::sleep(LOOK);
-        }
-    }
-}
-
-fn round(tried: &Tried, chosen: &Chosen<'_>, trial: &mut Option<Trial>) -> Result<()> {
-    let (project, subject) = subject(tried)?;
-    let cases = chosen.read(&project)?;
-    let trial = match trial {
-        Some(trial) => {
-            trial.replace(subject);
-            trial
-        }
-        None => trial.insert(Trial::new(subject, None)?),
-    };
-    cases_of(trial, &cases, false).map(drop)
-}
-
-/// When each file of a project was last written.
-fn stamps(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let (path, name) = (entry.path(), entry.file_name());
-            if MADE.iter().any(|made| name == *made) {
-                continue;
-            }
-            match entry.metadata() {
-                Ok(about) if about.is_dir() => folders.push(path),
-                Ok(about) => {
-                    found.insert(path, about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-    found
 }
 
 /// Asks about one call.
