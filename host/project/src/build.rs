@@ -178,8 +178,11 @@ pub(crate) fn loader(
         Language::Python => python::loader(&job)?,
         _ => javascript::loader(&job)?,
     };
-    let stamp = manifest.stamp(manifest.schema(project.folder())?).map_err(ComponentError::from)?;
-    let (component, _) = component::finish(output, manifest, &stamp)?;
+    let mut manifest = manifest.clone();
+    // Of a plugin in Python the loader sees files that are not there.
+    manifest.asks.push(Ask::LockedWasi);
+    let stamp = manifest.stamp(None).map_err(ComponentError::from)?;
+    let (component, _) = component::finish(output, &manifest, &stamp)?;
     development::keep(&job, development, &component)?;
     Ok(component)
 }

@@ -3,6 +3,7 @@
 //! A [`Trial`] holds one component. Each case brings its configuration, its call and what must come out; plugins are loaded
 //! once for each configuration, state and labels are empty before each case.
 
+mod outside;
 mod stores;
 mod translate;
 
@@ -17,6 +18,7 @@ use portcullis_engine::{
 use portcullis_model::PluginRun;
 pub use portcullis_plugin::testing::{Case, Outcome, read_cases};
 
+pub use crate::outside::Answering;
 pub use crate::stores::PerCase;
 pub use crate::translate::{call, seen, verdict};
 
@@ -55,6 +57,7 @@ pub struct NotLoaded {
 pub struct Trial {
     engine: Engine,
     stores: Arc<PerCase>,
+    answers: Arc<Answering>,
     subject: Subject,
     instances: Instances,
     /// By configuration.
@@ -110,7 +113,9 @@ impl Trial {
             ..defaults
         })?;
         let instances = if snapshots { Instances::default() } else { Instances { ahead: Some(1), reuse: 1 } };
-        Ok(Self { engine, stores, subject, instances, loaded: BTreeMap::new() })
+        let answers = Arc::new(Answering::default());
+        let engine = engine.with_outside(Arc::<Answering>::clone(&answers));
+        Ok(Self { engine, stores, answers, subject, instances, loaded: BTreeMap::new() })
     }
 
     /// Puts another component in the place of this one; what is compiled of the old one is dropped.
@@ -147,6 +152,7 @@ impl Trial {
     /// Runs one case.
     pub fn run(&mut self, case: &Case) -> Report {
         self.stores.reset();
+        self.answers.reset(case);
         let started = Instant::now();
         let config = case.config_text();
         let known = self.loaded.contains_key(&config);
@@ -156,7 +162,10 @@ impl Trial {
         let mut differences = Vec::new();
         let (outcome, cost) = match loaded {
             Ok(plugin) => match self.ask(&plugin, case, &mut differences) {
-                Ok((outcome, cost)) => (outcome, Some(cost)),
+                Ok((outcome, cost)) => {
+                    differences.extend(self.answers.problems());
+                    (outcome, Some(cost))
+                }
                 Err(problem) => {
                     let name = case.name.clone();
                     return Report {
@@ -180,8 +189,13 @@ impl Trial {
     /// The plugin cannot be loaded, or the case not be run.
     pub fn answer(&mut self, case: &Case) -> Result<serde_json::Value, String> {
         self.stores.reset();
+        self.answers.reset(case);
         let plugin = self.load(&case.config_text()).map_err(|error| error.text)?;
         let (answer, cost) = self.ask(&plugin, case, &mut Vec::new())?;
+        let problems = self.answers.problems();
+        if !problems.is_empty() {
+            return Err(problems.join("; "));
+        }
         let mut value = translate::json(&answer);
         if let Some(members) = value.as_object_mut() {
             let cost = serde_json::json!({ "fuel": cost.fuel, "micros": cost.micros, "memory": cost.memory });

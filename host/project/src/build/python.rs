@@ -85,6 +85,9 @@ pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
     let made = job.made("python.wasm")?;
     let places = [job.root().join("src"), job.root().join("sdk"), generated];
     let mut command = tool.command(job, ENTRY, &places, &made)?;
+    if !job.wasi() {
+        command.arg("--stub-wasi");
+    }
     (job.progress)("componentize-py: putting Python and the plugin together");
     tool::run(&mut command)?;
     Ok(Output::Component(read(&made)?))
@@ -109,7 +112,7 @@ pub(super) fn develop(job: &Job<'_>) -> Result<Option<Development>, BuildError> 
     Ok(Some(Development { loader, source }))
 }
 
-/// The loader as a component.
+/// The loader as a component. It needs WASI: Python looks for the file whenever it meets a syntax error, and would trap.
 pub(super) fn loader(job: &Job<'_>) -> Result<Output, BuildError> {
     let tool = Tool::find(job)?;
     // The first of these stands where the author's modules do in a build.
@@ -191,9 +194,6 @@ impl Tool {
         command.arg("--wit-path").arg(job.wit()?).args(["--world", job.contract.world(), "componentize", entry]);
         for place in places {
             command.arg("--python-path").arg(place);
-        }
-        if !job.wasi() {
-            command.arg("--stub-wasi");
         }
         command.arg("--output").arg(made);
         // Packages that lie beside the tool can be imported, whether or not the environment is activated.

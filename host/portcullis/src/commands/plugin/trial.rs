@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use portcullis_engine::{Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_project::{Ask, Manifest, Project};
 use portcullis_trial::{Case, Report, Subject, Trial, read_cases};
@@ -18,6 +18,9 @@ use crate::cli::{self, Tried};
 use crate::commands::inspect::raw;
 
 pub(super) use watch::watch;
+
+/// Stands in grants for what cases answer.
+const BY_CASE: &str = "case";
 
 /// Which cases are run.
 pub(super) struct Chosen<'a> {
@@ -86,12 +89,10 @@ fn grants(manifest: &Manifest, files: &Path) -> Result<Grants> {
                     grants.files.push(Folder { name, path });
                 }
             }
-            Ask::Judge | Ask::Http | Ask::Secrets => {
-                bail!(
-                    "plugin.toml asks for {}, which cases cannot stand in for yet; run it in a pipeline",
-                    ask.as_str()
-                )
-            }
+            // The case says which templates, hosts and secrets there are.
+            Ask::Judge => grants.judge.push(BY_CASE.to_owned()),
+            Ask::Http => grants.http.push(BY_CASE.to_owned()),
+            Ask::Secrets => grants.secrets.push(BY_CASE.to_owned()),
         }
     }
     Ok(grants)
@@ -184,7 +185,8 @@ pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
     let case = json!({
         "name": "run", "config": given("--config", &call.config)?, "payload": given("--arguments", &call.arguments)?,
         "call": { "tool": call.tool, "phase": phase.as_str() }, "findings": given("--findings", &call.findings)?,
-        "reasons": call.reasons, "expect": {},
+        "reasons": call.reasons, "judge": given("--judge", &call.judge)?, "http": given("--http", &call.http)?,
+        "secrets": call.secrets, "expect": {},
     });
     let case: Case = serde_json::from_str(&case.to_string())?;
     let (_, subject) = subject(&call.subject)?;

@@ -110,6 +110,7 @@ impl Rounds<'_> {
             };
             let mut subject = subject_of(project, file, self.tried)?;
             subject.source = Some(development.source.as_str().into());
+            subject.grants.locked_wasi = true;
             // The source is loaded then, too.
             subject.limits.configure_fuel = subject.limits.configure_fuel.max(Limits::default().configure_fuel);
             let Err(error) = self.replace(subject)?.load(&config) else { return Ok(true) };
