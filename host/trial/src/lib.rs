@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_engine::{
-    Engine, EngineConfig, EngineError, Grants, Instances, LabelStore as _, Limits, LoadError, Plugin, PluginFile, Source,
+    Engine, EngineConfig, EngineError, Grants, Instances, LabelStore as _, Limits, LoadError, Plugin, PluginFile,
+    Source,
 };
 use portcullis_model::PluginRun;
 pub use portcullis_plugin::testing::{Case, Outcome, read_cases};
@@ -141,10 +142,9 @@ impl Trial {
             });
             let config = wrapped.as_deref().unwrap_or(config);
             let source = Source { name, tenant: TENANT, file, config, grants, limits: *limits, instances };
-            engine.load(&source).map_err(|error| NotLoaded {
-                refused: matches!(error, LoadError::Refused(_)),
-                text: chain(&error),
-            })
+            engine
+                .load(&source)
+                .map_err(|error| NotLoaded { refused: matches!(error, LoadError::Refused(_)), text: chain(&error) })
         };
         self.loaded.entry(config.to_owned()).or_insert_with(load).clone()
     }

@@ -45,7 +45,8 @@ fn report(failures: &[String], count: usize) {
 fn plugin_answers_as_it_does_natively(name: &str) {
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
-    let subject = Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
+    let subject =
+        Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
     let mut trial = Trial::new(subject, None).unwrap();
     let cases = read_cases(&root().join("plugins").join(name).join("cases")).unwrap();
     let mut failures = Vec::new();
@@ -315,7 +316,8 @@ fn a_case_stands_in_for_hosts_secrets_and_models() {
             "status": 404, "headers": {"x-a": "1"}, "body": {"known": false}}],
         "expect": {"findings": [{"category": "http.seen", "message": "404 [(\"x-a\", \"1\")] {\"known\":false}"}]}}"#;
     assert_eq!(http(case), "");
-    let none = http(&case.replace(r#""http": [{"url": "https://a.example/x""#, r#""http": [{"url": "https://b.example""#));
+    let none =
+        http(&case.replace(r#""http": [{"url": "https://a.example/x""#, r#""http": [{"url": "https://b.example""#));
     assert!(none.contains("the plugin sends GET https://a.example/x, content-type: text/plain, authorization: Bearer {{secret:api-key}}"), "{none}");
     assert!(none.contains("nobody sent GET https://b.example"), "{none}");
     let secret = http(&case.replace(r#"["api-key"]"#, "[]"));
@@ -327,7 +329,8 @@ fn trials_for_edits_cost_a_call_the_same_fuel() {
     let name = "detector-pii";
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
-    let subject = Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
+    let subject =
+        Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
     let mut kept = Trial::new(subject.clone(), None).unwrap();
     let mut anew = Trial::for_edits(subject).unwrap();
     for case in read_cases(&root().join("plugins").join(name).join("cases")).unwrap().iter().take(10) {

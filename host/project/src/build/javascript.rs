@@ -44,8 +44,11 @@ pub(super) fn loader(job: &Job<'_>) -> Result<Output, BuildError> {
 /// The loader with what it imports and exports: the plugin contract, trimmed to what is asked for.
 fn loader_text(job: &Job<'_>) -> String {
     let asked = job.manifest().asks.iter().filter(|ask| **ask != Ask::LockedWasi).map(|ask| ask.as_str());
-    let names: Vec<String> =
-        ["payload", "log"].into_iter().chain(asked).map(|name| format!("portcullis:plugin/{name}@{ABI_VERSION}")).collect();
+    let names: Vec<String> = ["payload", "log"]
+        .into_iter()
+        .chain(asked)
+        .map(|name| format!("portcullis:plugin/{name}@{ABI_VERSION}"))
+        .collect();
     let imports = names.iter().enumerate().map(|(number, name)| format!("import * as have{number} from {name:?};\n"));
     let have: Vec<String> = names.iter().enumerate().map(|(number, name)| format!("{name:?}: have{number}")).collect();
     let main = main(job);

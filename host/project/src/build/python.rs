@@ -139,7 +139,10 @@ fn modules(job: &Job<'_>) -> String {
     let added = development::modules(job.project);
     let names: BTreeSet<&str> = MODULES.iter().copied().chain(added.iter().map(String::as_str)).collect();
     let lines: Vec<String> = names.into_iter().map(|name| format!("    \"{name}\",\n")).collect();
-    format!("\"\"\"What the development loader imports: made from what src imports.\"\"\"\n\nNAMES = [\n{}]\n", lines.concat())
+    format!(
+        "\"\"\"What the development loader imports: made from what src imports.\"\"\"\n\nNAMES = [\n{}]\n",
+        lines.concat()
+    )
 }
 
 /// The text of every Python file below a folder, by its path from there.

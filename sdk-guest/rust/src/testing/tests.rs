@@ -300,8 +300,12 @@ fn a_case_answers_what_its_plugin_asks_of_the_outside() {
     let answered = json.replace(r#""error": "timed-out""#, r#""answer": {"risk": 9}"#);
     assert_eq!(failure::<Asks>(&case(&answered.replace("TimedOut", r#"{\"risk\":9}"#))), None);
 
-    let other = failure::<Asks>(&case(&json.replace(r#"{"tool": "rm"}, "error""#, r#"{"tool": "ls"}, "error""#))).unwrap();
-    assert!(other.contains(r#"asks the template `risk` with {"tool":"rm"}, and the case has no such answer"#), "{other}");
+    let other =
+        failure::<Asks>(&case(&json.replace(r#"{"tool": "rm"}, "error""#, r#"{"tool": "ls"}, "error""#))).unwrap();
+    assert!(
+        other.contains(r#"asks the template `risk` with {"tool":"rm"}, and the case has no such answer"#),
+        "{other}"
+    );
     assert!(other.contains("nobody asked the template `risk`"), "{other}");
     let none = failure::<Asks>(&case(&json.replace("/v1\", \"sent", "/v2\", \"sent"))).unwrap();
     let sent = "sends POST https://api.example.com/v1, content-type: application/json, Authorization: {{secret:api-key}}, with";

@@ -156,12 +156,20 @@ impl Rounds<'_> {
             ""
         };
         let from = if self.tried.no_build { "from the change" } else { "from the save" };
-        writeln!(io::stdout().lock(), "{clear}{seconds:.1} s {from}{quick}; waiting for a change (Ctrl-C ends){reset}")?;
+        writeln!(
+            io::stdout().lock(),
+            "{clear}{seconds:.1} s {from}{quick}; waiting for a change (Ctrl-C ends){reset}"
+        )?;
         Ok(())
     }
 
     /// Waits until the content of a file is another one than before; when it was saved.
-    fn wait(&self, mut stamps: BTreeMap<PathBuf, Stamp>, content: &BTreeMap<PathBuf, Digest>, began: SystemTime) -> SystemTime {
+    fn wait(
+        &self,
+        mut stamps: BTreeMap<PathBuf, Stamp>,
+        content: &BTreeMap<PathBuf, Digest>,
+        began: SystemTime,
+    ) -> SystemTime {
         loop {
             let mut now = self.stamps();
             if now == stamps {
