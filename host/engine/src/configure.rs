@@ -63,12 +63,17 @@ pub(crate) fn configure(
     config: &str,
 ) -> Result<Configured, LoadError> {
     let wizer = Wizer::new();
-    let prepared = small(bytes).and_then(|()| guarded(|| wizer.instrument_component(bytes)));
+    let prepared = if engine.snapshots {
+        small(bytes).and_then(|()| guarded(|| wizer.instrument_component(bytes)))
+    } else {
+        Err("this engine keeps no configured memory".to_owned())
+    };
     let (plan, instrumented) = match &prepared {
         Ok((plan, instrumented)) => (Ok(plan), instrumented.as_slice()),
         Err(reason) => (Err(reason.clone()), bytes),
     };
-    let component = engine.once.get(file, Use::Workshop, || engine.compile(&engine.workshop, instrumented))?;
+    let wanted = if engine.snapshots { Use::Workshop } else { Use::Calls };
+    let component = engine.once.get(file, wanted, || engine.compile(&engine.workshop, instrumented))?;
     let limits = &shared.limits;
     let mut store = CallState::new(shared)
         .into_store(&engine.workshop, limits.configure_fuel, limits.configure_deadline_ms)

@@ -37,6 +37,9 @@ pub struct EngineConfig {
     pub keep_resident: usize,
     /// Threads that compile; loading a plugin never takes more.
     pub compile_threads: usize,
+    /// Whether configured memory is kept and compiled: what calls should start from. Without it a file is compiled once for all
+    /// its configurations, and each instance is configured anew: for an author who tries one edit after the other.
+    pub snapshots: bool,
     /// Counters and values of plugins.
     pub state: Arc<dyn StateStore>,
     /// Labels of sessions.
@@ -86,6 +89,8 @@ pub(crate) struct Inner {
     pub(crate) calls: wasmtime::Engine,
     /// Runs `configure`: quick to compile, with memory of its own, so that it takes no slot from calls.
     pub(crate) workshop: wasmtime::Engine,
+    /// Whether configured memory is kept.
+    pub(crate) snapshots: bool,
     pub(crate) compilers: rayon::ThreadPool,
     pub(crate) cache: Option<Cache>,
     pub(crate) compiled: InUse,
@@ -109,6 +114,7 @@ impl Default for EngineConfig {
             slots: 256,
             keep_resident: 128 * 1024,
             compile_threads: 1,
+            snapshots: true,
             state: Arc::new(MemoryState::default()),
             labels: Arc::new(MemoryLabels::default()),
         }
@@ -123,6 +129,7 @@ impl fmt::Debug for EngineConfig {
             .field("slots", &self.slots)
             .field("keep_resident", &self.keep_resident)
             .field("compile_threads", &self.compile_threads)
+            .field("snapshots", &self.snapshots)
             .finish_non_exhaustive()
     }
 }
@@ -148,7 +155,12 @@ impl Engine {
         };
         let (calls, notes) = calls(&config)?;
         let refuse = |error: wasmtime::Error| EngineError::Wasmtime(format!("{error:#}"));
-        let workshop = wasmtime::Engine::new(settings().cranelift_opt_level(OptLevel::None)).map_err(refuse)?;
+        let workshop = if config.snapshots {
+            wasmtime::Engine::new(settings().cranelift_opt_level(OptLevel::None)).map_err(refuse)?
+        } else {
+            // What is compiled for calls is all there is.
+            calls.clone()
+        };
         let compilers = rayon::ThreadPoolBuilder::new()
             .num_threads(config.compile_threads.max(1))
             .thread_name(|number| format!("compile-{number}"))
@@ -156,11 +168,16 @@ impl Engine {
             .map_err(|error| EngineError::Thread(error.to_string()))?;
         let places = usize::try_from(config.slots / 4).unwrap_or(usize::MAX);
         let filler = Filler::start(places).map_err(|error| EngineError::Thread(error.to_string()))?;
-        let ticker = start_ticker(vec![calls.weak(), workshop.weak()])?;
+        let ticked = if config.snapshots { vec![calls.weak(), workshop.weak()] } else { vec![calls.weak()] };
+        let ticker = start_ticker(ticked)?;
+        let compatibility = cache::compatibility(&calls);
+        let compatibility =
+            if config.snapshots { compatibility } else { Digest::of_parts([&compatibility.0[..], b"no snapshots"]) };
         let inner = Inner {
-            compatibility: cache::compatibility(&calls),
+            compatibility,
             calls,
             workshop,
+            snapshots: config.snapshots,
             compilers,
             cache,
             compiled: InUse::default(),

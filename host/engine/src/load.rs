@@ -108,7 +108,10 @@ impl Engine {
         let (role, tier) = (package.role, package.tier);
         let compiled = Arc::new(Compiled { digest, inputs, role, tier, prepared, pre, export, configure });
         let plugin = Plugin::assemble(self.clone(), shared, Arc::clone(&compiled), source.instances);
-        plugin.try_start().map_err(LoadError::Start)?;
+        // Without snapshots this would be one more time to configure; the first call finds out.
+        if self.0.snapshots {
+            plugin.try_start().map_err(LoadError::Start)?;
+        }
         // What was read may be another thing the next time.
         if inputs.is_none() {
             self.0.compiled.put(key, &compiled);

@@ -212,6 +212,19 @@ impl Plugin {
         })
     }
 
+    /// Makes the instance of the next call now if it must be configured first and none waits, so that configuring is no part of
+    /// the call. Blocking.
+    ///
+    /// # Errors
+    /// It cannot be started or configured.
+    pub fn make_ahead(&self) -> Result<(), Fault> {
+        let Some(ready) = self.0.ready.as_ref().filter(|ready| ready.waiting() == 0) else { return Ok(()) };
+        if self.0.compiled.configure.is_some() {
+            ready.put(self.0.make()?);
+        }
+        Ok(())
+    }
+
     /// Starts an instance and throws it away, to see that it can be done.
     pub(crate) fn try_start(&self) -> Result<(), Fault> {
         // Once, and also on a machine that is busy: what may be slow here may be slow while configuring.

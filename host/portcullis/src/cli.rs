@@ -665,6 +665,15 @@ pub(crate) struct TriedCall {
     /// Code of a reason for which the call was parked; for routers. Repeatable.
     #[arg(long = "reason", value_name = "CODE")]
     pub reasons: Vec<String>,
+    /// What a language model answers as JSON, or @FILE, in the form of cases.
+    #[arg(long, default_value = "[]", value_name = "JSON|@FILE")]
+    pub judge: String,
+    /// What hosts answer as JSON, or @FILE, in the form of cases.
+    #[arg(long, default_value = "[]", value_name = "JSON|@FILE")]
+    pub http: String,
+    /// Name of a secret that is granted. Repeatable.
+    #[arg(long = "secret", value_name = "NAME")]
+    pub secrets: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -449,6 +449,7 @@ fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
         cache_key: key.unwrap_or_default(),
         slots: settings.config.engine.slots,
         keep_resident: settings.config.engine.keep_resident_kib << 10,
+        snapshots: true,
         compile_threads: settings.config.engine.compile_threads,
         state: Arc::new(MemoryState::new(persist("state/"))),
         labels: Arc::new(MemoryLabels::new(persist("labels/"))),

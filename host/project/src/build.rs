@@ -2,6 +2,7 @@
 
 mod assemblyscript;
 mod c;
+mod development;
 mod go;
 mod javascript;
 mod npm;
@@ -21,6 +22,9 @@ use crate::contract::Contract;
 use crate::language::Language;
 use crate::manifest::{Ask, Manifest, ManifestError};
 use crate::tool::ToolError;
+
+pub(crate) use development::add_modules;
+pub use development::{Development, Unloaded};
 
 /// What a build made.
 #[derive(Clone, Debug)]
@@ -145,6 +149,42 @@ pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built,
     let path = project.component();
     replace(&path, &component).map_err(|source| BuildError::File { path: path.clone(), source })?;
     Ok(Built { path, component, asks, took: started.elapsed() })
+}
+
+/// The source for a loader, where the language has one and the project can do with it.
+pub(crate) fn develop(project: &Project, progress: &dyn Fn(&str)) -> Result<Option<Development>, BuildError> {
+    let manifest = project.manifest();
+    let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
+    match manifest.language {
+        Language::Ts => javascript::develop(&job, true).map(Some),
+        Language::Js => javascript::develop(&job, false).map(Some),
+        Language::Python => python::develop(&job),
+        _ => Ok(None),
+    }
+}
+
+/// The loader itself, made now if there is none.
+pub(crate) fn loader(
+    project: &Project,
+    development: &Development,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<u8>, BuildError> {
+    let manifest = project.manifest();
+    let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
+    if let Some(kept) = development::kept(&job, development)? {
+        return Ok(kept);
+    }
+    let output = match manifest.language {
+        Language::Python => python::loader(&job)?,
+        _ => javascript::loader(&job)?,
+    };
+    let mut manifest = manifest.clone();
+    // Of a plugin in Python the loader sees files that are not there.
+    manifest.asks.push(Ask::LockedWasi);
+    let stamp = manifest.stamp(None).map_err(ComponentError::from)?;
+    let (component, _) = component::finish(output, &manifest, &stamp)?;
+    development::keep(&job, development, &component)?;
+    Ok(component)
 }
 
 /// The same place, also from another folder.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use portcullis_model::Role;
+use portcullis_model::{Digest, Role};
 use wit_parser::{PackageId, Resolve, UnresolvedPackageGroup, WorldId};
 
 use crate::component::{ABI_VERSION, ComponentError};
@@ -49,6 +49,12 @@ impl Contract {
     /// The WIT files, by name, for tools that read them from a folder.
     pub(crate) fn files(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         self.files.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes()))
+    }
+
+    /// All of it, by hash.
+    pub(crate) fn digest(&self) -> Digest {
+        let parts = self.files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+        Digest::of_parts(parts.chain([self.world().as_bytes()]))
     }
 
     /// The contract, parsed, and its world.

@@ -19,7 +19,7 @@ mod template;
 pub mod tool;
 pub mod toolchain;
 
-pub use build::{BuildError, Built};
+pub use build::{BuildError, Built, Development, Unloaded};
 pub use component::{ABI_SECTION, ABI_VERSION, ComponentError, Facts, MANIFEST_SECTION, facts, wrap};
 pub use contract::Contract;
 pub use language::{Language, UnknownLanguage};

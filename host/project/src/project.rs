@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::build::{self, BuildError, Built};
+use crate::build::{self, BuildError, Built, Development};
 use crate::manifest::{Manifest, ManifestError};
 
 /// Folder of everything that a build makes.
@@ -71,5 +71,30 @@ impl Project {
     /// A tool is missing or fails, or what it makes is not what the manifest says. An older component stays as it was.
     pub fn build(&self, progress: &dyn Fn(&str)) -> Result<Built, BuildError> {
         build::build(self, progress)
+    }
+
+    /// The source as a loader takes it; none if only [`build`](Self::build) does for this project. The loader
+    /// saves its author the tool that makes the component; it is for edits, never for use.
+    ///
+    /// # Errors
+    /// A tool is missing or fails.
+    pub fn develop(&self, progress: &dyn Fn(&str)) -> Result<Option<Development>, BuildError> {
+        build::develop(self, progress)
+    }
+
+    /// The loader for a source, kept from an earlier time or made now.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub fn loader(&self, development: &Development, progress: &dyn Fn(&str)) -> Result<Vec<u8>, BuildError> {
+        build::loader(self, development, progress)
+    }
+
+    /// Has modules that the source imports put into the loader; false if it was asked for all of them before.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub fn add_modules(&self, names: &[String]) -> Result<bool, BuildError> {
+        build::add_modules(self, names)
     }
 }

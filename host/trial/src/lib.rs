@@ -3,6 +3,7 @@
 //! A [`Trial`] holds one component. Each case brings its configuration, its call and what must come out; plugins are loaded
 //! once for each configuration, state and labels are empty before each case.
 
+mod outside;
 mod stores;
 mod translate;
 
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_engine::{
-    Engine, EngineConfig, EngineError, Grants, Instances, LabelStore as _, Limits, Plugin, PluginFile, Source,
+    Engine, EngineConfig, EngineError, Grants, Instances, LabelStore as _, Limits, LoadError, Plugin, PluginFile,
+    Source,
 };
 use portcullis_model::PluginRun;
 pub use portcullis_plugin::testing::{Case, Outcome, read_cases};
 
+pub use crate::outside::Answering;
 pub use crate::stores::PerCase;
 pub use crate::translate::{call, seen, verdict};
 
@@ -41,15 +44,31 @@ pub struct Subject {
     pub limits: Limits,
     /// How its instances are made and used.
     pub instances: Instances,
+    /// JSON text that a development loader is given beside each configuration: it becomes the member `source` of an object whose
+    /// `config` is the configuration. None for a component that is the plugin itself.
+    pub source: Option<Arc<str>>,
+}
+
+/// A plugin that did not load.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct NotLoaded {
+    /// Why, with every cause; the plugin's own words if it refused its configuration.
+    pub text: String,
+    /// Whether these are the plugin's own words.
+    pub refused: bool,
 }
 
 /// One component under trial.
 pub struct Trial {
     engine: Engine,
     stores: Arc<PerCase>,
+    answers: Arc<Answering>,
     subject: Subject,
-    /// By configuration; the error as text.
-    loaded: BTreeMap<String, Result<Plugin, String>>,
+    /// In place of the subject's.
+    instances: Option<Instances>,
+    /// By configuration.
+    loaded: BTreeMap<String, Result<Plugin, NotLoaded>>,
 }
 
 /// What came of one case.
@@ -73,6 +92,19 @@ impl Trial {
     /// # Errors
     /// The engine does not work on this machine.
     pub fn new(subject: Subject, cache: Option<(PathBuf, [u8; 32])>) -> Result<Self, EngineError> {
+        Self::with(subject, cache, true)
+    }
+
+    /// A trial for one edit after the other: each component is compiled once, and instances are configured anew, where
+    /// [`new`](Self::new) keeps and compiles what each configuration leaves. Answers and the fuel of calls are the same.
+    ///
+    /// # Errors
+    /// The engine does not work on this machine.
+    pub fn for_edits(subject: Subject) -> Result<Self, EngineError> {
+        Self::with(subject, None, false)
+    }
+
+    fn with(subject: Subject, cache: Option<(PathBuf, [u8; 32])>, snapshots: bool) -> Result<Self, EngineError> {
         let stores = Arc::new(PerCase::default());
         let compile_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let defaults = EngineConfig::default();
@@ -81,11 +113,16 @@ impl Trial {
             cache_dir: cache.map(|(folder, _)| folder),
             slots: SLOTS,
             compile_threads,
+            snapshots,
             state: Arc::<PerCase>::clone(&stores),
             labels: Arc::<PerCase>::clone(&stores),
             ..defaults
         })?;
-        Ok(Self { engine, stores, subject, loaded: BTreeMap::new() })
+        // Made ahead, what configuring takes is no part of a call.
+        let instances = (!snapshots).then_some(Instances { ahead: Some(1), reuse: 1 });
+        let answers = Arc::new(Answering::default());
+        let engine = engine.with_outside(Arc::<Answering>::clone(&answers));
+        Ok(Self { engine, stores, answers, subject, instances, loaded: BTreeMap::new() })
     }
 
     /// Puts another component in the place of this one; what is compiled of the old one is dropped.
@@ -97,16 +134,24 @@ impl Trial {
     /// Loads the plugin with a configuration, if it is not loaded.
     ///
     /// # Errors
-    /// Why it cannot be loaded, with every cause; the plugin's own words if it refused the configuration.
-    pub fn load(&mut self, config: &str) -> Result<Plugin, String> {
+    /// Why it cannot be loaded.
+    pub fn load(&mut self, config: &str) -> Result<Plugin, NotLoaded> {
         if self.loaded.len() >= MAX_LOADED && !self.loaded.contains_key(config) {
             self.loaded.clear();
         }
-        let (engine, subject) = (&self.engine, &self.subject);
+        let (engine, subject, instances) = (&self.engine, &self.subject, self.instances);
         let load = || {
-            let Subject { name, file, grants, limits, instances } = subject;
-            let source = Source { name, tenant: TENANT, file, config, grants, limits: *limits, instances: *instances };
-            engine.load(&source).map_err(|error| chain(&error))
+            let Subject { name, file, grants, limits, instances: wanted, source } = subject;
+            let instances = instances.unwrap_or(*wanted);
+            let wrapped = source.as_ref().map(|source| {
+                let config = serde_json::Value::from(config);
+                format!("{{\"source\":{source},\"config\":{config}}}")
+            });
+            let config = wrapped.as_deref().unwrap_or(config);
+            let source = Source { name, tenant: TENANT, file, config, grants, limits: *limits, instances };
+            engine
+                .load(&source)
+                .map_err(|error| NotLoaded { refused: matches!(error, LoadError::Refused(_)), text: chain(&error) })
         };
         self.loaded.entry(config.to_owned()).or_insert_with(load).clone()
     }
@@ -114,6 +159,7 @@ impl Trial {
     /// Runs one case.
     pub fn run(&mut self, case: &Case) -> Report {
         self.stores.reset();
+        self.answers.reset(case);
         let started = Instant::now();
         let config = case.config_text();
         let known = self.loaded.contains_key(&config);
@@ -123,7 +169,10 @@ impl Trial {
         let mut differences = Vec::new();
         let (outcome, cost) = match loaded {
             Ok(plugin) => match self.ask(&plugin, case, &mut differences) {
-                Ok((outcome, cost)) => (outcome, Some(cost)),
+                Ok((outcome, cost)) => {
+                    differences.extend(self.answers.problems());
+                    (outcome, Some(cost))
+                }
                 Err(problem) => {
                     let name = case.name.clone();
                     return Report {
@@ -135,7 +184,7 @@ impl Trial {
                     };
                 }
             },
-            Err(error) => (Outcome::Error(error), None),
+            Err(error) => (Outcome::Error(error.text), None),
         };
         differences.extend(case.check(&outcome));
         Report { name: case.name.clone(), differences, outcome, cost, load_micros }
@@ -147,8 +196,13 @@ impl Trial {
     /// The plugin cannot be loaded, or the case not be run.
     pub fn answer(&mut self, case: &Case) -> Result<serde_json::Value, String> {
         self.stores.reset();
-        let plugin = self.load(&case.config_text())?;
+        self.answers.reset(case);
+        let plugin = self.load(&case.config_text()).map_err(|error| error.text)?;
         let (answer, cost) = self.ask(&plugin, case, &mut Vec::new())?;
+        let problems = self.answers.problems();
+        if !problems.is_empty() {
+            return Err(problems.join("; "));
+        }
         let mut value = translate::json(&answer);
         if let Some(members) = value.as_object_mut() {
             let cost = serde_json::json!({ "fuel": cost.fuel, "micros": cost.micros, "memory": cost.memory });
@@ -157,7 +211,8 @@ impl Trial {
         Ok(value)
     }
 
-    /// What the plugin answers, after the calls that come before; or why the case cannot be run.
+    /// What the plugin answers, after the calls that come before; or why the case cannot be run. Configuring is no part of a
+    /// call.
     fn ask(&self, plugin: &Plugin, case: &Case, differences: &mut Vec<String>) -> Result<(Outcome, PluginRun), String> {
         let call = translate::call(case)?;
         for (label, value) in &case.labels {
@@ -165,9 +220,11 @@ impl Trial {
             self.stores.add(TENANT, session, label, value, call.time_ms).map_err(|error| error.to_string())?;
         }
         for earlier in case.earlier() {
+            plugin.make_ahead().map_err(|fault| fault.to_string())?;
             let (outcome, _) = translate::ask(plugin, &earlier, &translate::call(&earlier)?)?;
             differences.extend(earlier.check(&outcome).iter().map(|text| format!("before: {text}")));
         }
+        plugin.make_ahead().map_err(|fault| fault.to_string())?;
         translate::ask(plugin, case, &call)
     }
 }

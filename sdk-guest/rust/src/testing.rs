@@ -15,12 +15,14 @@
 //! # }
 //! ```
 
+mod answers;
 mod case;
 mod doubles;
 mod payload;
 
 use std::path::Path;
 
+pub use answers::{Answers, HttpAnswer, HttpFailure, JudgeAnswer, JudgeFailure};
 pub use case::{
     Before, CallSpec, Case, CaseError, Expect, ExpectedFinding, GivenFinding, Outcome, Place, Seen, read_cases,
 };
@@ -52,6 +54,7 @@ pub fn run_cases<S: Subject>(folder: impl AsRef<Path>) {
 fn failure<S: Subject>(case: &Case) -> Option<String> {
     reset();
     set_labels(case.labels.clone());
+    doubles(|doubles| doubles.answers = Some(Answers::of(case)));
     let mut differences = Vec::new();
     for earlier in case.earlier() {
         set_now(earlier.call.time_ms);
@@ -65,6 +68,7 @@ fn failure<S: Subject>(case: &Case) -> Option<String> {
         Ok(outcome) => differences.extend(case.check(&outcome)),
         Err(error) => differences.push(error.to_string()),
     }
+    differences.extend(doubles(|doubles| doubles.answers.as_mut().map_or_else(Vec::new, Answers::problems)));
     (!differences.is_empty()).then(|| format!("- {}:\n    {}", case.name, differences.join("\n    ")))
 }
 

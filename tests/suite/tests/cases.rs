@@ -46,7 +46,7 @@ fn plugin_answers_as_it_does_natively(name: &str) {
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
     let (file, instances) = (PluginFile::new(component(name)), Instances::default());
-    let subject = Subject { name: name.to_owned(), file, grants, limits, instances };
+    let subject = Subject { name: name.to_owned(), file, grants, limits, instances, source: None };
     let mut trial = Trial::new(subject, None).unwrap();
     let cases = read_cases(&root().join("plugins").join(name).join("cases")).unwrap();
     let mut failures = Vec::new();
@@ -280,4 +280,62 @@ fn in_a_full_store_no_new_tool_is_pinned_and_changes_are_still_noted() {
     assert_eq!(list(serde_json::json!([tool("a", "two")])), denied("pin.changed"));
     let called = judge(serde_json::json!({ "upstream": "files", "tool": "a" }), serde_json::json!({}));
     assert_eq!(called, denied("pin.changed"));
+}
+
+/// What a trial of a test guest makes of a case: its differences.
+fn asked(guest: &str, grants: Grants, case: &str) -> String {
+    let path = root().join("target/guests").join(format!("{guest}.wasm"));
+    let file = PluginFile::new(fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+    let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
+    let subject = Subject { name: guest.to_owned(), file, grants, limits, source: None };
+    let case: Case = serde_json::from_str(case).unwrap();
+    let differences = |mut trial: Trial| trial.run(&case).differences.join("\n");
+    let (kept, anew) = (Trial::new(subject.clone(), None).unwrap(), Trial::for_edits(subject).unwrap());
+    let (kept, anew) = (differences(kept), differences(anew));
+    assert_eq!(kept, anew);
+    kept
+}
+
+#[test]
+fn a_case_stands_in_for_hosts_secrets_and_models() {
+    let one = || vec!["case".to_owned()];
+    let judge = |case: &str| asked("asks_judge", Grants { judge: one(), ..Grants::default() }, case);
+    let case = r#"{"name": "n", "call": {"tool": "risk"}, "payload": {"command": "rm"},
+        "judge": [{"template": "risk", "variables": {"command": "rm"}, "answer": {"risk": 9}}],
+        "expect": {"findings": [{"category": "judge.seen", "message": "{\"risk\":9}"}]}}"#;
+    assert_eq!(judge(case), "");
+    let late = case.replace(r#""answer": {"risk": 9}"#, r#""error": "timed-out""#);
+    assert_eq!(judge(&late.replace(r#"{\"risk\":9}"#, "JudgeError::TimedOut")), "");
+    let other = judge(&case.replace(r#"{"command": "rm"}, "answer""#, r#"{"command": "ls"}, "answer""#));
+    assert!(other.contains(r#"the plugin asks the template `risk` with {"command":"rm"}"#), "{other}");
+
+    let grants = Grants { http: one(), secrets: one(), ..Grants::default() };
+    let http = |case: &str| asked("asks_http", grants.clone(), case);
+    let case = r#"{"name": "n", "payload": {"url": "https://a.example/x", "key": "api-key"}, "secrets": ["api-key"],
+        "http": [{"url": "https://a.example/x", "sent_headers": {"Authorization": "Bearer {{secret:api-key}}"},
+            "status": 404, "headers": {"x-a": "1"}, "body": {"known": false}}],
+        "expect": {"findings": [{"category": "http.seen", "message": "404 [(\"x-a\", \"1\")] {\"known\":false}"}]}}"#;
+    assert_eq!(http(case), "");
+    let none =
+        http(&case.replace(r#""http": [{"url": "https://a.example/x""#, r#""http": [{"url": "https://b.example""#));
+    assert!(none.contains("the plugin sends GET https://a.example/x, content-type: text/plain, authorization: Bearer {{secret:api-key}}"), "{none}");
+    assert!(none.contains("nobody sent GET https://b.example"), "{none}");
+    let secret = http(&case.replace(r#"["api-key"]"#, "[]"));
+    assert!(secret.contains("the secret is not granted"), "{secret}");
+}
+
+#[test]
+fn trials_for_edits_cost_a_call_the_same_fuel() {
+    let name = "detector-pii";
+    let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
+    let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
+    let subject =
+        Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
+    let mut kept = Trial::new(subject.clone(), None).unwrap();
+    let mut anew = Trial::for_edits(subject).unwrap();
+    for case in read_cases(&root().join("plugins").join(name).join("cases")).unwrap().iter().take(10) {
+        let (kept, anew) = (kept.run(case), anew.run(case));
+        assert_eq!((kept.outcome, kept.differences), (anew.outcome, anew.differences));
+        assert_eq!(kept.cost.map(|cost| cost.fuel), anew.cost.map(|cost| cost.fuel), "{}", case.name);
+    }
 }

@@ -3,12 +3,15 @@
 //! `cargo xtask setup` installs the tools; Zig and AssemblyScript are tried where theirs are there.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use portcullis_model::Digest;
 use serde_json::{Value, json};
-use test_suite::{Client, Mode, Place, Projects, Registry, Server, Setup, printed, root};
+use test_suite::{Client, Mode, Place, Projects, Registry, Server, Setup, binary, printed, root};
 
 const ROLES: [&str; 3] = ["detector", "rule", "router"];
 
@@ -286,4 +289,160 @@ fn a_case_that_fails_says_how_and_the_exit_code_says_so() {
     fs::write(folder.join("cases/own.json"), "{\"name\": ").unwrap();
     let run = portcullis(&folder, &["plugin", "test", "--no-build"]);
     assert!(printed(&run).contains("own.json: not a case"), "{}", printed(&run));
+}
+
+/// `plugin test --watch`, running.
+struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+    /// What was printed since the last verdict.
+    told: Vec<String>,
+}
+
+impl Watch {
+    fn start(folder: &Path) -> Self {
+        let mut command = Command::new(binary().unwrap());
+        command.args(["plugin", "test", "--watch", "--deadline-ms", "20000"]).current_dir(folder);
+        command
+            .env("CARGO_TARGET_DIR", projects().folder().join("cargo"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let to = to.clone();
+            std::thread::spawn(move || {
+                BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| to.send(line))
+            });
+        }
+        Self { child, lines, told: Vec::new() }
+    }
+
+    /// Waits until a line holds this; what was printed since the last verdict, that line included.
+    fn until(&mut self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(400));
+            let line = line.unwrap_or_else(|_| panic!("no line with {text:?} after:\n{}", self.told.join("\n")));
+            self.told.push(line);
+            if self.told.last().unwrap().contains(text) {
+                return self.told.join("\n");
+            }
+        }
+    }
+
+    /// The next verdict.
+    fn verdict(&mut self) -> String {
+        let told = self.until("waiting for a change");
+        self.told.clear();
+        told
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn each_save_is_judged_also_one_while_a_round_runs() {
+    let folder = new("rust", "detector", "watched");
+    let source = folder.join("src/lib.rs");
+    let good = fs::read_to_string(&source).unwrap();
+    let other = good.replace("a forbidden word", "another text");
+    assert_ne!(good, other);
+    let mut watch = Watch::start(&folder);
+    let first = watch.verdict();
+    assert!(first.contains("cases, all passed") && !first.contains("development loader"), "{first}");
+
+    fs::write(&source, &other).unwrap();
+    let changed = watch.verdict();
+    assert!(changed.contains("another text") && changed.contains(" failed;"), "{changed}");
+
+    fs::write(&source, good.replace("let mut findings", "let mut findings findings")).unwrap();
+    let broken = watch.verdict();
+    assert!(broken.contains("error: ") && broken.contains("src/lib.rs"), "{broken}");
+    fs::write(&source, &good).unwrap();
+    let mended = watch.verdict();
+    assert!(mended.contains("cases, all passed"), "{mended}");
+
+    // The same content is no change; a case is one, but nothing has to be built for it.
+    fs::write(&source, &good).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let case = r#"{"name": "mine", "config": {"words": ["x"]}, "payload": "x", "expect": {"count": 2}}"#;
+    fs::write(folder.join("cases/own.json"), case).unwrap();
+    let own = watch.verdict();
+    assert!(own.contains("1 findings, expected 2") && !own.contains("cargo build"), "{own}");
+    fs::remove_file(folder.join("cases/own.json")).unwrap();
+    assert!(watch.verdict().contains("cases, all passed"));
+
+    // Saved while the round of the save before runs.
+    fs::write(&source, &other).unwrap();
+    watch.until("cargo build");
+    fs::write(&source, good.replace("a forbidden word", "a third text")).unwrap();
+    watch.verdict();
+    let last = watch.verdict();
+    assert!(last.contains("a third text") && !last.contains("another text"), "{last}");
+}
+
+#[test]
+fn a_watched_plugin_in_javascript_is_loaded_from_its_source() {
+    let folder = new("js", "detector", "watched-js");
+    let source = folder.join("src/plugin.js");
+    let good = fs::read_to_string(&source).unwrap();
+    let mut watch = Watch::start(&folder);
+    let first = watch.verdict();
+    assert!(first.contains("27 cases, all passed") && first.contains("development loader"), "{first}");
+
+    fs::write(&source, good.replace("a forbidden word", "another text")).unwrap();
+    let changed = watch.verdict();
+    assert!(changed.contains("another text") && changed.contains(" failed;"), "{changed}");
+    assert!(!changed.contains("componentize-qjs"), "the tool runs once: {changed}");
+    fs::write(&source, format!("{good}\nfunction (")).unwrap();
+    let broken = watch.verdict();
+    assert!(broken.contains("esbuild failed") && broken.contains("src/plugin.js:"), "{broken}");
+    fs::write(&source, format!("{good}\nthrow new TypeError(\"at the top\");\n")).unwrap();
+    let thrown = watch.verdict();
+    assert!(thrown.contains("the plugin cannot be loaded") && thrown.contains("TypeError: at the top"), "{thrown}");
+    fs::write(&source, &good).unwrap();
+    let mended = watch.verdict();
+    assert!(mended.contains("27 cases, all passed") && mended.contains("development loader"), "{mended}");
+}
+
+#[test]
+fn a_watched_plugin_in_python_is_loaded_from_its_source() {
+    let folder = new("python", "detector", "watched-python");
+    let source = folder.join("src/plugin.py");
+    let good = fs::read_to_string(&source).unwrap();
+    let mut watch = Watch::start(&folder);
+    let first = watch.verdict();
+    assert!(first.contains("27 cases, all passed") && first.contains("development loader"), "{first}");
+
+    fs::write(&source, good.replace("a forbidden word", "another text")).unwrap();
+    let changed = watch.verdict();
+    assert!(changed.contains("another text") && changed.contains(" failed;"), "{changed}");
+    assert!(!changed.contains("componentize-py"), "the tool runs once: {changed}");
+    fs::write(&source, format!("{good}\ndef broken(:\n")).unwrap();
+    let broken = watch.verdict();
+    assert!(broken.contains("File \"/0/plugin.py\"") && broken.contains("SyntaxError: invalid syntax"), "{broken}");
+    fs::write(&source, format!("{good}\nraise ValueError(\"at the top\")\n")).unwrap();
+    let raised = watch.verdict();
+    assert!(raised.contains("in <module>") && raised.contains("ValueError: at the top"), "{raised}");
+
+    // What the loader does not have yet is put into it; a module of the project is none of these.
+    fs::write(folder.join("src/own.py"), "import shlex\n\nquoted = shlex.quote\n").unwrap();
+    fs::write(&source, format!("import own\n{good}\nassert own.quoted(\"a b\") == \"'a b'\"\n")).unwrap();
+    assert!(watch.until("the source imports").contains("shlex"));
+    watch.until("cases, all passed");
+    watch.verdict();
+    // What only a build can do is left to one, which says what is wrong.
+    fs::write(&source, format!("import no_such_module\n{good}")).unwrap();
+    let missing = watch.verdict();
+    assert!(missing.contains("No module named 'no_such_module'"), "{missing}");
+    fs::write(&source, &good).unwrap();
+    let mended = watch.verdict();
+    assert!(mended.contains("27 cases, all passed") && mended.contains("development loader"), "{mended}");
 }

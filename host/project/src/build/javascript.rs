@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use portcullis_model::Digest;
 use serde::Deserialize;
 
-use crate::build::{BuildError, Job, npm, read};
-use crate::component::{ComponentError, Output};
+use crate::build::{BuildError, Development, Job, development, npm, read};
+use crate::component::{ABI_VERSION, ComponentError, Output};
 use crate::manifest::Ask;
 use crate::tool;
 
@@ -16,7 +17,50 @@ const QJS: npm::Package = npm::Package { tool: "componentize-qjs", pinned: "comp
 const ESBUILD: npm::Package = npm::Package { tool: "esbuild", pinned: "esbuild@0.28.2" };
 const TSC: npm::Package = npm::Package { tool: "tsc", pinned: "typescript@7.0.2" };
 
+/// Takes the bundle with the configuration.
+const LOADER: &str = include_str!("development/loader.js");
+
 pub(super) fn build(job: &Job<'_>, typed: bool) -> Result<Output, BuildError> {
+    let bundle = bundle(job, typed, "esm", &job.made("js/plugin.js")?)?;
+    componentize(job, &bundle, &job.made("js/plugin.wasm")?)
+}
+
+/// The bundle for the loader.
+pub(super) fn develop(job: &Job<'_>, typed: bool) -> Result<Development, BuildError> {
+    let bundle = bundle(job, typed, "cjs", &job.made(&format!("{}/plugin.cjs", development::FOLDER))?)?;
+    let source = String::from_utf8_lossy(&read(&bundle)?).into_owned();
+    let loader = Digest::of_parts([loader_text(job).as_bytes(), QJS.pinned.as_bytes(), &job.contract.digest().0]);
+    Ok(Development { loader, source: serde_json::Value::from(source).to_string() })
+}
+
+/// The loader as a component.
+pub(super) fn loader(job: &Job<'_>) -> Result<Output, BuildError> {
+    (job.progress)("making the development loader, once");
+    let text = ("loader.js".to_owned(), loader_text(job).into_bytes());
+    let source = job.generated(development::FOLDER, [text])?.join("loader.js");
+    componentize(job, &source, &job.made(&format!("{}/made.component", development::FOLDER))?)
+}
+
+/// The loader with what it imports and exports: the plugin contract, trimmed to what is asked for.
+fn loader_text(job: &Job<'_>) -> String {
+    let asked = job.manifest().asks.iter().filter(|ask| **ask != Ask::LockedWasi).map(|ask| ask.as_str());
+    let names: Vec<String> = ["payload", "log"]
+        .into_iter()
+        .chain(asked)
+        .map(|name| format!("portcullis:plugin/{name}@{ABI_VERSION}"))
+        .collect();
+    let imports = names.iter().enumerate().map(|(number, name)| format!("import * as have{number} from {name:?};\n"));
+    let have: Vec<String> = names.iter().enumerate().map(|(number, name)| format!("{name:?}: have{number}")).collect();
+    let main = main(job);
+    format!(
+        "{}{LOADER}\nexport const configure = load({{ {} }});\nexport const {main} = ask({main:?});\n",
+        imports.collect::<String>(),
+        have.join(", ")
+    )
+}
+
+/// The author's code and all that it imports as one file.
+fn bundle(job: &Job<'_>, typed: bool, format: &str, bundle: &Path) -> Result<PathBuf, BuildError> {
     let tools = npm::Tools::new(job.root())?;
     let source = source(job.root(), typed);
     if typed {
@@ -24,24 +68,28 @@ pub(super) fn build(job: &Job<'_>, typed: bool) -> Result<Output, BuildError> {
         tool::run(tools.command(&TSC)?.args(["--noEmit", "--pretty", "false", "--project", "tsconfig.json"]))?;
     }
     let entry = job.generated("js", [("entry.js".to_owned(), entry(job, source).into_bytes())])?.join("entry.js");
-    let (bundle, facts) = (job.made("js/plugin.js")?, job.made("js/meta.json")?);
+    let facts = job.made("js/meta.json")?;
     (job.progress)("esbuild");
     let mut command = tools.command(&ESBUILD)?;
-    command.arg(npm::absolute(&entry)).args(["--bundle", "--format=esm", "--platform=neutral", "--target=es2022"]);
+    command.arg(npm::absolute(&entry)).args(["--bundle", "--platform=neutral", "--target=es2022"]);
+    command.arg(format!("--format={format}"));
     command.args(["--main-fields=module,main", "--charset=utf8", "--log-level=warning", "--legal-comments=none"]);
     command.args(["--external:portcullis:*", "--external:wasi:*"]);
-    tool::run(command.arg(option("--outfile=", &bundle)).arg(option("--metafile=", &facts)))?;
+    tool::run(command.arg(option("--outfile=", bundle)).arg(option("--metafile=", &facts)))?;
     check_imports(&read(&facts)?, job)?;
+    Ok(bundle.to_owned())
+}
 
+fn componentize(job: &Job<'_>, bundle: &Path, component: &Path) -> Result<Output, BuildError> {
     (job.progress)("componentize-qjs");
-    let component = job.made("js/plugin.wasm")?;
+    let tools = npm::Tools::new(job.root())?;
     let mut command = tools.command(&QJS)?;
     command.arg("--wit").arg(npm::absolute(&job.wit()?)).args(["--world", job.contract.world(), "--sync"]);
     if !job.wasi() {
         command.arg("--stub-wasi");
     }
-    tool::run(command.arg("--js").arg(npm::absolute(&bundle)).arg("--output").arg(npm::absolute(&component)))?;
-    Ok(Output::Component(read(&component)?))
+    tool::run(command.arg("--js").arg(npm::absolute(bundle)).arg("--output").arg(npm::absolute(component)))?;
+    Ok(Output::Component(read(component)?))
 }
 
 /// The author's file, from the project's folder.
@@ -56,12 +104,7 @@ fn source(root: &Path, typed: bool) -> &'static str {
 /// The module from which everything is bundled: what must be there before the author's code, that code, and its functions
 /// under the names of the contract.
 fn entry(job: &Job<'_>, source: &str) -> String {
-    let role = job.contract.world();
-    let main = match role {
-        "detector" => "inspect",
-        "rule" => "decide",
-        _ => "route",
-    };
+    let (role, main) = (job.contract.world(), main(job));
     let date = match (job.wasi(), job.manifest().asks.contains(&Ask::Clock)) {
         (_, true) => "import \"../../sdk/prelude/clock.js\";\n",
         (true, false) => "",
@@ -73,6 +116,15 @@ fn entry(job: &Job<'_>, source: &str) -> String {
          throw new Error(\"plugin.toml says {role}; make the default export of {source} with {role}(...)\");\n}}\n\
          export const {{ configure, {main} }} = plugin;\n"
     )
+}
+
+/// Name of the role's function.
+fn main(job: &Job<'_>) -> &'static str {
+    match job.contract.world() {
+        "detector" => "inspect",
+        "rule" => "decide",
+        _ => "route",
+    }
 }
 
 fn option(name: &str, path: &Path) -> OsString {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{JsonPayload, PayloadError};
+use super::{HttpAnswer, JsonPayload, JudgeAnswer, PayloadError};
 use crate::{
     AttributedFinding, Call, Finding, Payload, Phase, Plan, Reason, Redaction, Span, Text, Verdict, find_text,
 };
@@ -38,6 +38,15 @@ pub struct Case {
     /// Labels of the session, oldest first.
     #[serde(default)]
     pub labels: Vec<(String, String)>,
+    /// What a language model answers, for plugins that ask for `judge`.
+    #[serde(default)]
+    pub judge: Vec<JudgeAnswer>,
+    /// What hosts answer, for plugins that ask for `http`.
+    #[serde(default)]
+    pub http: Vec<HttpAnswer>,
+    /// Names of the secrets that are granted.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// What must come out.
     pub expect: Expect,
     /// Whether findings that are not expected fail the case.

@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Component, Path, PathBuf};
 
+use super::Answers;
 use crate::log::Level;
 use crate::{http, judge};
 
@@ -14,6 +15,8 @@ pub(crate) struct Doubles {
     pub(crate) now_ms: u64,
     pub(crate) log: Vec<(Level, String)>,
     pub(crate) labels: Vec<(String, String)>,
+    /// Those of the case at hand.
+    pub(crate) answers: Option<Answers>,
     counters: BTreeMap<String, Vec<(u64, u64)>>,
     /// Value and the time it is forgotten at, 0 for never.
     values: BTreeMap<String, (Vec<u8>, u64)>,
@@ -120,17 +123,26 @@ impl Doubles {
     }
 
     pub(crate) fn placeholder(&self, name: &str) -> Result<String, String> {
+        if let Some(answers) = &self.answers {
+            return answers.placeholder(name);
+        }
         let granted = self.secrets.iter().any(|secret| secret == name);
         if granted { Ok(format!("{{{{secret:{name}}}}}")) } else { Err("the secret is not granted".to_owned()) }
     }
 
     pub(crate) fn send(&mut self, request: &http::Request) -> Result<http::Response, http::Error> {
+        if let Some(answers) = &mut self.answers {
+            return answers.send(request);
+        }
         self.sent.push(request.clone());
         let refused = || Err(http::Error::Forbidden(format!("{} is not granted", request.url)));
         self.responses.pop_front().unwrap_or_else(refused)
     }
 
     pub(crate) fn ask(&mut self, template: &str, variables: Vec<(String, String)>) -> Result<String, judge::Error> {
+        if let Some(answers) = &mut self.answers {
+            return answers.ask(template, &variables);
+        }
         self.asked.push((template.to_owned(), variables));
         let refused = || Err(judge::Error::Unavailable(format!("the template {template} is not granted")));
         self.judge_answers.pop_front().unwrap_or_else(refused)

@@ -265,3 +265,56 @@ fn what_leads_outside_is_answered_by_doubles() {
     assert_eq!(judge::ask("risk", &[]), Err(judge::Error::BudgetSpent));
     assert_eq!(asked()[1], ("risk".to_owned(), vec![("tool".to_owned(), "rm".to_owned())]));
 }
+
+/// Asks a host and a model about the tool, and finds what they say.
+struct Asks;
+
+impl Detector for Asks {
+    type Config = serde_json::Value;
+
+    fn configure(_: serde_json::Value) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn inspect(&self, call: &Call, _: &dyn Payload) -> Result<Vec<Finding>, String> {
+        use crate::{http, judge, secrets};
+        let key = secrets::placeholder("api-key")?;
+        let request = http::Request::post_json("https://api.example.com/v1", format!("{{\"tool\": {:?}}}", call.tool));
+        let answer = http::send(&request.with_header("Authorization", &key));
+        let known = answer.map_or_else(|error| format!("{error:?}"), |answer| format!("{answer:?}"));
+        let judged = judge::ask("risk", &[("tool", &call.tool)]).unwrap_or_else(|error| format!("{error:?}"));
+        Ok(vec![Finding::new("http.seen", 1.0, known), Finding::new("judge.seen", 1.0, judged)])
+    }
+}
+
+crate::detector!(Asks);
+
+#[test]
+fn a_case_answers_what_its_plugin_asks_of_the_outside() {
+    let json = r#"{"name": "n", "call": {"tool": "rm"}, "secrets": ["api-key"],
+        "http": [{"method": "POST", "url": "https://api.example.com/v1", "sent_body": {"tool": "rm"},
+            "sent_headers": {"authorization": "{{secret:api-key}}"}, "status": 404, "body": {"known": false}}],
+        "judge": [{"template": "risk", "variables": {"tool": "rm"}, "error": "timed-out"}],
+        "expect": {"findings": [{"category": "judge.seen", "message": "TimedOut"}, {"category": "http.seen"}]}}"#;
+    assert_eq!(failure::<Asks>(&case(json)), None);
+    let answered = json.replace(r#""error": "timed-out""#, r#""answer": {"risk": 9}"#);
+    assert_eq!(failure::<Asks>(&case(&answered.replace("TimedOut", r#"{\"risk\":9}"#))), None);
+
+    let other =
+        failure::<Asks>(&case(&json.replace(r#"{"tool": "rm"}, "error""#, r#"{"tool": "ls"}, "error""#))).unwrap();
+    assert!(
+        other.contains(r#"asks the template `risk` with {"tool":"rm"}, and the case has no such answer"#),
+        "{other}"
+    );
+    assert!(other.contains("nobody asked the template `risk`"), "{other}");
+    let none = failure::<Asks>(&case(&json.replace("/v1\", \"sent", "/v2\", \"sent"))).unwrap();
+    let sent = "sends POST https://api.example.com/v1, content-type: application/json, Authorization: {{secret:api-key}}, with";
+    assert!(none.contains(sent) && none.contains("nobody sent POST https://api.example.com/v2"), "{none}");
+    let refused = failure::<Asks>(&case(&json.replace(r#"["api-key"]"#, "[]"))).unwrap();
+    assert!(refused.contains("the secret is not granted"), "{refused}");
+    let neither = failure::<Asks>(&case(&json.replace(r#", "error": "timed-out""#, ""))).unwrap();
+    assert!(neither.contains("needs either answer or error"), "{neither}");
+    for unknown in [r#""judge": [{"templat": "risk"}]"#, r#""http": [{"url": "x", "body_text": ""}]"#] {
+        assert!(serde_json::from_str::<Case>(&format!(r#"{{"name": "n", "expect": {{}}, {unknown}}}"#)).is_err());
+    }
+}

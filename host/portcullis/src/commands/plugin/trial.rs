@@ -1,14 +1,15 @@
 //! `plugin test`, `plugin run`, `plugin bench`: a component in the real engine.
 
-use std::collections::BTreeMap;
+mod watch;
+
 use std::fs;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use portcullis_engine::{Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_project::{Ask, Manifest, Project};
 use portcullis_trial::{Case, Report, Subject, Trial, read_cases};
@@ -18,10 +19,10 @@ use super::project::make;
 use crate::cli::{self, Tried};
 use crate::commands::inspect::raw;
 
-/// How often `--watch` looks at the project's files.
-const LOOK: Duration = Duration::from_millis(100);
-/// Folders that no source lies in.
-const MADE: &[&str] = &["build", "target", "node_modules", ".venv", "__pycache__", ".git", ".zig-cache"];
+pub(super) use watch::watch;
+
+/// Stands in grants for what cases answer.
+const BY_CASE: &str = "case";
 
 /// Which cases are run.
 pub(super) struct Chosen<'a> {
@@ -44,23 +45,32 @@ impl Chosen<'_> {
 /// Builds the project, or takes what is built.
 fn subject(tried: &Tried) -> Result<(Project, Subject)> {
     let project = Project::open(&tried.folder)?;
-    let bytes = if tried.no_build {
-        let path = project.component();
-        let size = fs::metadata(&path).with_context(|| format!("{}: build it first", path.display()))?.len();
-        anyhow::ensure!(size <= MAX_PLUGIN_BYTES as u64, "{}: has {size} bytes", path.display());
-        fs::read(&path).with_context(|| path.display().to_string())?
-    } else {
-        make(&project)?.component
-    };
+    let subject = subject_of(&project, component(&project, tried)?, tried)?;
+    Ok((project, subject))
+}
+
+/// The component of a project, built now unless that is not wanted.
+fn component(project: &Project, tried: &Tried) -> Result<PluginFile> {
+    if !tried.no_build {
+        return Ok(PluginFile::new(make(project)?.component));
+    }
+    let path = project.component();
+    let size = fs::metadata(&path).with_context(|| format!("{}: build it first", path.display()))?.len();
+    anyhow::ensure!(size <= MAX_PLUGIN_BYTES as u64, "{}: has {size} bytes", path.display());
+    Ok(PluginFile::new(fs::read(&path).with_context(|| path.display().to_string())?))
+}
+
+/// A file with what the project's manifest says.
+fn subject_of(project: &Project, file: PluginFile, tried: &Tried) -> Result<Subject> {
     let manifest = project.manifest();
-    let subject = Subject {
+    Ok(Subject {
         name: manifest.name.clone(),
-        file: PluginFile::new(bytes),
+        file,
         grants: grants(manifest, &project.cases().join("files"))?,
         limits: limits(manifest, tried.deadline_ms),
         instances: Instances::default(),
-    };
-    Ok((project, subject))
+        source: None,
+    })
 }
 
 /// What the manifest asks for. Folders of `files` lie beside the cases, each granted under its name.
@@ -82,12 +92,10 @@ fn grants(manifest: &Manifest, files: &Path) -> Result<Grants> {
                     grants.files.push(Folder { name, path });
                 }
             }
-            Ask::Judge | Ask::Http | Ask::Secrets => {
-                bail!(
-                    "plugin.toml asks for {}, which cases cannot stand in for yet; run it in a pipeline",
-                    ask.as_str()
-                )
-            }
+            // The case says which templates, hosts and secrets there are.
+            Ask::Judge => grants.judge.push(BY_CASE.to_owned()),
+            Ask::Http => grants.http.push(BY_CASE.to_owned()),
+            Ask::Secrets => grants.secrets.push(BY_CASE.to_owned()),
         }
     }
     Ok(grants)
@@ -170,60 +178,6 @@ fn json_of(report: &Report) -> Value {
     })
 }
 
-/// Runs the cases, and again whenever a file of the project changes.
-pub(super) fn watch(tried: &Tried, chosen: &Chosen<'_>) -> Result<ExitCode> {
-    let mut trial: Option<Trial> = None;
-    loop {
-        let before = stamps(&tried.folder);
-        let started = Instant::now();
-        if let Err(error) = round(tried, chosen, &mut trial) {
-            writeln!(io::stdout().lock(), "error: {error:#}")?;
-        }
-        let clear = if io::stdout().is_terminal() { "\u{1b}[2m" } else { "" };
-        let reset = if clear.is_empty() { "" } else { "\u{1b}[0m" };
-        let seconds = started.elapsed().as_secs_f32();
-        writeln!(io::stdout().lock(), "{clear}{seconds:.1} s; waiting for a change (Ctrl-C ends){reset}")?;
-        while stamps(&tried.folder) == before {
-            thread::sleep(LOOK);
-        }
-    }
-}
-
-fn round(tried: &Tried, chosen: &Chosen<'_>, trial: &mut Option<Trial>) -> Result<()> {
-    let (project, subject) = subject(tried)?;
-    let cases = chosen.read(&project)?;
-    let trial = match trial {
-        Some(trial) => {
-            trial.replace(subject);
-            trial
-        }
-        None => trial.insert(Trial::new(subject, None)?),
-    };
-    cases_of(trial, &cases, false).map(drop)
-}
-
-/// When each file of a project was last written.
-fn stamps(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let (path, name) = (entry.path(), entry.file_name());
-            if MADE.iter().any(|made| name == *made) {
-                continue;
-            }
-            match entry.metadata() {
-                Ok(about) if about.is_dir() => folders.push(path),
-                Ok(about) => {
-                    found.insert(path, about.modified().unwrap_or(SystemTime::UNIX_EPOCH));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-    found
-}
-
 /// Asks about one call.
 pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
     let given = |name: &str, argument: &str| -> Result<Value> {
@@ -234,7 +188,8 @@ pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
     let case = json!({
         "name": "run", "config": given("--config", &call.config)?, "payload": given("--arguments", &call.arguments)?,
         "call": { "tool": call.tool, "phase": phase.as_str() }, "findings": given("--findings", &call.findings)?,
-        "reasons": call.reasons, "expect": {},
+        "reasons": call.reasons, "judge": given("--judge", &call.judge)?, "http": given("--http", &call.http)?,
+        "secrets": call.secrets, "expect": {},
     });
     let case: Case = serde_json::from_str(&case.to_string())?;
     let (_, subject) = subject(&call.subject)?;
