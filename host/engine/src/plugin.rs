@@ -265,6 +265,9 @@ impl Plugin {
     }
 }
 
+/// What a call was told: the hash, and the text if it is held.
+type Told = (Option<Digest>, Option<Arc<str>>);
+
 /// One instance for one call.
 struct Session<'a> {
     plugin: &'a Inner,
@@ -277,7 +280,7 @@ impl Inner {
         &self,
         subject: Subject,
         work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>,
-    ) -> (Result<T, Fault>, u64, u64, (Option<Digest>, Option<Arc<str>>)) {
+    ) -> (Result<T, Fault>, u64, u64, Told) {
         let mut session = match self.start(subject) {
             Ok(session) => session,
             Err(fault) => return (Err(fault), 0, 0, (None, None)),
