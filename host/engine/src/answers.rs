@@ -1,7 +1,10 @@
-//! What was answered from outside during a call, by hash: with these answers the call can be run again and must come to the
-//! same, and whoever kept them can prove that they are the ones.
+//! What a plugin was told during a call, by hash and in words: what others answered, and what the host answered from what it
+//! keeps. With these answers the call can be run again and must come to the same, and whoever kept them can prove that they
+//! are the ones.
 //!
 //! `docs/ledger-format.md` describes the form for people with another JSON library.
+
+use std::sync::Arc;
 
 use portcullis_model::Digest;
 use serde_json::{Value, json};
@@ -9,14 +12,36 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{HttpError, HttpRequest, HttpResponse, JudgeError, Question};
 
+/// Most bytes of the answers to one call that are held in words; of more there is the hash.
+const MAX_TOLD: usize = 1024 * 1024;
+
 /// The answers to one call so far.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(Option<Sha256>);
+pub(crate) struct Answers {
+    hasher: Option<Sha256>,
+    /// What was hashed, as long as it fits.
+    told: String,
+    cut: bool,
+    /// What was asked with answers at hand that stand for others.
+    again: Vec<Digest>,
+}
 
 impl Answers {
     /// The hash of all of them in order; none if there were none.
     pub(crate) fn digest(&self) -> Option<Digest> {
-        self.0.as_ref().map(|hasher| Digest(hasher.clone().finalize().into()))
+        self.hasher.as_ref().map(|hasher| Digest(hasher.clone().finalize().into()))
+    }
+
+    /// What has this hash; none if there were no answers, or too many to hold.
+    pub(crate) fn told(&mut self) -> Option<Arc<str>> {
+        (self.hasher.is_some() && !self.cut).then(|| std::mem::take(&mut self.told).into())
+    }
+
+    /// How often this was asked before during the call.
+    pub(crate) fn before(&mut self, request: Digest) -> usize {
+        let before = self.again.iter().filter(|asked| **asked == request).count();
+        self.again.push(request);
+        before
     }
 
     pub(crate) fn sent(&mut self, request: Digest, answer: &Result<HttpResponse, HttpError>) {
@@ -48,15 +73,29 @@ impl Answers {
             Ok(placeholder) => json!({ "ok": placeholder }),
             Err(why) => json!({ "error": [why] }),
         };
-        self.add("secrets", "placeholder", Digest::of(Value::from(name).to_string().as_bytes()), &answer);
+        self.add("secrets", "placeholder", of_name(name), &answer);
+    }
+
+    /// What the host answered from what it keeps itself.
+    pub(crate) fn kept(&mut self, interface: &str, function: &str, request: &Value, answer: Result<Value, &str>) {
+        let answer = match answer {
+            Ok(answer) => json!({ "ok": answer }),
+            Err(why) => json!({ "error": [why] }),
+        };
+        self.add(interface, function, Digest::of(request.to_string().as_bytes()), &answer);
     }
 
     /// One line for each answer, in the order of the calls.
     fn add(&mut self, interface: &str, function: &str, request: Digest, answer: &Value) {
-        let line = json!([interface, function, request, answer]).to_string();
-        let hasher = self.0.get_or_insert_with(Sha256::new);
-        hasher.update(line.as_bytes());
-        hasher.update(b"\n");
+        let mut line = json!([interface, function, request, answer]).to_string();
+        line.push('\n');
+        self.hasher.get_or_insert_with(Sha256::new).update(line.as_bytes());
+        self.cut |= self.told.len().saturating_add(line.len()) > MAX_TOLD;
+        if self.cut {
+            self.told = String::new();
+        } else {
+            self.told.push_str(&line);
+        }
     }
 }
 
@@ -73,6 +112,11 @@ pub(crate) fn of_question(question: &Question) -> Digest {
     Digest::of(json!({ "template": template, "variables": variables }).to_string().as_bytes())
 }
 
+/// What the name of a secret is known by.
+pub(crate) fn of_name(name: &str) -> Digest {
+    Digest::of(Value::from(name).to_string().as_bytes())
+}
+
 fn error(word: &str, why: Option<&String>) -> Value {
     match why {
         Some(why) => json!({ "error": [word, why] }),
@@ -80,7 +124,7 @@ fn error(word: &str, why: Option<&String>) -> Value {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
     let mut out = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -126,6 +170,22 @@ mod tests {
             format!(r#"["secrets","placeholder","{}",{{"ok":"{{{{secret:key:1}}}}"}}]"#, Digest::of(b"\"key\"")),
             format!(r#"["secrets","placeholder","{}",{{"error":["no"]}}]"#, Digest::of(b"\"other\"")),
         ];
-        assert_eq!(answers.digest(), Some(Digest::of((lines.join("\n") + "\n").as_bytes())));
+        let text = lines.join("\n") + "\n";
+        assert_eq!(answers.digest(), Some(Digest::of(text.as_bytes())));
+        assert_eq!(answers.told().as_deref(), Some(text.as_str()));
+    }
+
+    #[test]
+    fn answers_without_end_are_hashed_and_not_held() {
+        let (mut answers, mut same) = (Answers::default(), Sha256::new());
+        assert_eq!(answers.told(), None);
+        for number in 0..40 {
+            let answer = format!("{number} {}", "x".repeat(64 * 1024));
+            answers.asked(Digest::of(b"q"), &Ok(answer.clone()));
+            same.update(format!("[\"judge\",\"ask\",\"{}\",{{\"ok\":\"{answer}\"}}]\n", Digest::of(b"q")));
+            assert!(answers.told.len() <= MAX_TOLD);
+        }
+        assert_eq!(answers.told(), None);
+        assert_eq!(answers.digest(), Some(Digest(same.finalize().into())));
     }
 }

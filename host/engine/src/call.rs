@@ -16,7 +16,7 @@ use wasmtime_wasi::WasiCtx;
 use crate::answers::Answers;
 use crate::engine::ticks;
 use crate::files::Folders;
-use crate::{LabelStore, Limits, Reach, StateStore, wasi};
+use crate::{Heard, LabelStore, Limits, Reach, StateStore, wasi};
 
 /// Most tables and memories of one component.
 const MAX_TABLES: usize = 50;
@@ -48,6 +48,8 @@ pub(crate) struct Subject {
     pub(crate) session: Option<Arc<str>>,
     pub(crate) payload: Arc<Document>,
     pub(crate) time_ms: u64,
+    /// Answers that stand for asking others; none: they are asked.
+    pub(crate) heard: Option<Arc<Heard>>,
 }
 
 pub(crate) struct CallState {
@@ -60,7 +62,7 @@ pub(crate) struct CallState {
     until: Instant,
     /// What was read of granted folders while there was no call; none if nothing was.
     pub(crate) inputs: Option<Digest>,
-    /// What was answered from outside.
+    /// What it was told.
     pub(crate) answers: Answers,
     pub(crate) wasi: Option<Box<Wasi>>,
 }
@@ -90,8 +92,14 @@ pub(crate) enum Stop {
 }
 
 impl Subject {
-    pub(crate) fn of(call: &Call) -> Self {
-        Self { id: call.id, session: call.session.clone(), payload: call.payload.clone(), time_ms: call.time_ms }
+    pub(crate) fn of(call: &Call, heard: Option<&Arc<Heard>>) -> Self {
+        Self {
+            id: call.id,
+            session: call.session.clone(),
+            payload: call.payload.clone(),
+            time_ms: call.time_ms,
+            heard: heard.cloned(),
+        }
     }
 }
 
@@ -151,6 +159,11 @@ impl CallState {
         self.subject(what)?;
         // Linked only where something was granted, and then it is there.
         self.shared.reach.clone().ok_or(Stop::NotInConfigure(what))
+    }
+
+    /// Answers that stand for asking others in the call at hand.
+    pub(crate) fn heard(&self) -> Option<Arc<Heard>> {
+        self.subject.as_ref()?.heard.clone()
     }
 
     /// The call at hand; `what` was asked for.

@@ -1,8 +1,10 @@
 //! The interfaces a plugin can import, as the host offers them.
 
 use portcullis_model::Digest;
+use serde_json::{Value, json};
 use wasmtime::component::{HasSelf, Linker};
 
+use crate::answers::hex;
 use crate::bindings::portcullis::plugin::{
     clock, files, http, judge, labels, log, payload, routing, secrets, state, types,
 };
@@ -120,13 +122,18 @@ impl state::Host for CallState {
         self.enter()?;
         let now = self.subject("the state")?.time_ms;
         let answer = self.shared.state.increment(self.scope(), &key, by, window_seconds, now);
-        Ok(answer.map_err(|error| error.to_string()))
+        let answer = answer.map_err(|error| error.to_string());
+        self.answers.kept("state", "increment", &json!([key, by, window_seconds]), told(&answer, |count| json!(count)));
+        Ok(answer)
     }
 
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, String>> {
         self.enter()?;
         let now = self.subject("the state")?.time_ms;
-        Ok(self.shared.state.get(self.scope(), &key, now).map_err(|error| error.to_string()))
+        let answer = self.shared.state.get(self.scope(), &key, now).map_err(|error| error.to_string());
+        let value = |value: &Option<Vec<u8>>| json!(value.as_deref().map(hex));
+        self.answers.kept("state", "get", &json!([key]), told(&answer, value));
+        Ok(answer)
     }
 
     fn replace(
@@ -140,8 +147,16 @@ impl state::Host for CallState {
         let now = self.subject("the state")?.time_ms;
         let (expected, value) = (expected.as_deref(), value.as_deref());
         let answer = self.shared.state.replace(self.scope(), &key, expected, value, ttl_seconds, now);
-        Ok(answer.map_err(|error| error.to_string()))
+        let answer = answer.map_err(|error| error.to_string());
+        let asked = json!([key, expected.map(hex), value.map(hex), ttl_seconds]);
+        self.answers.kept("state", "replace", &asked, told(&answer, |done| json!(done)));
+        Ok(answer)
     }
+}
+
+/// An answer as it is put down.
+fn told<T>(answer: &Result<T, String>, ok: impl FnOnce(&T) -> Value) -> Result<Value, &str> {
+    answer.as_ref().map(ok).map_err(String::as_str)
 }
 
 impl CallState {
@@ -156,14 +171,18 @@ impl labels::Host for CallState {
         let subject = self.subject("the session")?;
         let Some(session) = &subject.session else { return Ok(Err("the call belongs to no session".to_owned())) };
         let answer = self.shared.labels.add(&self.shared.tenant, session, &label, &value, subject.time_ms);
-        Ok(answer.map_err(|error| error.to_string()))
+        let answer = answer.map_err(|error| error.to_string());
+        self.answers.kept("labels", "add", &json!([label, value]), told(&answer, |()| Value::Null));
+        Ok(answer)
     }
 
     fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         self.enter()?;
         let subject = self.subject("the session")?;
         let Some(session) = &subject.session else { return Ok(Vec::new()) };
-        Ok(self.shared.labels.all(&self.shared.tenant, session, subject.time_ms))
+        let all = self.shared.labels.all(&self.shared.tenant, session, subject.time_ms);
+        self.answers.kept("labels", "all", &json!([]), Ok(json!(all)));
+        Ok(all)
     }
 }
 
@@ -171,15 +190,15 @@ impl files::Host for CallState {
     fn read(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, String>> {
         self.enter()?;
         let answer = self.shared.folders.read(&path);
-        self.saw(&path, answer.as_deref().unwrap_or_else(|error| error.as_bytes()));
+        self.saw("read", &path, &answer, Vec::as_slice);
         Ok(answer)
     }
 
     fn entries(&mut self, path: String) -> wasmtime::Result<Result<Vec<String>, String>> {
         self.enter()?;
         let answer = self.shared.folders.entries(&path);
-        let said = answer.as_ref().map_or_else(Clone::clone, |names| names.join("/\0"));
-        self.saw(&path, said.as_bytes());
+        let said = answer.as_ref().map(|names| names.join("/\0")).map_err(Clone::clone);
+        self.saw("entries", &path, &said, String::as_bytes);
         Ok(answer)
     }
 }
@@ -189,7 +208,13 @@ impl http::Host for CallState {
         self.enter()?;
         let (reach, request) = (self.reach("`http`")?, HttpRequest::from(request));
         let known_by = answers::of_request(&request);
-        let answer = reach.send(request, self.left());
+        let answer = match self.heard() {
+            Some(heard) => {
+                let time = self.answers.before(known_by);
+                reach.may_send(&request).and_then(|()| heard.send(known_by, time))
+            }
+            None => reach.send(request, self.left()),
+        };
         self.answers.sent(known_by, &answer);
         Ok(answer.map(Into::into).map_err(Into::into))
     }
@@ -199,6 +224,8 @@ impl secrets::Host for CallState {
     fn placeholder(&mut self, name: String) -> wasmtime::Result<Result<String, String>> {
         self.enter()?;
         let answer = self.reach("`secrets`")?.placeholder(&name);
+        let answer =
+            answer.map(|own| self.heard().and_then(|heard| heard.placeholder(answers::of_name(&name))).unwrap_or(own));
         self.answers.stood_for(&name, &answer);
         Ok(answer)
     }
@@ -209,18 +236,29 @@ impl judge::Host for CallState {
         self.enter()?;
         let (reach, question) = (self.reach("`judge`")?, Question::from(question));
         let known_by = answers::of_question(&question);
-        let answer = reach.ask(question, self.left());
+        let answer = match self.heard() {
+            Some(heard) => {
+                let time = self.answers.before(known_by);
+                reach.may_ask(&question).and_then(|()| heard.ask(known_by, time))
+            }
+            None => reach.ask(question, self.left()),
+        };
         self.answers.asked(known_by, &answer);
         Ok(answer.map_err(Into::into))
     }
 }
 
 impl CallState {
-    /// Remembers what a folder gave while the plugin is configured: its later answers depend on it.
-    fn saw(&mut self, path: &str, content: &[u8]) {
+    /// Remembers what a folder gave, by hash. What it gave while the plugin is configured is apart: all its later answers depend
+    /// on it.
+    fn saw<T>(&mut self, function: &str, path: &str, answer: &Result<T, String>, bytes: fn(&T) -> &[u8]) {
         if self.subject.is_none() {
             let before = self.inputs.unwrap_or_default();
+            let content = answer.as_ref().map_or_else(String::as_bytes, bytes);
             self.inputs = Some(Digest::of_parts([&before.0[..], path.as_bytes(), content]));
+        } else {
+            let content = |content: &T| json!(Digest::of(bytes(content)));
+            self.answers.kept("files", function, &json!([path]), told(answer, content));
         }
     }
 }

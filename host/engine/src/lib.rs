@@ -18,6 +18,7 @@ mod compiled;
 mod configure;
 mod engine;
 mod files;
+mod heard;
 mod labels;
 mod limits;
 mod load;
@@ -33,6 +34,7 @@ mod wasi;
 
 pub use engine::{Engine, EngineConfig, EngineError, EngineNotes};
 pub use files::FolderError;
+pub use heard::Heard;
 pub use labels::{LabelStore, MemoryLabels};
 pub use limits::{Limits, LimitsError};
 pub use load::LoadError;

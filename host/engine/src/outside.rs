@@ -128,6 +128,22 @@ pub trait Reach: Send + Sync {
     /// See [`JudgeError`].
     fn ask(&self, question: Question, within: Duration) -> Result<String, JudgeError>;
 
+    /// Whether a request is one that is granted, where it is not sent in any case. Does not wait.
+    ///
+    /// # Errors
+    /// [`HttpError::Forbidden`], as [`send`](Self::send) would answer.
+    fn may_send(&self, _request: &HttpRequest) -> Result<(), HttpError> {
+        Ok(())
+    }
+
+    /// Whether a question is one that is granted, where it is not asked in any case. Does not wait.
+    ///
+    /// # Errors
+    /// [`JudgeError::Unavailable`], as [`ask`](Self::ask) would answer.
+    fn may_ask(&self, _question: &Question) -> Result<(), JudgeError> {
+        Ok(())
+    }
+
     /// What a configuration says of it beyond the grants, by hash: prompts and models, not secrets. None if that is nothing.
     fn configuration(&self) -> Option<Digest> {
         None

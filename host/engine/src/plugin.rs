@@ -13,7 +13,7 @@ use crate::compiled::Compiled;
 use crate::configure::{Answer, Params};
 use crate::engine::ticks;
 use crate::ready::{Made, Ready};
-use crate::{Engine, Instances, Tier, bindings};
+use crate::{Engine, Heard, Instances, Tier, bindings};
 
 /// Longest error text of a guest that is kept.
 const MAX_SAID: usize = 1024;
@@ -90,7 +90,7 @@ pub struct Run<T> {
 
 /// A loaded plugin. Cheap to clone; calls may run on any number of threads at once.
 #[derive(Clone)]
-pub struct Plugin(Arc<Inner>);
+pub struct Plugin(Arc<Inner>, Option<Arc<Heard>>);
 
 pub(crate) struct Inner {
     engine: Engine,
@@ -109,7 +109,13 @@ impl fmt::Debug for Plugin {
 impl Plugin {
     pub(crate) fn assemble(engine: Engine, shared: Arc<Shared>, compiled: Arc<Compiled>, instances: Instances) -> Self {
         let ready = Ready::new(instances, compiled.prepared == Prepared::Snapshot, &engine.0.filler);
-        Self(Arc::new(Inner { engine, shared, compiled, ready }))
+        Self(Arc::new(Inner { engine, shared, compiled, ready }), None)
+    }
+
+    /// The same plugin, for calls on which it reaches nobody: it gets the answers that others got.
+    #[must_use]
+    pub fn hearing(&self, heard: &Arc<Heard>) -> Self {
+        Self(Arc::clone(&self.0), Some(Arc::clone(heard)))
     }
 
     /// Begins to make the instances that wait for calls. Whoever never puts the plugin to use need not.
@@ -227,12 +233,17 @@ impl Plugin {
 
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
         let started = Instant::now();
-        let (result, fuel, memory, answers) = if role == self.role() {
-            let answer = self.0.answer(call, work);
+        let (result, fuel, memory, (answers, told)) = if role == self.role() {
+            let answer = self.0.answer(Subject::of(call, self.1.as_ref()), work);
             self.warm();
             answer
         } else {
-            (Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))), 0, 0, None)
+            (
+                Err(Fault::BadAnswer(format!("it is a {}, not a {}", self.role().as_str(), role.as_str()))),
+                0,
+                0,
+                (None, None),
+            )
         };
         if let Err(fault) = &result {
             let (plugin, tenant, code) = (&*self.0.shared.name, &*self.0.shared.tenant, fault.code());
@@ -248,6 +259,7 @@ impl Plugin {
             memory,
             fault: result.as_ref().err().map(|fault| fault.code().to_owned()),
             answers,
+            told,
         };
         Run { result, cost }
     }
@@ -260,21 +272,21 @@ struct Session<'a> {
 }
 
 impl Inner {
-    /// The answer, the fuel it took, the peak memory, and what was answered from outside, by hash.
+    /// The answer, the fuel it took, the peak memory, and what it was told, by hash and in words.
     fn answer<T>(
         &self,
-        call: &Call,
+        subject: Subject,
         work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>,
-    ) -> (Result<T, Fault>, u64, u64, Option<Digest>) {
-        let mut session = match self.start(Subject::of(call)) {
+    ) -> (Result<T, Fault>, u64, u64, (Option<Digest>, Option<Arc<str>>)) {
+        let mut session = match self.start(subject) {
             Ok(session) => session,
-            Err(fault) => return (Err(fault), 0, 0, None),
+            Err(fault) => return (Err(fault), 0, 0, (None, None)),
         };
         let result = work(&mut session);
-        let Session { made, .. } = session;
+        let Session { mut made, .. } = session;
         let left = made.store.get_fuel().unwrap_or(0);
-        let state = made.store.data();
-        let (memory, answers) = (state.limiter.peak(), state.answers.digest());
+        let state = made.store.data_mut();
+        let (memory, answers) = (state.limiter.peak(), (state.answers.digest(), state.answers.told()));
         if result.is_ok() {
             self.keep(made, memory);
         }

@@ -70,7 +70,8 @@ pub struct Folder {
 
 impl Grants {
     /// Whether something is granted that leads out of this process.
-    pub(crate) fn lead_outside(&self) -> bool {
+    #[must_use]
+    pub fn lead_outside(&self) -> bool {
         !(self.judge.is_empty() && self.http.is_empty() && self.secrets.is_empty())
     }
 

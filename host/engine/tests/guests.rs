@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_engine::{
-    Asker, Engine, EngineConfig, Fault, Folder, GrantError, Grants, HttpError, HttpRequest, HttpResponse, Instances,
-    JudgeError, Limits, LoadError, Outside, PackageError, Plugin, PluginFile, Prepared, Question, Reach, Scope, Source,
-    StateStore, StoreError, Tier,
+    Asker, Engine, EngineConfig, Fault, Folder, GrantError, Grants, Heard, HttpError, HttpRequest, HttpResponse,
+    Instances, JudgeError, Limits, LoadError, Outside, PackageError, Plugin, PluginFile, Prepared, Question, Reach,
+    Scope, Source, StateStore, StoreError, Tier,
 };
-use portcullis_model::{Approver, AttributedFinding, Decision, Finding, Reason, Role, Span, codes};
+use portcullis_model::{Approver, AttributedFinding, Decision, Digest, Finding, Reason, Role, Span, codes};
 use support::{ENGINE, NOW, ample, call, fault, guest, load, load_with, message, refused, try_load};
 
 include!(concat!(env!("OUT_DIR"), "/each_guest.rs"));
@@ -299,7 +299,16 @@ fn counts_state() {
         let other = ENGINE.load(&source(name, tenant)).unwrap();
         assert_eq!(ask(&other, "x"), "1  true", "{name} of {tenant} has a state of its own");
     }
-    assert_eq!(ask(&mine, "three"), "3 two true");
+    // What it was told is in the cost, in words and by hash.
+    let run = mine.inspect(&call("three", PAYLOAD));
+    let told = run.cost.told.clone().unwrap();
+    let line = |function: &str, asked: &str, answer: &str| {
+        format!("[\"state\",\"{function}\",\"{}\",{{\"ok\":{answer}}}]\n", Digest::of(asked.as_bytes()))
+    };
+    assert!(told.contains(&line("get", "[\"tool\"]", "\"74776f\"")), "{told}");
+    assert_eq!(told.lines().count(), 3, "{told}");
+    assert_eq!(run.cost.answers, Some(Digest::of(told.as_bytes())));
+    assert_eq!(message(run), "3 two true");
 
     // Time in the host counts: little fuel is used, and still the deadline is past.
     let engine = Engine::new(EngineConfig { state: Arc::new(Slow), ..EngineConfig::default() }).unwrap();
@@ -315,7 +324,10 @@ fn labels_session() {
     let grants = Grants { labels: true, ..Grants::default() };
     let plugin = load_with("labels_session", "", &grants, ample());
     assert_eq!(message(plugin.inspect(&call("web", PAYLOAD))), "Ok(()) tool=web");
-    assert_eq!(message(plugin.inspect(&call("mail", PAYLOAD))), "Ok(()) tool=web tool=mail");
+    let run = plugin.inspect(&call("mail", PAYLOAD));
+    let told = run.cost.told.clone().unwrap();
+    assert!(told.ends_with("{\"ok\":[[\"tool\",\"web\"],[\"tool\",\"mail\"]]}]\n"), "{told}");
+    assert_eq!(message(run), "Ok(()) tool=web tool=mail");
     let mut other = call("shell", PAYLOAD);
     other.session = Some("s2".into());
     assert_eq!(message(plugin.inspect(&other)), "Ok(()) tool=shell");
@@ -333,7 +345,10 @@ fn reads_files() {
     let grants = Grants { files: vec![grant], ..Grants::default() };
     let plugin = load_with("reads_files", "", &grants, ample());
     let ask = |path| message(plugin.inspect(&call(path, PAYLOAD)));
-    assert_eq!(ask("data/sub/list"), "Ok(\"content\")");
+    let run = plugin.inspect(&call("data/sub/list", PAYLOAD));
+    let told = run.cost.told.clone().unwrap();
+    assert!(told.ends_with(&format!("{{\"ok\":\"{}\"}}]\n", Digest::of(b"content"))), "{told}");
+    assert_eq!(message(run), "Ok(\"content\")");
     assert_eq!(ask("data/"), "Ok(\"sub/\")");
     assert_eq!(ask("data/sub/"), "Ok(\"list\")");
     for path in ["data/../etc/passwd", "data//etc/passwd", "/etc/passwd", "other/x", "data/none"] {
@@ -502,6 +517,9 @@ fn finds_text() {
     assert_eq!(found[0].spans, [Span { pointer: "/a/1".to_owned(), start: 0, end: 8 }]);
 }
 
+/// Requests that got here although they were made of what was heard.
+static SENT_AWAY: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 /// Answers what it is asked, and knows how long it might take.
 struct Mirror;
 
@@ -518,6 +536,9 @@ impl Outside for Mirror {
 impl Reach for Mirror {
     fn send(&self, request: HttpRequest, within: Duration) -> Result<HttpResponse, HttpError> {
         assert!(within <= Duration::from_millis(ample().deadline_ms));
+        if request.headers.iter().any(|(_, value)| value.contains("{{other}}")) {
+            SENT_AWAY.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         match request.url.as_str() {
             "https://forbidden/" => Err(HttpError::Forbidden("no".to_owned())),
             "https://away/" => Err(HttpError::Unreachable("gone".to_owned())),
@@ -530,6 +551,13 @@ impl Reach for Mirror {
                 let body = format!("{} {} {:?}", request.method, request.url, request.body).into_bytes();
                 Ok(HttpResponse { status: 200, headers: request.headers, body })
             }
+        }
+    }
+
+    fn may_send(&self, request: &HttpRequest) -> Result<(), HttpError> {
+        match request.url.as_str() {
+            "https://forbidden/" => Err(HttpError::Forbidden("no".to_owned())),
+            _ => Ok(()),
         }
     }
 
@@ -584,6 +612,25 @@ fn asks_http() {
     assert!(answers("https://a/").is_some() && answers("https://a/") == answers("https://a/"));
     assert_ne!(answers("https://a/"), answers("https://b/"));
     assert_eq!(load("tells_call", "").inspect(&call("t", "{}")).cost.answers, None);
+    // With what another one was told it reaches nobody, and is told the same.
+    let payload = r#"{"url": "https://a/", "key": "api-key"}"#;
+    let first = plugin.inspect(&call("t", payload));
+    let told = first.cost.told.clone().unwrap();
+    assert_eq!(first.cost.answers, Some(Digest::of(told.as_bytes())));
+    let elsewhere = told.replace("{{it}}", "{{other}}");
+    let heard = Arc::new(Heard::of([&*told]));
+    let again = plugin.hearing(&heard).inspect(&call("t", payload));
+    assert_eq!((again.cost.answers, again.cost.fuel), (first.cost.answers, first.cost.fuel));
+    assert_eq!((message(again), heard.unsent()), (message(first), 0));
+    let refused = plugin.hearing(&heard).inspect(&call("t", r#"{"url": "https://b/", "key": "api-key"}"#));
+    assert_eq!((message(refused).as_str(), heard.unsent()), (r#"HttpError::Unreachable("not sent in shadow")"#, 1));
+    // What is not granted is not answered either, whoever got an answer.
+    let forbidden = plugin.hearing(&heard).inspect(&call("t", r#"{"url": "https://forbidden/"}"#));
+    assert_eq!((message(forbidden).as_str(), heard.unsent()), (r#"HttpError::Forbidden("no")"#, 1));
+    // It names a secret as the other one did.
+    let heard = Arc::new(Heard::of([&*elsewhere]));
+    assert!(message(plugin.hearing(&heard).inspect(&call("t", payload))).contains("not sent in shadow"));
+    assert_eq!(SENT_AWAY.load(std::sync::atomic::Ordering::Relaxed), 0);
     let unknown = plugin.inspect(&call("t", r#"{"url": "https://a/", "key": "other"}"#));
     assert_eq!(fault(unknown), Fault::Guest("not granted".to_owned()));
     // Waiting for an answer counts, and ends early enough for the plugin to say what that means.
@@ -626,4 +673,11 @@ fn asks_judge() {
     ] {
         assert_eq!(ask(template), variant);
     }
+    let payload = r#"{"one": "1", "two": "2"}"#;
+    let told = plugin.inspect(&call("risk", payload)).cost.told.unwrap();
+    let heard = Arc::new(Heard::of([&*told]));
+    let hearing = |payload: &str| message(plugin.hearing(&heard).inspect(&call("risk", payload)));
+    assert_eq!((hearing(payload).as_str(), heard.unsent()), (seen, 0));
+    let other = hearing(r#"{"one": "2"}"#);
+    assert_eq!((other.as_str(), heard.unsent()), (r#"JudgeError::Unavailable("not sent in shadow")"#, 1));
 }

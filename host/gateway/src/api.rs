@@ -218,6 +218,7 @@ impl Api {
             }
             Operation::LedgerHead => self.ledger_head(context, query),
             Operation::LedgerEntries => self.ledger_entries(context, query).await,
+            Operation::LedgerAnswers => self.ledger_answers(context, query, parameter).await,
             Operation::LedgerEntry => self.ledger_entry(context, query, parameter).await,
             Operation::LedgerVerify => self.ledger_verify(context, query).await,
             Operation::Plugins => self.plugins(context, query),

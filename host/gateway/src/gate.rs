@@ -30,6 +30,7 @@ use heavy::{HeavyPlaces, WaitingPlaces};
 pub use people::ModifyError;
 pub(crate) use people::Release;
 use repeats::Repeats;
+pub use transcripts::{Keeping, Transcripts};
 pub use waiting::Waiter;
 use waiting::{Wait, Waiters};
 
@@ -40,6 +41,7 @@ mod heavy;
 mod people;
 mod repeats;
 mod together;
+mod transcripts;
 mod waiting;
 
 /// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
@@ -80,6 +82,8 @@ pub struct Gate {
     waiting: WaitingPlaces,
     repeats: Arc<Repeats>,
     waiters: Waiters,
+    /// None: nobody keeps any.
+    transcripts: Option<Arc<Transcripts>>,
 }
 
 /// What became of a call, after its entry is durable.
@@ -275,13 +279,20 @@ impl Gate {
     pub fn new(ports: Ports, metrics: Arc<Metrics>, events: Events, heavy: Heavy) -> Self {
         let (repeats, waiters) = (Arc::default(), Waiters::default());
         let (heavy, waiting) = (HeavyPlaces::new(heavy), WaitingPlaces::new(Waiting::default()));
-        Self { ports, metrics, events, heavy, waiting, repeats, waiters }
+        Self { ports, metrics, events, heavy, waiting, repeats, waiters, transcripts: None }
     }
 
     /// The same, with so many places for calls whose plugins may wait for others.
     #[must_use]
     pub fn with_waiting(mut self, waiting: Waiting) -> Self {
         self.waiting = WaitingPlaces::new(waiting);
+        self
+    }
+
+    /// The same, where tenants keep what their plugins were told.
+    #[must_use]
+    pub fn with_transcripts(mut self, transcripts: Arc<Transcripts>) -> Self {
+        self.transcripts = Some(transcripts);
         self
     }
 
@@ -425,6 +436,7 @@ impl Gate {
         };
         let parked = hold.parked();
         let mut attach = keep(&judgement, hold.approval());
+        attach.extend(self.told(call, &judgement));
         let mut draft = draft(EntryKind::Decision, call, door, &judgement);
         draft.approval = hold.approval().map(|approval| approval.id);
         draft.call_digest = Some(digest);
@@ -510,7 +522,7 @@ impl Gate {
                 Effect::Replace(document) => Delivered::Result(document),
                 Effect::Refuse | Effect::Park => Delivered::Withheld(&judgement),
             };
-            let attach = [facts.kept(outcome, delivered), facts.ended()].concat();
+            let attach = [facts.kept(outcome, delivered), facts.ended(), self.told(result, &judgement)].concat();
             let entry = self.append(draft, attach).await?;
             let ruling = Ruling { judgement, entry, approval: None, effect };
             self.report(result, facts.door, &ruling);
@@ -815,6 +827,12 @@ impl Gate {
         draft.payload = Some(Arc::clone(&call.payload));
         self.append(draft, Vec::new()).await?;
         Err(error)
+    }
+
+    /// What is kept of what plugins were told when they judged a call.
+    fn told(&self, call: &Call, judgement: &Judgement) -> Vec<Attachment> {
+        let transcripts = self.transcripts.as_ref();
+        transcripts.map(|kept| kept.keep(&call.tenant, &judgement.plugins, &self.metrics)).unwrap_or_default()
     }
 
     async fn append(&self, draft: Draft, attach: Vec<Attachment>) -> Result<EntryRef, GateError> {

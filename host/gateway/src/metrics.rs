@@ -46,6 +46,7 @@ pub struct Metrics {
     plugin_requests: Family<PluginRequestLabels, Counter>,
     plugin_questions: Family<PluginQuestionLabels, Counter>,
     judge_tokens: Family<JudgeTokenLabels, Counter>,
+    transcripts: Family<TranscriptLabels, Counter>,
     mcp_sessions: Gauge,
     mcp_children: ChildMetrics,
     /// Live figures, set when they are asked for.
@@ -179,6 +180,12 @@ struct PluginQuestionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TranscriptLabels {
+    tenant: Arc<str>,
+    outcome: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JudgeTokenLabels {
     tenant: Arc<str>,
     judge: Arc<str>,
@@ -261,6 +268,7 @@ impl Metrics {
             plugin_requests: Family::default(),
             plugin_questions: Family::default(),
             judge_tokens: Family::default(),
+            transcripts: Family::default(),
             mcp_sessions: Gauge::default(),
             mcp_children: ChildMetrics::default(),
             live: Live::default(),
@@ -323,6 +331,8 @@ impl Metrics {
         registry.register("plugin_questions", asked, self.plugin_questions.clone());
         let spent = "Tokens of questions and answers, as the language model's server counts them";
         registry.register("judge_tokens", spent, self.judge_tokens.clone());
+        let told = "What plugins were told, kept for a tenant that asks for it, or not";
+        registry.register("answers_kept", told, self.transcripts.clone());
         registry.register("mcp_sessions", "MCP sessions open now", self.mcp_sessions.clone());
         let children = "Starts of child processes, and what became of them";
         registry.register("mcp_child_events", children, self.mcp_children.events.clone());
@@ -439,6 +449,11 @@ impl Metrics {
         let labels =
             PluginQuestionLabels { plugin: Arc::clone(plugin), judge: judge.to_owned(), outcome: Word(outcome) };
         self.plugin_questions.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn transcript(&self, tenant: &Arc<str>, outcome: &'static str) {
+        let labels = TranscriptLabels { tenant: Arc::clone(tenant), outcome: Word(outcome) };
+        self.transcripts.get_or_create(&labels).inc();
     }
 
     pub(crate) fn tokens_spent(&self, tenant: &Arc<str>, judge: &Arc<str>, tokens: u64) {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -57,8 +58,10 @@ pub struct Courier {
 /// Why something was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotDone {
-    /// Not in time, or there was no place for it in time.
+    /// It was begun, and took too long.
     TimedOut,
+    /// There was no place for it in time: nothing was sent.
+    NoPlace,
     /// There are no threads for it.
     NoThreads,
 }
@@ -93,23 +96,25 @@ impl Courier {
         let runtime = self.runtime.get_or_init(start).as_ref().ok_or(NotDone::NoThreads)?;
         let (common, own) = (Arc::clone(&self.common), self.own(tenant));
         let (tell, told) = sync_channel(1);
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&begun);
         let task = runtime.spawn(async move {
             let done = tokio::time::timeout(within, async move {
                 // The tenant's own place first: who waits for it keeps nobody else waiting.
                 let _own = own.acquire_owned().await.ok()?;
                 let _common = common.acquire_owned().await.ok()?;
+                begins.store(true, Ordering::Release);
                 Some(work.await)
             });
             // Nobody listens any more if it took too long all the same.
             let _ = tell.try_send(done.await.ok().flatten());
         });
-        match told.recv_timeout(within.saturating_add(GRACE)) {
-            Ok(done) => done.ok_or(NotDone::TimedOut),
-            Err(_) => {
-                task.abort();
-                Err(NotDone::TimedOut)
-            }
+        let done = told.recv_timeout(within.saturating_add(GRACE)).ok().flatten();
+        if done.is_none() {
+            task.abort();
         }
+        let late = || if begun.load(Ordering::Acquire) { NotDone::TimedOut } else { NotDone::NoPlace };
+        done.ok_or_else(late)
     }
 
     fn own(&self, tenant: &Arc<str>) -> Arc<Semaphore> {

@@ -130,6 +130,12 @@ pub trait Journal: Send + Sync + 'static {
     /// The store could not be read.
     fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError>;
 
+    /// What a plugin was told, by the digest in an entry; `None` if it is not kept, or no longer. Blocking.
+    ///
+    /// # Errors
+    /// The store could not be read, or holds something else.
+    fn told(&self, tenant: &str, digest: Digest) -> Result<Option<Vec<u8>>, JournalError>;
+
     /// A record that was attached to an entry; `None` if there is none, or none any more. Blocking.
     ///
     /// # Errors
@@ -307,6 +313,16 @@ pub trait Reload: Send + Sync + 'static {
     /// What is wrong, with file, line and key. Nothing has changed then.
     fn reload(&self, by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>>;
 
+    /// What is being prepared to be put in force; none if nothing is.
+    fn preparing(&self) -> Option<PreparingView> {
+        None
+    }
+
+    /// Whether the configuration as it is written was refused when it was last read, so that an older one is in force.
+    fn refused(&self) -> bool {
+        false
+    }
+
     /// The generations that are kept; none where there are no others.
     fn activations(&self) -> Option<&dyn Activations> {
         None
@@ -316,6 +332,27 @@ pub trait Reload: Send + Sync + 'static {
     fn policies(&self) -> Option<&dyn Policies> {
         None
     }
+}
+
+/// How far a generation is that is being prepared, while the one in force serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreparingView {
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// For so many milliseconds.
+    pub took_ms: u64,
+    /// What is being done: `reading`, `fetching`, `verifying`, `compiling` or `activating`.
+    pub phase: &'static str,
+    /// For so many milliseconds.
+    pub phase_ms: u64,
+    /// Whose pipeline it is about.
+    pub tenant: Option<Arc<str>>,
+    /// The plugin that it is about.
+    pub plugin: Option<Arc<str>>,
+    /// The how-manieth of the plugins that are loaded this is.
+    pub number: usize,
+    /// Plugins of all pipelines; 0 while that is not known.
+    pub of: usize,
 }
 
 /// Why nothing was activated.

@@ -5,7 +5,7 @@
 //! | `r` tenant 16, first number 8 | a bundle: entries in order, each with its length (4 bytes) in front |
 //! | `h` tenant 16 | number of the last entry 8, its hash 32, the tenant's name |
 //! | `e` tenant 16, number 8, piece 4 | sealed evidence of an entry |
-//! | `k` tenant 16, id 16, piece 4 | a kept answer |
+//! | `k` tenant 16, id 16, piece 4 | a kept answer, or what a plugin was told |
 //! | `t` expiry 8, tenant 16, id 16 | nothing: kept answers in the order of their end |
 //! | `g` key, NUL, piece 4 | a record of another part |
 

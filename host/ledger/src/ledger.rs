@@ -84,6 +84,15 @@ pub enum Attachment {
         /// How long it is kept.
         ttl: Duration,
     },
+    /// What a plugin was told during the call of this entry ([`Ledger::told`]).
+    Told {
+        /// SHA-256 of it: what the entry says of it.
+        digest: Digest,
+        /// The text, at most 8 MiB.
+        told: Arc<str>,
+        /// How long it is kept.
+        ttl: Duration,
+    },
     /// A record of another part, for instance a parked call.
     Record(Record),
     /// What is kept of this entry's payload, instead of what the configuration says.
@@ -244,6 +253,22 @@ impl Ledger {
         let plain = tenant.keys(&shared.vault)?.open_answer(tenant.id, id, sealed)?;
         let (request, answer) = plain.split_first_chunk::<32>().ok_or_else(cut)?;
         Ok(Some(Kept { request: Digest(*request), answer: answer.to_vec() }))
+    }
+
+    /// What a plugin of the tenant was told, by the digest in an entry, while it is kept. Checked against the digest. Blocks for
+    /// a lookup.
+    ///
+    /// # Errors
+    /// The store fails, or what it holds cannot be opened or is not what has this digest.
+    pub fn told(&self, tenant: &str, digest: Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        let shared = &self.inner.shared;
+        let Some(owner) = shared.tenants.get(tenant) else { return Ok(None) };
+        let id = owner.keys(&shared.vault)?.told_id(&digest);
+        let Some(Kept { answer, .. }) = self.kept_answer(tenant, id)? else { return Ok(None) };
+        if Digest::of(&answer) != digest {
+            return Err(ReadError::Damaged("what is kept is not what has this digest".to_owned()));
+        }
+        Ok(Some(answer))
     }
 
     /// One record. Blocks.
@@ -457,21 +482,26 @@ impl Ledger {
         entry.call = call.map(|call| keys.bind(&call));
         let mut beside = Batch::default();
         let mut kind = self.inner.evidence;
+        let keep = |beside: &mut Batch, id, request: Digest, answer: &[u8], ttl: Duration| {
+            fits("a kept answer", answer)?;
+            let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+            let end = now_ms().saturating_add(ttl);
+            let sealed = keys.seal_answer(tenant.id, id, &[&request.0[..], answer].concat());
+            let sealed = sealed.map_err(|source| keys_error(&tenant, source))?;
+            let value = [&end.to_be_bytes()[..], &sealed].concat();
+            let place = layout::answer(tenant.id, id);
+            beside.clear_long(&place);
+            beside.put_long(&place, &value);
+            beside.put(layout::expiry(end, tenant.id, id), Vec::new());
+            Ok::<_, AppendError>(())
+        };
         for attachment in attach {
             match attachment {
                 Attachment::Evidence(evidence) => kind = evidence,
                 Attachment::Record(record) => self.put_record(&record, &mut beside)?,
-                Attachment::Answer { id, request, answer, ttl } => {
-                    fits("a kept answer", &answer)?;
-                    let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-                    let end = now_ms().saturating_add(ttl);
-                    let sealed = keys.seal_answer(tenant.id, id, &[&request.0[..], &answer].concat());
-                    let sealed = sealed.map_err(|source| keys_error(&tenant, source))?;
-                    let value = [&end.to_be_bytes()[..], &sealed].concat();
-                    let place = layout::answer(tenant.id, id);
-                    beside.clear_long(&place);
-                    beside.put_long(&place, &value);
-                    beside.put(layout::expiry(end, tenant.id, id), Vec::new());
+                Attachment::Answer { id, request, answer, ttl } => keep(&mut beside, id, request, &answer, ttl)?,
+                Attachment::Told { digest, told, ttl } => {
+                    keep(&mut beside, keys.told_id(&digest), digest, told.as_bytes(), ttl)?;
                 }
             }
         }

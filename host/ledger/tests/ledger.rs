@@ -233,6 +233,35 @@ fn kept_answers_survive_a_restart_and_belong_to_one_tenant() {
 }
 
 #[test]
+fn what_plugins_were_told_is_found_by_its_digest_and_goes_with_time_and_erasure() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(folder.path());
+    let (text, digest) = ("[\"state\",\"get\"]\n".repeat(5_000), |text: &str| Digest::of(text.as_bytes()));
+    let told = |text: &str, ttl: u64| Attachment::Told {
+        digest: digest(text),
+        told: text.into(),
+        ttl: Duration::from_secs(ttl),
+    };
+    block_on(ledger.append_with(draft("acme", 1), vec![told(&text, 3600), told("short", 0)])).unwrap();
+    // Under a digest that it does not have.
+    let forged = Attachment::Told { digest: digest("other"), told: "one".into(), ttl: Duration::from_secs(60) };
+    block_on(ledger.append_with(draft("acme", 2), vec![forged])).unwrap();
+    block_on(ledger.append(draft("globex", 1))).unwrap();
+    block_on(ledger.close());
+    let ledger = open(folder.path());
+    assert_eq!(ledger.told("acme", digest(&text)).unwrap().unwrap(), text.as_bytes());
+    assert_eq!(ledger.told("acme", digest("short")).unwrap(), None, "its time is over");
+    assert_eq!(ledger.told("globex", digest(&text)).unwrap(), None, "it belongs to one tenant");
+    assert_eq!(ledger.told("initech", digest(&text)).unwrap(), None);
+    let error = ledger.told("acme", digest("other")).unwrap_err();
+    assert!(error.to_string().contains("is not what has this digest"), "{error}");
+    let mut erasure = draft("acme", 3);
+    erasure.kind = EntryKind::Erasure;
+    block_on(ledger.erase(erasure)).unwrap();
+    assert_eq!(ledger.told("acme", digest(&text)).unwrap(), None);
+}
+
+#[test]
 fn records_are_kept_listed_replaced_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(folder.path());

@@ -89,9 +89,13 @@ pub struct PluginRun {
     /// The fault's code (see [`codes`]) if the plugin did not answer properly.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<String>,
-    /// SHA-256 over what was answered from outside, for a plugin that asked: requests, language models, placeholders.
+    /// SHA-256 over what it was told: by others (requests, language models), and by the host of what it keeps (placeholders of
+    /// secrets, state, labels, files).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub answers: Option<Digest>,
+    /// The text that has this hash, unless it was too long to hold. Not for answers and logs: it is as sensitive as the call.
+    #[serde(skip)]
+    pub told: Option<Arc<str>>,
 }
 
 /// What the pipeline says of one call in one phase.

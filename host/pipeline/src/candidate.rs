@@ -33,6 +33,28 @@ pub struct Trial {
     pub canary_agents: Vec<String>,
     /// When it is withdrawn as a canary.
     pub bounds: Bounds,
+    /// What its plugins reach of the world while it judges copies of calls. As a canary they reach what they are granted.
+    // Trials that are on record are known by what was written before this was asked.
+    #[serde(skip_serializing_if = "Outward::is_refuse")]
+    pub outside: Outward,
+}
+
+/// What requests and questions of a candidate's plugins come to on copies of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outward {
+    /// They get the answer that the generation in force got on the same call, or none; nothing is sent.
+    #[default]
+    Refuse,
+    /// They are sent.
+    Send,
+}
+
+impl Outward {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 /// When a canary is withdrawn. Rates are shares of its calls within the window, from 0 to 1; none: whatever they are.
@@ -293,6 +315,12 @@ impl Candidate {
         self.evidence()
     }
 
+    /// Forgets what was counted: it was compared with a generation that is not in force any more.
+    pub(crate) fn compare_anew(&self) {
+        self.own.clear();
+        self.live.clear();
+    }
+
     /// Ends it as a canary.
     pub(crate) fn stop(&self) {
         self.canary.store(false, Ordering::Release);
@@ -367,6 +395,9 @@ fn within(hash: u64, share: f64) -> bool {
     hash % WHOLE < (share.clamp(0.0, 1.0) * WHOLE as f64) as u64
 }
 
+/// Stands for the part of time that a step is of while its counts are emptied.
+const CLEARING: u64 = u64::MAX;
+
 /// Calls of the latest while, in atomics only. Counts of one part that change hands are right but for calls of that moment.
 #[derive(Debug)]
 struct Window {
@@ -417,8 +448,11 @@ impl Window {
         let index = usize::try_from(part % STEPS as u64).unwrap_or_default();
         let Some(step) = self.steps.get(index) else { return };
         let before = step.of.load(Ordering::Acquire);
-        if before != part && step.of.compare_exchange(before, part, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        // Nobody reads it as this part before its old counts are gone.
+        let clears = ![part, CLEARING].contains(&before);
+        if clears && step.of.compare_exchange(before, CLEARING, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             step.parts().into_iter().chain(&step.buckets).for_each(|count| count.store(0, Ordering::Relaxed));
+            step.of.store(part, Ordering::Release);
         }
         let fault = |deadline: bool| {
             let faults = judgement.plugins.iter().filter_map(|run| run.fault.as_deref());
@@ -432,6 +466,12 @@ impl Window {
         if let Some(bucket) = step.buckets.get(bucket(micros)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Forgets all counts.
+    fn clear(&self) {
+        // Part 0 is before all time; a step of it is cleared before it is used.
+        self.steps.iter().for_each(|step| step.of.store(0, Ordering::Release));
     }
 
     fn figures(&self, now: u64) -> Figures {

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use portcullis_engine::{Engine, LoadError, PackageError, Plugin, Prepared, Source, Stores};
+use portcullis_engine::{Engine, Heard, LoadError, PackageError, Plugin, Prepared, Source, Stores};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ pub struct Generation {
     about: Vec<About>,
     /// About plugins that ask others and have no time for the answer.
     hasty: Vec<String>,
+    leads_outside: bool,
 }
 
 /// What is wrong with a pipeline, and where.
@@ -139,7 +140,15 @@ impl Generation {
     /// # Errors
     /// The first thing that is wrong, with its place in the pipeline's configuration.
     pub fn build(engine: &Engine, spec: &PipelineSpec) -> Result<Self, BuildError> {
-        Self::build_into(engine, spec, None)
+        Self::build_into(engine, spec, None, &|_| {})
+    }
+
+    /// The same; `begun` is told the name of each plugin before it is loaded.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_told(engine: &Engine, spec: &PipelineSpec, begun: &dyn Fn(&str)) -> Result<Self, BuildError> {
+        Self::build_into(engine, spec, None, begun)
     }
 
     /// The same generation with state and labels that go elsewhere: what its plugins remember does not mix with what those
@@ -148,10 +157,15 @@ impl Generation {
     /// # Errors
     /// As [`build`](Self::build).
     pub fn build_apart(engine: &Engine, spec: &PipelineSpec, stores: &Stores) -> Result<Self, BuildError> {
-        Self::build_into(engine, spec, Some(stores))
+        Self::build_into(engine, spec, Some(stores), &|_| {})
     }
 
-    fn build_into(engine: &Engine, spec: &PipelineSpec, stores: Option<&Stores>) -> Result<Self, BuildError> {
+    fn build_into(
+        engine: &Engine,
+        spec: &PipelineSpec,
+        stores: Option<&Stores>,
+        begun: &dyn Fn(&str),
+    ) -> Result<Self, BuildError> {
         let engine = &Loader { engine, stores };
         if spec.plugins.len() > MAX_PLUGINS {
             return Err(BuildError { path: "plugins".to_owned(), source: BuildProblem::TooMany });
@@ -160,6 +174,7 @@ impl Generation {
         let mut names = HashSet::new();
         let mut built = Vec::new();
         for (index, plugin) in spec.plugins.iter().enumerate() {
+            begun(&plugin.name);
             let made = stage(engine, &spec.tenant, plugin, &mut names, &mut id);
             built.push(
                 made.map_err(|(key, source)| BuildError { path: join(&format!("plugins[{index}]"), &key), source })?,
@@ -177,6 +192,7 @@ impl Generation {
         let (stages, mut about): (Vec<_>, Vec<_>) = built.into_iter().unzip();
         let mut router = None;
         if let Some(plugin) = &spec.router {
+            begun(&plugin.name);
             let made = router_stage(engine, &spec.tenant, plugin, &mut names, &mut id);
             let (stage, described) = made.map_err(|(key, source)| BuildError { path: join("router", &key), source })?;
             router = Some(stage);
@@ -191,18 +207,25 @@ impl Generation {
             router,
             about,
             hasty: spec.plugins.iter().chain(&spec.router).filter_map(hasty).collect(),
+            leads_outside: spec.plugins.iter().chain(&spec.router).any(|plugin| plugin.grants.lead_outside()),
         })
     }
 
     /// Judges one call. Never fails: what goes wrong is a verdict.
     #[must_use]
     pub fn judge(&self, call: &Call) -> Judgement {
-        self.run(call).0
+        self.run(call, None).0
+    }
+
+    /// The same without reaching anybody: plugins get the answers that others got.
+    #[must_use]
+    pub fn judge_hearing(&self, call: &Call, heard: &Arc<Heard>) -> Judgement {
+        self.run(call, Some(heard)).0
     }
 
     /// The same, and which plugins began or ended a quarantine by it.
-    pub(crate) fn run(&self, call: &Call) -> (Judgement, Turns) {
-        let outcome = judge(&self.stages, self.router.as_ref(), self.inspect_redacted, call);
+    pub(crate) fn run(&self, call: &Call, heard: Option<&Arc<Heard>>) -> (Judgement, Turns) {
+        let outcome = judge(&self.stages, self.router.as_ref(), self.inspect_redacted, call, heard);
         let judgement = Judgement {
             decision: outcome.decision,
             reasons: outcome.reasons,
@@ -259,7 +282,14 @@ impl Generation {
     #[cfg(test)]
     pub(crate) fn of_stages(tenant: &str, id: Digest, stages: Vec<Stage>) -> Self {
         let (about, hasty, mode) = (Vec::new(), Vec::new(), Mode::Enforce);
-        Self { id, tenant: tenant.into(), mode, inspect_redacted: false, stages, router: None, about, hasty }
+        let (inspect_redacted, leads_outside) = (false, false);
+        Self { id, tenant: tenant.into(), mode, inspect_redacted, stages, router: None, about, hasty, leads_outside }
+    }
+
+    /// Whether a plugin of it is granted what leads out of this process.
+    #[must_use]
+    pub fn leads_outside(&self) -> bool {
+        self.leads_outside
     }
 
     /// Its name: the digest of everything a verdict of it depends on but the call.
@@ -411,6 +441,9 @@ fn stage(
         "on_failure": spec.on_failure,
         "stop_on": spec.stop_on,
         "quarantine": spec.quarantine,
+        "reuse": spec.instances.reuse,
+        "files_digest": plugin.inputs(),
+        "outside_digest": plugin.outside(),
     });
     let about = About { tier: plugin.tier().as_str(), prepared: plugin.prepared().clone(), settings };
     let stage = Stage {

@@ -182,6 +182,12 @@ impl Generations {
         self.current.load().get(tenant).map(|lane| Arc::clone(&lane.generation))
     }
 
+    /// Names of all current generations, by tenant.
+    #[must_use]
+    pub fn ids(&self) -> HashMap<Arc<str>, Digest> {
+        self.current.load().iter().map(|(tenant, lane)| (Arc::clone(tenant), lane.generation.id())).collect()
+    }
+
     /// What is tried beside the tenant's current generation.
     #[must_use]
     pub fn candidate(&self, tenant: &str) -> Option<Arc<Candidate>> {
@@ -252,7 +258,7 @@ impl Generations {
     }
 
     fn run(&self, generation: &Generation, call: &Call) -> Judgement {
-        let (judgement, turns) = generation.run(call);
+        let (judgement, turns) = generation.run(call, None);
         for (plugin, turn) in turns {
             self.notify(generation, News::Plugin { plugin: &plugin, turn });
         }
@@ -277,7 +283,12 @@ impl Generations {
         let mut before = None;
         for (generation, activation) in fresh {
             let tenant = generation.tenant();
-            let candidate = next.get(tenant).and_then(|lane| lane.candidate.clone());
+            let lane = next.get(tenant);
+            let candidate = lane.and_then(|lane| lane.candidate.clone());
+            let changes = lane.is_some_and(|lane| lane.generation.id() != generation.id());
+            if let Some(candidate) = candidate.as_ref().filter(|_| changes) {
+                candidate.compare_anew();
+            }
             let lane = Lane { generation: Arc::clone(generation), candidate };
             before = next.insert(Arc::clone(tenant), lane).map(|before| before.generation.id());
             history.entry(Arc::clone(tenant)).or_default().put(generation, activation, self.keep);
@@ -293,6 +304,17 @@ impl Generations {
         next.retain(|tenant, _| keep(tenant));
         history.retain(|tenant, _| keep(tenant));
         self.current.store(Arc::new(next));
+    }
+
+    /// Lets earlier generations of a tenant go, but for those of which this says yes. The current one stays.
+    pub fn let_go(&self, tenant: &str, keep: impl Fn(&Generation) -> bool) {
+        let mut history = self.history_lock();
+        let Some(line) = history.get_mut(tenant) else { return };
+        let current = line.past.pop_front();
+        line.past.retain(|past| keep(&past.generation));
+        if let Some(current) = current {
+            line.past.push_front(current);
+        }
     }
 
     /// Says what the configuration says.

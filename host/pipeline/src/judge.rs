@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_engine::{Fault, Plugin, Run};
+use portcullis_engine::{Fault, Heard, Plugin, Run};
 use portcullis_model::{
     Approver, AttributedFinding, Call, Decision, Digest, Document, EditError, Finding, Plan, PluginRun, Reason,
     Replacement, Role, Verdict, codes,
@@ -33,6 +33,11 @@ pub(crate) trait Ask: fmt::Debug + Send + Sync {
     /// Whether it may wait for somebody else's answer.
     fn waits(&self) -> bool {
         false
+    }
+
+    /// The same with answers that stand for asking others; none if it asks nobody.
+    fn hearing(&self, _heard: &Arc<Heard>) -> Option<Box<dyn Ask>> {
+        None
     }
 }
 
@@ -79,6 +84,8 @@ pub(crate) struct Outcome {
 /// The verdict so far.
 #[derive(Debug, Default)]
 struct Tally {
+    /// Answers that stand for asking others.
+    heard: Option<Arc<Heard>>,
     decision: Decision,
     /// In the order they came, with the verdict each of them stands for.
     reasons: Vec<(Decision, Reason)>,
@@ -96,9 +103,16 @@ enum RedactError {
     Edit(#[from] EditError),
 }
 
-/// Runs detectors and rules (`stages`, in this order), makes the redaction, asks the router.
-pub(crate) fn judge(stages: &[Stage], router: Option<&Stage>, inspect_redacted: bool, call: &Call) -> Outcome {
-    let mut tally = run(stages, call);
+/// Runs detectors and rules (`stages`, in this order), makes the redaction, asks the router. With `heard` no plugin reaches
+/// anybody outside.
+pub(crate) fn judge(
+    stages: &[Stage],
+    router: Option<&Stage>,
+    inspect_redacted: bool,
+    call: &Call,
+    heard: Option<&Arc<Heard>>,
+) -> Outcome {
+    let mut tally = run(stages, call, heard);
     let mut replacement = None;
     if tally.decision == Decision::Redact {
         replacement = redact(&mut tally, stages, inspect_redacted, call);
@@ -127,8 +141,8 @@ pub(crate) fn default_plan(call: &Call) -> Plan {
     }
 }
 
-fn run(stages: &[Stage], call: &Call) -> Tally {
-    let mut tally = Tally::default();
+fn run(stages: &[Stage], call: &Call, heard: Option<&Arc<Heard>>) -> Tally {
+    let mut tally = Tally { heard: heard.cloned(), ..Tally::default() };
     for stage in stages.iter().filter(|stage| stage.select.fits(call)) {
         match stage.role {
             Role::Detector => tally.detect(stage, call),
@@ -156,7 +170,7 @@ fn redact(tally: &mut Tally, stages: &[Stage], again: bool, call: &Call) -> Opti
             return None;
         }
     };
-    let second = run(stages, &redacted);
+    let second = run(stages, &redacted, tally.heard.as_ref());
     let replacements = tally.absorb(second);
     if replacements.is_empty() {
         return Some(redacted.payload);
@@ -183,16 +197,18 @@ fn route(tally: &mut Tally, router: Option<&Stage>, call: &Call) -> Option<Plan>
 
 impl Tally {
     fn detect(&mut self, stage: &Stage, call: &Call) {
-        let Some(findings) = self.ask(stage, |plugin| plugin.inspect(call)) else { return };
         let room = MAX_FINDINGS.saturating_sub(self.findings.len());
-        let too_many = findings.len() > room;
+        let mut found = Vec::new();
+        self.ask(stage, |plugin| {
+            let Run { result, cost } = plugin.inspect(call);
+            let result = result.and_then(|findings| {
+                found = findings;
+                if found.len() > room { Err(Fault::Oversize) } else { Ok(()) }
+            });
+            Run { result, cost }
+        });
         let named = |finding| AttributedFinding { plugin: stage.name.to_string(), finding };
-        self.findings.extend(findings.into_iter().take(room).map(named));
-        if too_many {
-            let turn = stage.health.breaker.as_ref().and_then(|breaker| breaker.done(Pass::Free, true));
-            self.turned(stage, turn);
-            self.fault(stage, &Fault::Oversize);
-        }
+        self.findings.extend(found.into_iter().take(room).map(named));
     }
 
     fn decide(&mut self, stage: &Stage, call: &Call) {
@@ -231,10 +247,14 @@ impl Tally {
             self.failed(stage, codes::PLUGIN_QUARANTINED, "failed too often and is not asked for now");
             return None;
         }
-        let Run { result, cost } = ask(&*stage.plugin);
+        let unsent = self.heard.as_ref().map_or(0, |heard| heard.unsent());
+        let hearing = self.heard.as_ref().and_then(|heard| stage.plugin.hearing(heard));
+        let Run { result, cost } = ask(hearing.as_deref().unwrap_or(&*stage.plugin));
         self.runs.push(cost);
         stage.health.calls.fetch_add(1, Ordering::Relaxed);
-        let turn = breaker.and_then(|breaker| breaker.done(pass, result.is_err()));
+        // That it was told nothing is no fault of its own, and later calls are still to be compared.
+        let refused = self.heard.as_ref().is_some_and(|heard| heard.unsent() > unsent);
+        let turn = breaker.and_then(|breaker| breaker.done(pass, result.is_err() && !refused));
         self.turned(stage, turn);
         match result {
             Ok(answer) => Some(answer),
@@ -314,6 +334,7 @@ impl Stage {
             micros: 0,
             memory: 0,
             answers: None,
+            told: None,
             fault: Some(codes::PLUGIN_QUARANTINED.to_owned()),
         }
     }
@@ -349,6 +370,11 @@ impl Ask for Plugin {
 
     fn waits(&self) -> bool {
         self.waits()
+    }
+
+    fn hearing(&self, heard: &Arc<Heard>) -> Option<Box<dyn Ask>> {
+        // Only these reach others; all else is as on any call.
+        self.waits().then(|| Box::new(self.hearing(heard)) as Box<dyn Ask>)
     }
 }
 

@@ -21,7 +21,7 @@ mod shadow;
 mod spec;
 
 pub use breaker::{MAX_QUARANTINE_CALLS, Quarantine, Turn};
-pub use candidate::{Bounds, Candidate, Evidence, Figures, Standing, Trial};
+pub use candidate::{Bounds, Candidate, Evidence, Figures, Outward, Standing, Trial};
 pub use difference::{Change, Difference, PluginDifference, What};
 pub use generation::{BuildError, BuildProblem, Generation, GenerationSummary, PluginSummary};
 pub use generations::{Activation, Generations, Listener, MAX_KEPT, News, Notice, Past, Why};

@@ -25,8 +25,11 @@ const MAX_CODE: usize = 128;
 pub struct Report {
     /// Copies that were taken.
     pub sampled: u64,
-    /// Copies that it judged.
+    /// Copies that it judged, those that are not compared among them.
     pub judged: u64,
+    /// Copies on which one of its plugins asked outside what the generation in force did not ask: nothing was sent, so what it
+    /// said is not compared and counts nowhere else.
+    pub unsent: u64,
     /// Copies that were given up because too many waited.
     pub dropped: u64,
     /// Those with another verdict.
@@ -44,8 +47,10 @@ pub struct Report {
 pub struct ToolReport {
     /// Its name.
     pub tool: Arc<str>,
-    /// Copies that were judged.
+    /// Copies that were judged and compared.
     pub calls: u64,
+    /// Copies that were not compared, because a question outside was not sent.
+    pub unsent: u64,
     /// How verdicts differ.
     pub changes: Vec<VerdictChange>,
     /// What was said with effect.
@@ -138,6 +143,7 @@ pub(crate) struct Tools {
     tools: BTreeMap<Arc<str>, Tool>,
     examples: VecDeque<Example>,
     judged: u64,
+    unsent: u64,
     changed: u64,
     failed: u64,
 }
@@ -145,6 +151,7 @@ pub(crate) struct Tools {
 #[derive(Debug, Default)]
 struct Tool {
     calls: u64,
+    unsent: u64,
     changes: [[u64; 4]; 4],
     live: Sums,
     candidate: Sums,
@@ -164,9 +171,7 @@ const VERDICTS: [Decision; 4] = [Decision::Allow, Decision::Redact, Decision::Re
 
 impl Tools {
     pub(crate) fn add(&mut self, call: &Call, live: Said, candidate: Said) {
-        let known = self.tools.contains_key(&call.tool) || self.tools.len() < MAX_TOOLS;
-        let name: Arc<str> = if known { Arc::clone(&call.tool) } else { OTHERS.into() };
-        let tool = self.tools.entry(name).or_default();
+        let tool = self.tool(call);
         tool.calls += 1;
         let place = |decision| VERDICTS.iter().position(|one| *one == decision).unwrap_or_default();
         if let Some(count) =
@@ -194,10 +199,24 @@ impl Tools {
         }
     }
 
+    /// Counts a call on which a question was not sent.
+    pub(crate) fn add_unsent(&mut self, call: &Call) {
+        self.tool(call).unsent += 1;
+        self.judged += 1;
+        self.unsent += 1;
+    }
+
+    fn tool(&mut self, call: &Call) -> &mut Tool {
+        let known = self.tools.contains_key(&call.tool) || self.tools.len() < MAX_TOOLS;
+        let name: Arc<str> = if known { Arc::clone(&call.tool) } else { OTHERS.into() };
+        self.tools.entry(name).or_default()
+    }
+
     pub(crate) fn report(&self, sampled: u64, dropped: u64) -> Report {
         let tools = self.tools.iter().map(|(name, tool)| ToolReport {
             tool: Arc::clone(name),
             calls: tool.calls,
+            unsent: tool.unsent,
             changes: tool.changes(),
             live: tool.live.side(tool.calls),
             candidate: tool.candidate.side(tool.calls),
@@ -205,6 +224,7 @@ impl Tools {
         Report {
             sampled,
             judged: self.judged,
+            unsent: self.unsent,
             dropped,
             changed: self.changed,
             failed: self.failed,

@@ -10,7 +10,7 @@ use portcullis_gateway::doors::arden::{ArdenSettings, Endpoint, Environment, Pri
 use portcullis_gateway::http::{TlsFile, TlsFiles, TlsMaterial};
 use portcullis_model::Mode;
 use portcullis_pipeline::{
-    Bounds, BuildError, Candidate, FailMode, Generation, PipelineSpec, PluginSpec, Quarantine, Selector, Trial,
+    Bounds, BuildError, Candidate, FailMode, Generation, Outward, PipelineSpec, PluginSpec, Quarantine, Selector, Trial,
 };
 use portcullis_registry::{Change, Trust};
 use portcullis_tenancy::{
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::config::{self, ArdenEnvironment, ClientCertificates, Config, ConfigError, Denials, OnFailure, Pack, Place};
 use crate::embedded;
 use crate::policies::{self, Edited};
+use crate::progress::{Progress, Work};
 use crate::remote::control_token;
 use crate::sources::{self, Sources};
 use crate::trials::Trials;
@@ -33,6 +34,8 @@ pub(crate) struct Pipeline {
     pub spec: PipelineSpec,
     /// Names of its plugins that take policies from operators.
     pub editable: Vec<Arc<str>>,
+    /// Whose plugins its tenant runs.
+    pub trust: Trust,
     place: Place,
     /// Key of the tables in that text: `tenant[2].` or nothing for a pack.
     prefix: String,
@@ -45,8 +48,13 @@ pub(crate) struct Pipeline {
 ///
 /// # Errors
 /// A policy, plugin or folder that is not there, with file, line and key.
-pub(crate) fn pipelines(config: &Config, place: Option<&Place>, edited: &Edited) -> Result<Vec<Pipeline>> {
-    let mut sources = Sources::of(config, place)?;
+pub(crate) fn pipelines(
+    config: &Config,
+    place: Option<&Place>,
+    edited: &Edited,
+    progress: &Progress,
+) -> Result<Vec<Pipeline>> {
+    let mut sources = Sources::of(config, place)?.telling(progress);
     let mut pipelines = written(config, place, &mut sources)?;
     for pipeline in &mut pipelines {
         edited.apply(pipeline);
@@ -105,8 +113,9 @@ pub(crate) fn candidates(
     place: Option<&Place>,
     edited: &Edited,
     pipelines: &[Pipeline],
+    progress: &Progress,
 ) -> Result<Vec<Tried>> {
-    tried(config, place, edited, pipelines, &mut Sources::of(config, place)?)
+    tried(config, place, edited, pipelines, &mut Sources::of(config, place)?.telling(progress))
 }
 
 fn tried(
@@ -141,8 +150,13 @@ impl Tried {
     ///
     /// # Errors
     /// What is wrong, with file, line and key.
-    pub(crate) fn build(&self, engine: &Engine, trials: &Trials) -> Result<Candidate, ConfigError> {
-        let generation = Arc::new(self.pipeline.build(engine)?);
+    pub(crate) fn build(
+        &self,
+        engine: &Engine,
+        trials: &Trials,
+        progress: &Progress,
+    ) -> Result<Candidate, ConfigError> {
+        let generation = Arc::new(self.pipeline.build(engine, progress)?);
         let withdrawn = trials.withdrawn(generation.tenant(), generation.id(), &self.trial);
         let shadow = Arc::new(self.pipeline.build_apart(engine, &Stores::default())?);
         let made = Candidate::new(generation, shadow, self.trial.clone(), withdrawn);
@@ -156,6 +170,10 @@ fn trial(candidate: &config::Candidate) -> Trial {
         shadow: candidate.shadow_percent / 100.0,
         canary: candidate.canary_percent / 100.0,
         canary_agents: candidate.canary_agents.clone(),
+        outside: match candidate.outside {
+            config::Outward::Refuse => Outward::Refuse,
+            config::Outward::Send => Outward::Send,
+        },
         bounds: Bounds {
             min_calls: given.min_calls,
             window_ms: given.window_seconds.saturating_mul(1000),
@@ -204,8 +222,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// What is wrong, with file, line and key.
-    pub(crate) fn build(&self, engine: &Engine) -> Result<Generation, ConfigError> {
-        Generation::build(engine, &self.spec).map_err(|error| self.locate(&error))
+    pub(crate) fn build(&self, engine: &Engine, progress: &Progress) -> Result<Generation, ConfigError> {
+        let begun = |plugin: &str| progress.step(Work::Compiling, Some(&self.spec.tenant), Some(plugin));
+        Generation::build_told(engine, &self.spec, &begun).map_err(|error| self.locate(&error))
+    }
+
+    /// How many plugins it has.
+    pub(crate) fn plugins(&self) -> usize {
+        self.spec.plugins.len() + usize::from(self.spec.router.is_some())
     }
 
     /// The same with state that goes elsewhere.
@@ -462,7 +486,8 @@ impl Parts<'_> {
         let editable = self.plugins.iter().filter(|plugin| policies::editable(plugin));
         let editable = editable.map(|plugin| plugin.name.as_str().into()).collect();
         let router_at = at.map(|at| (at.place.clone(), at.prefix.clone()));
-        Ok(Pipeline { spec, editable, place: place.clone(), prefix, router_at })
+        let trust = owner.trust.clone();
+        Ok(Pipeline { spec, editable, trust, place: place.clone(), prefix, router_at })
     }
 }
 

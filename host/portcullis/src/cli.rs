@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use portcullis_model::{Phase, Role};
+use portcullis_engine::{MAX_AHEAD, MAX_REUSE};
+use portcullis_model::{Digest, Phase, Role};
 use portcullis_project::Language;
 use uuid::Uuid;
 
@@ -209,6 +210,14 @@ pub(crate) enum Ledger {
         /// Sequence number.
         seq: u64,
     },
+    /// Print what a plugin was told during a call, where the tenant keeps it (`[tenant.answers]`). Its SHA-256 is the digest.
+    Answers {
+        #[command(flatten)]
+        log: Log,
+        /// `answers` of a plugin in an entry: `sha256:…`.
+        #[arg(value_name = "DIGEST")]
+        digest: Digest,
+    },
     /// Write a log as a file that `portcullis-ledger-verify` and strangers can check.
     Export {
         #[command(flatten)]
@@ -369,6 +378,9 @@ pub(crate) enum Generations {
     Promote {
         #[command(flatten)]
         log: Log,
+        /// Also if it was withdrawn by its bounds.
+        #[arg(long)]
+        withdrawn: bool,
     },
     /// Try the candidate no longer.
     Drop {
@@ -468,30 +480,12 @@ pub(crate) enum Plugin {
     },
     /// Build the project and ask it about one call; print the answer as JSON.
     Run(TriedCall),
-    /// Build the project and measure a case: time, fuel and memory of a fresh instance for each call.
-    Bench {
-        #[command(flatten)]
-        subject: Tried,
-        /// Only cases whose name holds this. Default: the first case that makes a call.
-        #[arg(long, value_name = "TEXT")]
-        only: Option<String>,
-        /// Calls to measure.
-        #[arg(long, default_value_t = 1000)]
-        calls: usize,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Build the project and measure a case: time, fuel and memory of calls.
+    Bench(Measured),
     /// List the built-in plugins.
     List,
-    /// Say what a component is: role, ABI, imports, asks, tier, digest, manifest, whether its configuration can be snapshotted.
-    Inspect {
-        /// A .wasm file, or the name of a built-in plugin.
-        file: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Say what a component is: role, ABI, imports, asks, tier, digest, manifest, signatures, whether its configuration can be snapshotted.
+    Inspect(Inspected),
     /// Put a plugin into an OCI registry, and sign it there with --key.
     Push(Push),
     /// Fetch plugins: one into a file, or all that the configuration names into the data folder, for a start without network.
@@ -606,6 +600,46 @@ pub(crate) struct Tried {
     /// Wall-clock milliseconds that a call may take, in place of the manifest's; for busy machines.
     #[arg(long, value_name = "MS")]
     pub deadline_ms: Option<u64>,
+}
+
+/// A component that is described.
+#[derive(Debug, Args)]
+pub(crate) struct Inspected {
+    #[command(flatten)]
+    pub place: Where,
+    /// The name of a built-in plugin, a file, or a reference as `plugin` of the configuration takes it.
+    pub reference: String,
+    /// Public keys (PEM files): says which of them signed it.
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Calls of a plugin under development that are measured.
+#[derive(Debug, Args)]
+pub(crate) struct Measured {
+    #[command(flatten)]
+    pub subject: Tried,
+    /// Only cases whose name holds this. Default: the first case that makes a call.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Calls to measure.
+    #[arg(long, default_value_t = 1000)]
+    pub calls: usize,
+    /// Milliseconds between calls, in which instances are made ahead.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub every_ms: u64,
+    /// Instances that are made ahead of calls, as `instances.ahead` of the configuration.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_AHEAD)))]
+    pub ahead: Option<u16>,
+    /// Calls that one instance answers, as `instances.reuse` of the configuration.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_REUSE)))]
+    pub reuse: u32,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// One call, and what is asked about it.

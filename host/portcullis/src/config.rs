@@ -398,12 +398,29 @@ pub(crate) struct Tenant {
     pub router: Option<Plugin>,
     /// Another pipeline that is tried beside this one: see live.md.
     pub candidate: Option<Candidate>,
+    /// Keep what plugins were told: by others, and by the host of state, labels and files. Default: only its hash.
+    pub answers: Option<Answers>,
     /// Who may call.
     #[serde(default)]
     pub agent: Vec<Agent>,
     /// Who may decide and administer.
     #[serde(default)]
     pub operator: Vec<Operator>,
+}
+
+/// Keeps what plugins of the tenant were told during calls, encrypted under the tenant's key: answers of hosts and of language
+/// models, values of their state, labels. Entries name it by hash; `portcullis ledger answers` shows it. What plugins ask is not
+/// kept, but answers may repeat arguments.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Answers {
+    /// Hours for which it is kept, 1 to 8760.
+    pub keep_hours: u32,
+    /// Most that are kept at a time, one for each plugin of a call that was told something, 1 to 1,000,000. Beyond that new ones are
+    /// not kept.
+    pub most: u64,
+    /// Most KiB of one, 1 to 1024. A longer one is not kept.
+    pub most_kib: usize,
 }
 
 /// A pipeline that is tried beside the tenant's: on copies of calls (shadow), or on some of them with effect (canary). Its
@@ -427,9 +444,25 @@ pub(crate) struct Candidate {
     /// Globs of agents whose calls it judges with effect in any case.
     #[serde(default)]
     pub canary_agents: Vec<String>,
+    /// What requests (`http`) and questions (`judge`) of its plugins come to while it judges copies of calls. `refuse`: they get
+    /// the answer that the tenant's pipeline got to the same on the same call, else an error; nothing is sent. `send`: they
+    /// are sent, and count for budgets. As a canary they are sent in any case.
+    #[serde(default)]
+    pub outside: Outward,
     /// When it is withdrawn as a canary.
     #[serde(default)]
     pub rollback: Rollback,
+}
+
+/// What reaching outside comes to on copies of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outward {
+    /// Nothing is sent.
+    #[default]
+    Refuse,
+    /// It is sent.
+    Send,
 }
 
 /// When a canary is withdrawn: all calls go to the tenant's pipeline again at once, and the ledger says why.
@@ -773,6 +806,12 @@ impl Default for Generations {
     }
 }
 
+impl Default for Answers {
+    fn default() -> Self {
+        Self { keep_hours: 168, most: 10_000, most_kib: 64 }
+    }
+}
+
 impl Default for Rollback {
     fn default() -> Self {
         Self {
@@ -796,6 +835,19 @@ impl Default for Quarantine {
 impl Default for Logs {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Answers {
+    fn check(&self, key: &str, place: &Place) -> Result<(), ConfigError> {
+        let Self { keep_hours, most, most_kib } = *self;
+        let bad = [
+            ("keep_hours", !(1..=8760).contains(&keep_hours), "give 1 to 8760 hours"),
+            ("most", !(1..=1_000_000).contains(&most), "give 1 to 1000000"),
+            ("most_kib", !(1..=1024).contains(&most_kib), "give 1 to 1024 KiB"),
+        ];
+        let bad = bad.into_iter().find(|(_, bad, _)| *bad);
+        bad.map_or(Ok(()), |(name, _, why)| Err(place.error(&format!("{key}.{name}"), why)))
     }
 }
 
@@ -952,6 +1004,9 @@ impl Config {
             if tenant.policy.is_some() && !tenant.plugins.is_empty() {
                 let why = "give either `policy` or `plugins`; a `router` goes with both";
                 return Err(place.error(&format!("{key}.policy"), why));
+            }
+            if let Some(answers) = &tenant.answers {
+                answers.check(&format!("{key}.answers"), place)?;
             }
             if let Some(candidate) = &tenant.candidate {
                 candidate.check(&format!("{key}.candidate"), place)?;

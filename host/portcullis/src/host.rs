@@ -1,6 +1,6 @@
 //! The parts of a running Portcullis, wired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,13 +14,14 @@ use portcullis_engine::{Engine, EngineConfig, MemoryLabels, MemoryState, Outside
 use portcullis_gateway::channels::{ChannelSet, Channels, LinkKey};
 use portcullis_gateway::doors::mcp::HoldLimits;
 use portcullis_gateway::events::Events;
-use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, now_ms};
+use portcullis_gateway::gate::{ATTEMPTS, Gate, Heavy, Ports, Transcripts, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyView, Who};
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
 use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Door, Draft, EntryKind, Phase};
 use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Why};
+use portcullis_registry::Trust;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -32,8 +33,9 @@ use crate::live;
 use crate::outside::{self, Ways};
 use crate::pins::StatePins;
 use crate::policies::{self, Edit, Edited};
+use crate::progress::{Progress, Work};
 use crate::remote::Running;
-use crate::trials::{self, Trials};
+use crate::trials::{Recorder, Trials};
 
 /// What serves calls: everything but the listener.
 pub(crate) struct Host {
@@ -41,6 +43,7 @@ pub(crate) struct Host {
     pub ledger: Ledger,
     pub generations: Arc<Generations>,
     credentials: Arc<Credentials>,
+    transcripts: Arc<Transcripts>,
     engine: Engine,
     ways: Ways,
     control: Control,
@@ -48,7 +51,15 @@ pub(crate) struct Host {
     settings: Mutex<Arc<Settings>>,
     outside: Mutex<Arc<dyn Outside>>,
     edited: Mutex<Edited>,
+    /// Whose plugins each tenant runs.
+    trust: Mutex<HashMap<Arc<str>, Trust>>,
     pub trials: Trials,
+    /// What is prepared to come into force, one at a time: or an older configuration could come last. It may take minutes.
+    pub preparation: Arc<tokio::sync::Mutex<()>>,
+    /// What comes into force, one at a time. Held for no longer than recording it takes.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
+    /// How far the generation is that is being prepared.
+    pub progress: Progress,
 }
 
 impl Host {
@@ -101,7 +112,9 @@ impl Host {
         };
         let key = folder_key(&settings.data()?.join("placeholders.key"))?;
         let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics), Arc::clone(engine.state()));
-        let gate = Gate::new(ports, metrics, events, heavy());
+        let transcripts = Arc::new(Transcripts::new(ways.meter()));
+        transcripts.replace(outside::keeping(&settings.config));
+        let gate = Gate::new(ports, metrics, events, heavy()).with_transcripts(Arc::clone(&transcripts));
         let gate = Arc::new(gate.with_waiting(outside::waiting(&settings.config.outbound)));
         let outside = ways.configure(&settings.config, place)?;
         let edited = Mutex::new(Edited::load(&ledger)?);
@@ -109,24 +122,38 @@ impl Host {
         let built = Arc::clone(&outside);
         let outside = Mutex::new(outside);
         let trials = Trials::load(&ledger)?;
-        let recording =
-            trials::record_withdrawals(ledger.clone(), Arc::clone(&generations), trials.clone(), withdrawals);
+        let turn = Arc::default();
+        let recorder = Recorder {
+            ledger: ledger.clone(),
+            generations: Arc::clone(&generations),
+            trials: trials.clone(),
+            turn: Arc::clone(&turn),
+        };
+        let recording = recorder.record(withdrawals);
         let host = Self {
             gate,
             ledger,
             generations,
             credentials,
+            transcripts,
+            progress: Progress::default(),
+            preparation: Arc::default(),
+            turn,
             engine,
             ways,
             control,
             settings: current,
             outside,
             edited,
+            trust: Mutex::default(),
             trials,
         };
-        let (fresh, candidates) = host.build(settings, built)?;
-        host.activate(&fresh, None, Why::Start).await?;
-        host.try_out(candidates, None).await?;
+        let under = host.progress.begin();
+        let Built { fresh, candidates, trust } = host.build(settings, built)?;
+        host.activate(&fresh, None, Why::Start, |_| true).await?;
+        *lock(&host.trust) = trust;
+        host.try_out(candidates, None, &HashSet::new(), |_| true).await?;
+        drop(under);
         tokio::spawn(recording);
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
@@ -144,15 +171,32 @@ impl Host {
     }
 
     /// Builds every pipeline of a configuration without changing anything. Blocking.
-    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<(Vec<Arc<Generation>>, Vec<Candidate>)> {
+    fn build(&self, settings: &Settings, outside: Arc<dyn Outside>) -> Result<Built> {
         let (place, edited) = (settings.place.as_ref(), lock(&self.edited).clone());
-        let pipelines = assemble::pipelines(&settings.config, place, &edited)?;
-        let tried = assemble::candidates(&settings.config, place, &edited, &pipelines)?;
+        let progress = &self.progress;
+        let pipelines = assemble::pipelines(&settings.config, place, &edited, progress)?;
+        let tried = assemble::candidates(&settings.config, place, &edited, &pipelines, progress)?;
+        let all = pipelines.iter().chain(tried.iter().map(|tried| &tried.pipeline));
+        progress.plugins(all.map(Pipeline::plugins).sum());
         let engine = self.engine.with_outside(outside);
-        let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine)?)));
-        let built = built.collect::<Result<_>>()?;
-        let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials)?));
-        Ok((built, candidates.collect::<Result<_>>()?))
+        let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine, progress)?)));
+        let fresh = built.collect::<Result<_>>()?;
+        let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials, progress)?));
+        let candidates = candidates.collect::<Result<_>>()?;
+        let trust = pipelines.into_iter().map(|pipeline| (pipeline.spec.tenant, pipeline.trust)).collect();
+        progress.step(Work::Activating, None, None);
+        Ok(Built { fresh, candidates, trust })
+    }
+
+    /// Tenants that trust fewer than until now, and whether what leads outside is another: then generations of before must not
+    /// come back, or going back would be the way around.
+    fn narrowed(&self, settings: &Settings, trust: &HashMap<Arc<str>, Trust>) -> (HashSet<Arc<str>>, bool) {
+        let before = lock(&self.trust);
+        let fewer = trust.iter().filter(|(tenant, trust)| before.get(*tenant).is_some_and(|old| !trust.covers(old)));
+        let fewer = fewer.map(|(tenant, _)| Arc::clone(tenant)).collect();
+        let old = Arc::clone(&lock(&self.settings));
+        let outward = |config: &Config| (config.secret.clone(), config.judge.clone(), config.outbound.clone());
+        (fewer, outward(&old.config) != outward(&settings.config))
     }
 
     /// What was built again goes on where it was.
@@ -174,23 +218,50 @@ impl Host {
         let place = settings.place.as_ref();
         let directory = assemble::directory(&settings.config, place, Some(&previous), Some(&self.control))?;
         let host = Arc::clone(self);
+        let under = self.progress.begin();
+        let seen = self.generations.ids();
         let building = Arc::clone(&settings);
         let build = move || {
             let outside = host.ways.configure(&building.config, building.place.as_ref())?;
             Ok::<_, anyhow::Error>((host.build(&building, Arc::clone(&outside))?, outside))
         };
-        let ((fresh, candidates), outside) = tokio::task::spawn_blocking(build).await??;
+        let (Built { fresh, candidates, trust }, outside) = tokio::task::spawn_blocking(build).await??;
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
+            let _under = under;
+            let _turn = host.turn.lock().await;
+            let (fewer, otherwise) = host.narrowed(&settings, &trust);
+            let allowed = |past: &Generation| !(fewer.contains(past.tenant()) || otherwise && past.leads_outside());
+            // What an operator did meanwhile counts for more than what was prepared before it.
+            let overtaken = |tenant: &str| {
+                let now = host.generations.current(tenant);
+                now.is_some_and(|now| seen.get(tenant).is_some_and(|seen| *seen != now.id()) && allowed(&now))
+            };
+            let tenants: HashSet<_> = fresh.iter().map(|generation| Arc::clone(generation.tenant())).collect();
+            let (stale, fresh): (Vec<_>, Vec<_>) =
+                fresh.into_iter().partition(|generation| overtaken(generation.tenant()));
+            let stale: HashSet<_> = stale.iter().map(|generation| Arc::clone(generation.tenant())).collect();
+            for tenant in &stale {
+                tracing::warn!(
+                    tenant = &**tenant,
+                    "an operator changed the pipeline while this configuration was prepared: it stays, and what is written comes into \
+                     force when the file is read again"
+                );
+            }
             // Whoever gets in finds a pipeline: a new tenant's is there before its tokens, an old one's goes after them.
-            host.activate(&fresh, by.as_ref(), Why::Reload).await?;
+            host.activate(&fresh, by.as_ref(), Why::Reload, allowed).await?;
+            for tenant in &tenants {
+                host.generations.let_go(tenant, allowed);
+            }
+            *lock(&host.trust) = trust;
             host.credentials.replace(directory);
+            host.transcripts.replace(outside::keeping(&settings.config));
             // What is in force has changed by now: a trial that is not on record stays as it was, and that is all.
-            if let Err(error) = host.try_out(candidates, by.as_ref()).await {
+            if let Err(error) = host.try_out(candidates, by.as_ref(), &stale, allowed).await {
                 tracing::error!("trials of candidates stay as they were: {error:#}");
             }
-            host.generations.retain(|tenant| fresh.iter().any(|generation| **generation.tenant() == *tenant));
+            host.generations.retain(|tenant| tenants.contains(tenant));
             *lock(&host.settings) = settings;
             *lock(&host.outside) = outside;
             Ok(())
@@ -221,9 +292,10 @@ impl Host {
     pub(crate) async fn replace_policies(
         self: &Arc<Self>,
         change: PolicyChange,
-        turn: OwnedMutexGuard<()>,
+        preparation: OwnedMutexGuard<()>,
     ) -> Result<PolicyView, PolicyError> {
         let host = Arc::clone(self);
+        let seen = self.generations.ids();
         let PolicyChange { operator, plugin, policies, replaces } = change;
         let tenant = Arc::clone(&operator.tenant);
         let plugin: Arc<str> = plugin.into();
@@ -240,6 +312,7 @@ impl Host {
         };
         let unavailable = |error: &dyn std::fmt::Display| PolicyError::Unavailable(error.to_string());
         let record = policies::record(&tenant, &plugin, edit.as_ref()).map_err(|error| unavailable(&error))?;
+        let under = self.progress.begin();
         let build = move || {
             let present = host.policies(&tenant)?;
             let present = present.into_iter().find(|view| view.plugin == plugin).ok_or(PolicyError::Unknown)?;
@@ -255,16 +328,24 @@ impl Host {
             let view = edited.views(&pipeline)?.into_iter().find(|view| view.plugin == plugin);
             // What is wrong is in the request: lines of the file would mislead.
             let engine = host.engine.with_outside(Arc::clone(&lock(&host.outside)));
-            let generation = pipeline.build(&engine).map_err(|error| PolicyError::Invalid(error.message))?;
+            host.progress.plugins(pipeline.plugins());
+            let generation =
+                pipeline.build(&engine, &host.progress).map_err(|error| PolicyError::Invalid(error.message))?;
+            host.progress.step(Work::Activating, Some(&pipeline.spec.tenant), None);
             Ok((edited, view.ok_or(PolicyError::Unknown)?, host.continued(generation)))
         };
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
         let (edited, view, generation) = built?;
         let host = Arc::clone(self);
-        // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
+        // A task of its own: what is recorded comes into effect, whether or not anybody still waits. What keeps
+        // others from preparing goes with it.
         let change = async move {
-            let _turn = turn;
+            let (_preparation, _under) = (preparation, under);
+            let _turn = host.turn.lock().await;
             let old = host.generations.current(generation.tenant()).map(|old| old.id());
+            if old != seen.get(generation.tenant()).copied() {
+                return Err(PolicyError::Changed);
+            }
             let note = Some(policies::note(&view, old));
             let by = operator.name;
             let entry = Draft { agent: Arc::clone(&by), note, ..activation(&generation) };
@@ -284,10 +365,18 @@ impl Host {
     /// The pipeline of one tenant, as it is configured and with this edited.
     fn pipeline(&self, tenant: &str, edited: &Edited) -> Result<Pipeline, PolicyError> {
         let settings = Arc::clone(&lock(&self.settings));
-        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited);
+        let all = assemble::pipelines(&settings.config, settings.place.as_ref(), edited, &Progress::default());
         let all = all.map_err(|error| PolicyError::Unavailable(format!("{error:#}")))?;
         all.into_iter().find(|pipeline| &*pipeline.spec.tenant == tenant).ok_or(PolicyError::Unknown)
     }
+}
+
+/// What a configuration makes.
+struct Built {
+    fresh: Vec<Arc<Generation>>,
+    candidates: Vec<Candidate>,
+    /// Whose plugins each tenant runs.
+    trust: HashMap<Arc<str>, Trust>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

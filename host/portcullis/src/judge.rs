@@ -68,6 +68,14 @@ fn view(generation: &Generation, past: &Past, generations: &Generations) -> Gene
     }
 }
 
+/// A plugin's name, and its tier if that is another than most have.
+pub(crate) fn named(plugin: &PluginView) -> String {
+    match plugin.tier.as_str() {
+        "sealed" => plugin.name.to_string(),
+        tier => format!("{} ({tier})", plugin.name),
+    }
+}
+
 /// The generation in force and those kept before it, latest first.
 pub(crate) fn history(generations: &Generations, tenant: &str) -> Vec<PastView> {
     let current = generations.current(tenant).map(|current| current.id());

@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::host::{Host, activation};
-use crate::judge::views;
+use crate::judge::{named, views};
 use crate::trials::Withdrawal;
 
 /// Keys of records about tenants where an operator went back start with this; the number is the version of their form.
@@ -99,22 +99,30 @@ pub(crate) fn listener(metrics: Arc<Metrics>, events: Events, withdrawn: Unbound
 }
 
 impl Host {
-    /// Puts generations in force, all at once, after recording those that are new. Other tenants keep theirs, and so does a
-    /// tenant where an operator went back, as long as its configuration says the same as then.
-    pub(crate) async fn activate(&self, fresh: &[Arc<Generation>], by: Option<&Who>, why: Why) -> Result<()> {
+    /// Puts generations in force, each as soon as that is on record; those that were are so also if a later one cannot be
+    /// recorded. Other tenants keep theirs, and so does a tenant where an operator went back, as long as its configuration says
+    /// the same as then and both generations are still `allowed`.
+    pub(crate) async fn activate(
+        &self,
+        fresh: &[Arc<Generation>],
+        by: Option<&Who>,
+        why: Why,
+        allowed: impl Fn(&Generation) -> bool,
+    ) -> Result<()> {
         let held = if why == Why::Start { Held::load(&self.ledger)? } else { HashMap::new() };
-        let mut put = Vec::new();
-        let mut changed = Vec::new();
         for generation in fresh {
             let (tenant, id) = (generation.tenant(), generation.id());
-            let old = self.generations.current(tenant).map(|old| old.id());
+            let current = self.generations.current(tenant);
+            let old = current.as_ref().map(|old| old.id());
             let configured = self.generations.configured(tenant);
             let activation = Activation { at_ms: now_ms(), by: author(by, tenant), why };
             if old == Some(id) {
-                put.push((generation, activation));
+                self.generations.activate(generation, activation);
+                self.generations.configure(tenant, id);
                 continue;
             }
-            if old.is_some() && configured == Some(id) {
+            let stays = current.is_some_and(|current| allowed(&current) && allowed(generation));
+            if stays && configured == Some(id) {
                 tracing::info!(
                     tenant = &**tenant,
                     "the configuration is as before, so the generation that an operator put in force stays"
@@ -137,15 +145,9 @@ impl Host {
             }
             let entry = Draft { agent: Arc::clone(&activation.by), note: Some(note), ..self::activation(generation) };
             self.ledger.append_with(entry, vec![Held::record(tenant, None)]).await?;
-            put.push((generation, activation));
-            changed.push(Arc::clone(tenant));
-        }
-        self.generations.put(put);
-        for generation in fresh {
-            self.generations.configure(generation.tenant(), generation.id());
-        }
-        for tenant in changed {
-            self.tell(&tenant, why);
+            self.generations.activate(generation, activation);
+            self.generations.configure(tenant, id);
+            self.tell(tenant, why);
         }
         Ok(())
     }
@@ -195,7 +197,16 @@ impl Host {
     pub(crate) fn tell(&self, tenant: &str, why: Why) {
         self.gate.metrics().activated(tenant, why.as_str());
         for view in views(&self.generations, Some(tenant)) {
-            tracing::info!(tenant, generation = %view.generation, by = &*view.by, why = view.why, "generation activated");
+            let plugins: Vec<_> = view.plugins.iter().map(named).collect();
+            let plugins = plugins.join(", ");
+            tracing::info!(
+                tenant,
+                generation = %view.generation,
+                by = &*view.by,
+                why = view.why,
+                plugins,
+                "generation activated"
+            );
             self.gate.events().generation(&view);
         }
     }

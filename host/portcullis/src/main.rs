@@ -15,6 +15,7 @@ mod logs;
 mod outside;
 mod pins;
 mod policies;
+mod progress;
 mod reference;
 mod remote;
 mod sources;

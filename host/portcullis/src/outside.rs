@@ -1,5 +1,6 @@
 //! From configuration to what plugins reach outside: the gateway's requests and questions as the engine's [`Outside`].
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result};
 use portcullis_engine::{
     Asker, GrantError, HttpError, HttpRequest, HttpResponse, JudgeError, Outside, Question, Reach, Scope, StateStore,
 };
-use portcullis_gateway::gate::{Waiting, now_ms};
+use portcullis_gateway::gate::{Keeping, Waiting, now_ms};
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::outside::{
     AskError, Asking, Courier, CourierLimits, JudgeApi, JudgeBudget, JudgeCache, JudgeSpec, Judges, Meter,
@@ -60,7 +61,23 @@ pub(crate) fn waiting(config: &config::Outbound) -> Waiting {
     Waiting { places: config.calls, per_tenant: config.calls_per_tenant, ..Waiting::default() }
 }
 
+/// What tenants keep of what their plugins were told.
+pub(crate) fn keeping(config: &Config) -> HashMap<Arc<str>, Keeping> {
+    let tenants = config.tenant.iter().filter_map(|tenant| Some((tenant, tenant.answers?)));
+    tenants
+        .map(|(tenant, answers)| {
+            let keep = Duration::from_secs(u64::from(answers.keep_hours) * 3600);
+            (tenant.name.as_str().into(), Keeping { keep, most: answers.most, bytes: answers.most_kib << 10 })
+        })
+        .collect()
+}
+
 impl Ways {
+    /// What tenants spend, over restarts.
+    pub(crate) fn meter(&self) -> Arc<dyn Meter> {
+        Arc::clone(&self.meter)
+    }
+
     /// `key` makes placeholders, secret to the data folder.
     pub(crate) fn new(
         config: &config::Outbound,
@@ -220,11 +237,16 @@ impl Reach for Reached {
         let answer = self.requests.send(PluginRequest { method, url, headers, body }, within);
         match answer {
             Ok(PluginResponse { status, headers, body }) => Ok(HttpResponse { status, headers, body }),
-            Err(RequestError::Forbidden(why)) => Err(HttpError::Forbidden(why)),
-            Err(RequestError::Unreachable(why)) => Err(HttpError::Unreachable(why)),
-            Err(RequestError::TimedOut) => Err(HttpError::TimedOut),
-            Err(RequestError::TooLarge) => Err(HttpError::TooLarge),
+            Err(error) => Err(http_error(error)),
         }
+    }
+
+    fn may_send(&self, request: &HttpRequest) -> Result<(), HttpError> {
+        self.requests.allows(&request.url).map_err(http_error)
+    }
+
+    fn may_ask(&self, question: &Question) -> Result<(), JudgeError> {
+        self.asking.allows(&question.template).map_err(judge_error)
     }
 
     fn placeholder(&self, name: &str) -> Result<String, String> {
@@ -233,16 +255,29 @@ impl Reach for Reached {
 
     fn ask(&self, question: Question, within: Duration) -> Result<String, JudgeError> {
         let Question { template, variables } = question;
-        self.asking.ask(&template, &variables, within).map_err(|error| match error {
-            AskError::Unavailable(why) => JudgeError::Unavailable(why),
-            AskError::BudgetSpent => JudgeError::BudgetSpent,
-            AskError::TimedOut => JudgeError::TimedOut,
-            AskError::BadAnswer(why) => JudgeError::BadAnswer(why),
-        })
+        self.asking.ask(&template, &variables, within).map_err(judge_error)
     }
 
     fn configuration(&self) -> Option<Digest> {
         self.asking.configuration()
+    }
+}
+
+fn http_error(error: RequestError) -> HttpError {
+    match error {
+        RequestError::Forbidden(why) => HttpError::Forbidden(why),
+        RequestError::Unreachable(why) => HttpError::Unreachable(why),
+        RequestError::TimedOut => HttpError::TimedOut,
+        RequestError::TooLarge => HttpError::TooLarge,
+    }
+}
+
+fn judge_error(error: AskError) -> JudgeError {
+    match error {
+        AskError::Unavailable(why) => JudgeError::Unavailable(why),
+        AskError::BudgetSpent => JudgeError::BudgetSpent,
+        AskError::TimedOut => JudgeError::TimedOut,
+        AskError::BadAnswer(why) => JudgeError::BadAnswer(why),
     }
 }
 

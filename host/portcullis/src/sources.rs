@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{self, Config, Place, RegistryHost};
 use crate::embedded;
+use crate::progress::{Progress, Work};
 
 /// The registries of a configuration. What is fetched is kept in the data folder, if there is one.
 ///
@@ -89,6 +90,7 @@ pub(crate) struct Sources {
     registry: Registry,
     /// Whether tags are asked for again.
     anew: bool,
+    progress: Progress,
     known: HashMap<(PathBuf, Reference), (Change, PluginFile)>,
 }
 
@@ -99,7 +101,17 @@ impl Sources {
     /// As [`registry`].
     pub(crate) fn of(config: &Config, place: Option<&Place>) -> Result<Self> {
         let data = Some(std::path::absolute(&config.data)?).filter(|data| data.is_dir());
-        Ok(Self { registry: registry(config, place, data)?, anew: false, known: HashMap::new() })
+        Ok(Self {
+            registry: registry(config, place, data)?,
+            anew: false,
+            progress: Progress::default(),
+            known: HashMap::new(),
+        })
+    }
+
+    /// The same, telling this of what it does.
+    pub(crate) fn telling(self, progress: &Progress) -> Self {
+        Self { progress: progress.clone(), ..self }
     }
 
     /// The same, whatever the lock file says.
@@ -126,6 +138,7 @@ impl Sources {
         let base = place.relative(Path::new(""));
         let key = (base, reference);
         if !self.known.contains_key(&key) {
+            self.progress.step(Work::Fetching, None, Some(name));
             let change = match &key.1 {
                 Reference::Oci(oci) if self.anew => self.registry.resolve_anew(oci)?,
                 reference => self.registry.load_with_lock(reference, &key.0)?,
@@ -133,6 +146,7 @@ impl Sources {
             let file = PluginFile::new(Arc::clone(&change.loaded.bytes));
             self.known.insert(key.clone(), (change, file));
         }
+        self.progress.step(Work::Verifying, None, Some(name));
         let (change, file) = self.known.get_mut(&key).context("it was just put there")?;
         self.registry.admit(&mut change.loaded, trust)?;
         Ok(file.clone())

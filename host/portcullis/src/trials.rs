@@ -1,6 +1,6 @@
 //! Generations that are tried beside the one in force: beginning, ending, and what is put on record of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use portcullis_gateway::gate::now_ms;
 use portcullis_gateway::ports::{StepError, Stepped, TrialStep, Who};
 use portcullis_ledger::{Attachment, Ledger, Record};
 use portcullis_model::{Digest, Draft};
-use portcullis_pipeline::{Activation, Candidate, Generations, Standing, Trial, Why};
+use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Standing, Trial, Why};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -107,38 +107,64 @@ fn described(trial: &Trial) -> String {
     if parts.is_empty() { "not used".to_owned() } else { parts.join(", ") }
 }
 
-/// Puts withdrawals on record for as long as it is polled: they have taken effect already, back to what is on record.
-pub(crate) async fn record_withdrawals(
-    ledger: Ledger,
-    generations: Arc<Generations>,
-    trials: Trials,
-    mut withdrawn: UnboundedReceiver<Withdrawal>,
-) {
-    while let Some(Withdrawal { entry, why }) = withdrawn.recv().await {
-        let tenant = Arc::clone(&entry.tenant);
-        let candidate = generations.candidate(&tenant).filter(|candidate| Some(candidate.id()) == entry.generation);
-        let ended =
-            candidate.map(|candidate| Ended { trial: key(candidate.id(), candidate.trial()), how: How::Withdrawn });
-        let beside = generations.current(&tenant).map(|current| current.id().to_string()).unwrap_or_default();
-        let entry = Draft { note: Some(format!("canary withdrawn; {why}; in force stays {beside}")), ..entry };
+/// Puts withdrawals on record: they have taken effect already, back to what is on record.
+pub(crate) struct Recorder {
+    pub ledger: Ledger,
+    pub generations: Arc<Generations>,
+    pub trials: Trials,
+    /// See [`Host::turn`].
+    pub turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Recorder {
+    /// Works for as long as it is polled. What cannot be recorded waits, and keeps no other tenant waiting.
+    pub(crate) async fn record(self, mut withdrawn: UnboundedReceiver<Withdrawal>) {
+        let mut waiting = VecDeque::new();
+        loop {
+            let next = match waiting.is_empty() {
+                true => withdrawn.recv().await,
+                false => tokio::time::timeout(AGAIN, withdrawn.recv()).await.unwrap_or_else(|_| waiting.pop_front()),
+            };
+            let Some(withdrawal) = next else { return };
+            if let Err(error) = self.one(&withdrawal).await {
+                let tenant = &*withdrawal.entry.tenant;
+                tracing::error!(tenant, %error, "that the canary was withdrawn is not on record yet");
+                waiting.push_back(withdrawal);
+            }
+        }
+    }
+
+    async fn one(&self, Withdrawal { entry, why }: &Withdrawal) -> Result<()> {
         // Whoever drops or promotes it meanwhile has the last word on record.
-        let attach = || ended.as_ref().map(|ended| record(&tenant, Some(ended))).into_iter().collect();
-        while let Err(error) = ledger.append_with(entry.clone(), attach()).await {
-            tracing::error!(tenant = &*tenant, %error, "that the canary was withdrawn is not on record yet");
-            tokio::time::sleep(AGAIN).await;
-        }
+        let _turn = self.turn.lock().await;
+        let tenant = &entry.tenant;
+        let candidate = self.generations.candidate(tenant).filter(|candidate| Some(candidate.id()) == entry.generation);
+        let trial = candidate.map(|candidate| key(candidate.id(), candidate.trial()));
+        let ended = trial.map(|trial| Ended { trial, how: How::Withdrawn });
+        let beside = self.generations.current(tenant).map(|current| current.id().to_string()).unwrap_or_default();
+        let entry = Draft { note: Some(format!("canary withdrawn; {why}; in force stays {beside}")), ..entry.clone() };
+        let attach = ended.as_ref().map(|ended| record(tenant, Some(ended))).into_iter().collect();
+        self.ledger.append_with(entry, attach).await?;
         if let Some(ended) = ended {
-            trials.lock().insert(tenant, ended);
+            self.trials.lock().insert(Arc::clone(tenant), ended);
         }
+        Ok(())
     }
 }
 
 impl Host {
-    /// Begins the trials of a configuration, after recording those that are new, and ends the others.
-    pub(crate) async fn try_out(&self, candidates: Vec<Candidate>, by: Option<&Who>) -> Result<()> {
+    /// Begins the trials of a configuration, after recording those that are new or not `allowed` as they were, and ends the
+    /// others; those of some tenants stay as they are.
+    pub(crate) async fn try_out(
+        &self,
+        candidates: Vec<Candidate>,
+        by: Option<&Who>,
+        stay: &HashSet<Arc<str>>,
+        allowed: impl Fn(&Generation) -> bool,
+    ) -> Result<()> {
         let mut candidates: HashMap<_, _> =
             candidates.into_iter().map(|candidate| (Arc::clone(candidate.generation().tenant()), candidate)).collect();
-        for current in self.generations.all() {
+        for current in self.generations.all().iter().filter(|current| !stay.contains(current.tenant())) {
             let tenant = current.tenant();
             let before = self.generations.candidate(tenant);
             let Some(candidate) = candidates.remove(tenant) else {
@@ -154,7 +180,9 @@ impl Host {
                 continue;
             }
             // Read again unchanged, a trial goes on.
-            if before.as_ref().is_some_and(|before| key(before.id(), before.trial()) == trial) {
+            let goes_on =
+                |before: &Arc<Candidate>| key(before.id(), before.trial()) == trial && allowed(before.generation());
+            if before.as_ref().is_some_and(goes_on) {
                 continue;
             }
             if let Some(how @ (How::Promoted | How::Dropped)) = self.trials.of(tenant, trial) {
@@ -218,6 +246,10 @@ impl Host {
         turn: OwnedMutexGuard<()>,
     ) -> Result<Stepped, StepError> {
         let candidate = self.meant(&step)?;
+        let withdrawn = candidate.standing() == Standing::Withdrawn;
+        if withdrawn && !step.withdrawn {
+            return Err(StepError::Withdrawn);
+        }
         let from = self.generations.current(&step.by.tenant).ok_or(StepError::Nothing)?.id();
         let (host, by) = (Arc::clone(self), step.by);
         // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
@@ -228,8 +260,11 @@ impl Host {
             let held = Some(&held).filter(|held| host.generations.configured(tenant) != Some(held.generation));
             let ended = Ended { trial: key(candidate.id(), candidate.trial()), how: How::Promoted };
             let attach = vec![Held::record(tenant, held), record(tenant, Some(&ended))];
-            let note = Some(note(Why::Promote, Some(from)));
-            let entry = Draft { agent: Arc::clone(&by.name), note, ..activation(generation) };
+            let mut note = note(Why::Promote, Some(from));
+            if withdrawn {
+                note.push_str("; although it was withdrawn as a canary");
+            }
+            let entry = Draft { agent: Arc::clone(&by.name), note: Some(note), ..activation(generation) };
             let appended = host.ledger.append_with(entry, attach).await;
             appended.map_err(|error| StepError::Unavailable(error.to_string()))?;
             let activation = Activation { at_ms: now_ms(), by: Arc::clone(&by.name), why: Why::Promote };

@@ -45,6 +45,16 @@ impl Language {
         }
     }
 
+    /// What installs the tools that a new project lists, run in its folder; none where they are not the project's.
+    #[must_use]
+    pub fn install(self) -> Option<&'static str> {
+        match self {
+            Self::Ts | Self::Js | Self::AssemblyScript => Some("npm install"),
+            Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"),
+            Self::Rust | Self::Go | Self::C | Self::Zig => None,
+        }
+    }
+
     /// The folder of `sdk-guest` whose `sdk` a project of this language gets: TypeScript and JavaScript share one.
     pub(crate) fn sdk(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +10,7 @@ use portcullis_model::Digest;
 
 use crate::MAX_PLUGIN_BYTES;
 use crate::error::Error;
+use crate::files;
 
 /// Most files.
 const MOST_FILES: usize = 4096;
@@ -120,10 +121,7 @@ impl Cache {
 }
 
 fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let file = File::open(path).ok()?;
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= most).then_some(bytes)
+    files::read_file(path, most).ok()
 }
 
 /// Writes a file so that it is there whole or not at all, also after a power cut.

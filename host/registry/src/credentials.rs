@@ -11,6 +11,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::files;
 
 /// User and password, or a token that is sent as it is.
 #[derive(Clone)]
@@ -85,16 +86,11 @@ pub(crate) fn docker(path: &Path, host: &str) -> Result<Option<Credentials>, Err
         identitytoken: Option<String>,
     }
     let fail = |why: String| Error::Login { path: path.to_owned(), why };
-    let length = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+    let text = match files::read_text(path, LARGEST) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(format!("cannot be read: {error}"))),
     };
-    if length > LARGEST {
-        return Err(fail(format!("is larger than {LARGEST} bytes")));
-    }
-    let text =
-        std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| fail(format!("cannot be read: {error}")))?;
     // What serde says could quote a secret.
     let file: File = serde_json::from_str(&text).map_err(|error| {
         fail(format!("is not docker's config.json (line {}, column {})", error.line(), error.column()))

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use portcullis_model::Digest;
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use crate::MAX_PLUGIN_BYTES;
 use crate::error::Error;
@@ -43,21 +46,39 @@ pub(crate) fn find(folder: &Path, name: &str, version: Option<&str>) -> Result<P
     }
 }
 
-/// A plugin's bytes.
-pub(crate) fn read(path: &Path, expected: Option<Digest>) -> Result<(Vec<u8>, Digest), Error> {
-    let fail = |why: String| Error::File { path: path.to_owned(), why };
-    let file = File::open(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(fail("cannot be read: it is not a file".to_owned()));
+/// A whole file of at most so many bytes. What is no file, a pipe for instance, is not waited for.
+///
+/// # Errors
+/// It is not there, no file, larger, or cannot be read.
+pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let unusable = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(unusable("it is not a file".to_owned()));
     }
     let mut bytes = Vec::new();
     // One byte more is enough to know.
-    file.take(MAX_PLUGIN_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fail(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_PLUGIN_BYTES {
-        return Err(fail(format!("is larger than {MAX_PLUGIN_BYTES} bytes")));
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(unusable(format!("it is larger than {most} bytes")));
     }
+    Ok(bytes)
+}
+
+/// The same, of text.
+///
+/// # Errors
+/// As [`read_file`]; and it is no UTF-8.
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<Zeroizing<String>> {
+    let text = String::from_utf8(read_file(path, most)?);
+    text.map(Zeroizing::new).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8"))
+}
+
+/// A plugin's bytes.
+pub(crate) fn read(path: &Path, expected: Option<Digest>) -> Result<(Vec<u8>, Digest), Error> {
+    let fail = |why: String| Error::File { path: path.to_owned(), why };
+    let bytes = read_file(path, MAX_PLUGIN_BYTES).map_err(|error| fail(format!("cannot be read: {error}")))?;
     let digest = Digest::of(&bytes);
     match expected {
         Some(expected) if expected != digest => {
@@ -79,13 +100,11 @@ pub(crate) fn signature(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     const LARGEST: u64 = 16 << 10;
     let path = signature_path(path);
     let fail = |why: String| Error::File { path: path.clone(), why };
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    let text = match read_text(&path, LARGEST) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(format!("cannot be read: {error}"))),
     };
-    let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text).map_err(|error| fail(format!("cannot be read: {error}")))?;
     let bytes = signature::decode(&text);
     bytes.map(Some).ok_or_else(|| fail("is no signature: base64, as `cosign sign-blob` writes it".to_owned()))
 }

@@ -17,6 +17,8 @@ use ring::signature::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::files;
+
 /// What stands before the point in a P-256 public key (RFC 5480), and before the key in an Ed25519 one (RFC 8410).
 const P256_HEAD: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
@@ -87,12 +89,7 @@ impl KeyKind {
 /// A small file's text. Wiped, since it may be a private key.
 fn read(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let fail = |why: String| KeyError { name: path.display().to_string(), why };
-    let length = std::fs::metadata(path).map_err(|error| fail(format!("cannot be read: {error}")))?.len();
-    if length > LARGEST {
-        return Err(fail(format!("is larger than {LARGEST} bytes; this is no key")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
-    Ok(Zeroizing::new(text))
+    files::read_text(path, LARGEST).map_err(|error| fail(format!("cannot be read: {error}")))
 }
 
 impl PublicKey {

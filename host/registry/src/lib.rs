@@ -20,6 +20,7 @@ mod trust;
 
 pub use credentials::{Credentials, HostSettings};
 pub use error::Error;
+pub use files::read_file;
 pub use keys::{KeyError, KeyKind, PrivateKey, PublicKey, generate};
 pub use lock::{LOCK_FILE, Locked};
 pub use reference::{OciReference, Reference};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache;
 use crate::error::Error;
+use crate::files;
 
 /// Name of the lock file in the data folder.
 pub const LOCK_FILE: &str = "plugins.lock";
@@ -60,13 +61,11 @@ impl LockFile {
     /// Everything in it, sorted by reference; nothing if there is none.
     pub(crate) fn read(&self) -> Result<Vec<Locked>, Error> {
         let fail = |why: String| Error::Lock { path: self.path.clone(), why };
-        match fs::metadata(&self.path) {
-            Ok(metadata) if metadata.len() > LARGEST => return Err(fail(format!("is larger than {LARGEST} bytes"))),
-            Ok(_) => {}
+        let text = match files::read_text(&self.path, LARGEST) {
+            Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(fail(format!("cannot be read: {error}"))),
-        }
-        let text = fs::read_to_string(&self.path).map_err(|error| fail(format!("cannot be read: {error}")))?;
+        };
         let contents: Contents = toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()

@@ -19,7 +19,7 @@ use crate::keys::PrivateKey;
 use crate::lock::{LOCK_FILE, LockFile, Locked};
 use crate::manifest::{self, Descriptor, Layer};
 use crate::reference::{OciReference, Reference};
-use crate::signature::{self, LARGEST_PAYLOAD, Signature};
+use crate::signature::{self, LARGEST_PAYLOAD, MOST_SIGNATURES, Signature};
 use crate::trust::{Trust, Unsigned};
 
 /// What a [`Registry`] works with.
@@ -243,6 +243,18 @@ impl Registry {
         Ok(keys)
     }
 
+    /// How many signatures lie beside a plugin. Whose they are, and whether they are good, only [`Registry::admit`] says.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn signatures(&self, loaded: &Loaded) -> Result<usize, Error> {
+        match &loaded.from {
+            From::File { path } => Ok(usize::from(files::signature(path)?.is_some())),
+            From::Oci { signatures, asked: true, .. } => Ok(signatures.len()),
+            From::Oci { reference, manifest, .. } => Ok(self.fetch_signatures(reference, *manifest)?.len()),
+        }
+    }
+
     fn by_signatures(&self, loaded: &mut Loaded, trust: &Trust) -> Result<Vec<Digest>, Error> {
         let From::Oci { reference, manifest, signatures, asked } = &mut loaded.from else { return Ok(Vec::new()) };
         let fail = |why: String| Error::Untrusted { reference: loaded.reference.clone(), digest: loaded.digest, why };
@@ -354,6 +366,10 @@ impl Registry {
         listed.retain(|(layer, text)| {
             layer.digest != ours || !signature::decode(text).is_some_and(|old| public.verifies(&payload, &old))
         });
+        if listed.len() >= MOST_SIGNATURES {
+            let why = format!("there are {MOST_SIGNATURES} signatures of others, and no more are looked at");
+            return Err(Error::Answer { what: oci.to_string(), why });
+        }
         let signature = STANDARD.encode(key.sign(&payload)?);
         let (config, signatures) = manifest::with_signature(listed, &payload, signature)
             .map_err(|why| Error::Answer { what: oci.to_string(), why })?;

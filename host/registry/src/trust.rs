@@ -1,5 +1,7 @@
 //! Whose plugins a tenant runs.
 
+use portcullis_model::Digest;
+
 use crate::keys::PublicKey;
 
 /// Whose plugins a tenant runs.
@@ -12,7 +14,7 @@ pub struct Trust {
 }
 
 /// What needs no signature, besides plugins that are part of the program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unsigned {
     /// Nothing.
     #[default]
@@ -24,6 +26,19 @@ pub enum Unsigned {
 }
 
 impl Trust {
+    /// Whether all that another admits is admitted here, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let knows = |key: &PublicKey| self.keys.iter().any(|own| own.id() == key.id());
+        self.unsigned == Unsigned::Allow || (self.unsigned >= other.unsigned && other.keys.iter().all(knows))
+    }
+
+    /// What the key of this id is called; nothing if it is not trusted.
+    #[must_use]
+    pub fn name(&self, id: Digest) -> &str {
+        self.keys.iter().find(|key| key.id() == id).map_or("", PublicKey::name)
+    }
+
     /// The trusted keys, for messages.
     pub(crate) fn names(&self) -> String {
         let names: Vec<String> = self.keys.iter().map(|key| format!("{} ({})", key.name(), short(&key.id()))).collect();
@@ -32,6 +47,6 @@ impl Trust {
 }
 
 /// Enough of an id to find it.
-fn short(id: &portcullis_model::Digest) -> String {
+fn short(id: &Digest) -> String {
     id.to_string().chars().take("sha256:".len() + 12).collect()
 }

@@ -28,6 +28,9 @@ pub const TENANT: &str = "acme";
 /// Most configurations whose plugins are kept loaded; beyond it all are dropped and loaded again when needed.
 const MAX_LOADED: usize = 64;
 
+/// Instances at a time: as many as may wait ahead of calls, also of a language that takes many modules.
+const SLOTS: u32 = 64;
+
 /// What a trial runs.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -39,6 +42,8 @@ pub struct Subject {
     pub grants: Grants,
     /// What one call may take.
     pub limits: Limits,
+    /// How its instances are made and used.
+    pub instances: Instances,
     /// JSON text that a development loader is given beside each configuration: it becomes the member `source` of an object whose
     /// `config` is the configuration. None for a component that is the plugin itself.
     pub source: Option<Arc<str>>,
@@ -60,7 +65,8 @@ pub struct Trial {
     stores: Arc<PerCase>,
     answers: Arc<Answering>,
     subject: Subject,
-    instances: Instances,
+    /// In place of the subject's.
+    instances: Option<Instances>,
     /// By configuration.
     loaded: BTreeMap<String, Result<Plugin, NotLoaded>>,
 }
@@ -105,15 +111,15 @@ impl Trial {
         let engine = Engine::new(EngineConfig {
             cache_key: cache.as_ref().map_or(defaults.cache_key, |(_, key)| *key),
             cache_dir: cache.map(|(folder, _)| folder),
-            // Of the second kind, an instance waits for each configuration.
-            slots: if snapshots { 4 } else { 16 },
+            slots: SLOTS,
             compile_threads,
             snapshots,
             state: Arc::<PerCase>::clone(&stores),
             labels: Arc::<PerCase>::clone(&stores),
             ..defaults
         })?;
-        let instances = if snapshots { Instances::default() } else { Instances { ahead: Some(1), reuse: 1 } };
+        // Made ahead, what configuring takes is no part of a call.
+        let instances = (!snapshots).then_some(Instances { ahead: Some(1), reuse: 1 });
         let answers = Arc::new(Answering::default());
         let engine = engine.with_outside(Arc::<Answering>::clone(&answers));
         Ok(Self { engine, stores, answers, subject, instances, loaded: BTreeMap::new() })
@@ -135,7 +141,8 @@ impl Trial {
         }
         let (engine, subject, instances) = (&self.engine, &self.subject, self.instances);
         let load = || {
-            let Subject { name, file, grants, limits, source } = subject;
+            let Subject { name, file, grants, limits, instances: wanted, source } = subject;
+            let instances = instances.unwrap_or(*wanted);
             let wrapped = source.as_ref().map(|source| {
                 let config = serde_json::Value::from(config);
                 format!("{{\"source\":{source},\"config\":{config}}}")

@@ -1,4 +1,4 @@
-//! Measures the built binary and its parts and writes `docs/benchmarks.md`.
+//! Measures the built binary and its parts and writes `docs/benchmarks.md` and the table of `docs/plugins/cost.md`.
 //!
 //! Wall-clock figures of a shared machine are noisy: every row is the median of several runs with its range, the time of
 //! one disk sync stands beside latencies, and fuel beside plugin times.
@@ -6,6 +6,7 @@
 
 mod approvals;
 mod figures;
+mod languages;
 mod load;
 mod proxy;
 mod server;
@@ -24,7 +25,7 @@ use test_suite::root;
 
 use crate::figures::Figure;
 
-/// Measure and write docs/benchmarks.md.
+/// Measure and write docs/benchmarks.md and docs/plugins/cost.md.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Runs of each measurement.
@@ -33,7 +34,7 @@ struct Arguments {
     /// Seconds of each closed loop.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// Only print; leave docs/benchmarks.md as it is.
+    /// Only print; leave the pages as they are.
     #[arg(long)]
     print: bool,
     /// Measure this part only, and only print.
@@ -56,6 +57,8 @@ enum Part {
     Approvals,
     /// Pipelines that are swapped under load.
     Swaps,
+    /// A plugin in each language.
+    Languages,
 }
 
 /// A row of the page.
@@ -99,9 +102,19 @@ fn main() -> Result<()> {
         rows.extend(swaps::rows(&arguments)?);
     }
     let page = page(&rows)?;
-    println!("{page}");
-    if !arguments.print && arguments.only.is_none() {
+    let keep = !arguments.print && arguments.only.is_none();
+    if !rows.is_empty() {
+        println!("{page}");
+    }
+    if keep {
         std::fs::write(root().join("docs/benchmarks.md"), page)?;
+    }
+    if wanted(Part::Languages) {
+        let table = languages::table(&arguments)?;
+        println!("{table}");
+        if keep {
+            languages::write(&table)?;
+        }
     }
     Ok(())
 }

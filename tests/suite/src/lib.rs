@@ -7,11 +7,13 @@
 pub mod compiled;
 mod matching;
 mod programs;
+mod projects;
 mod registry;
 mod server;
 
 pub use matching::fits;
 pub use programs::{Client, Listening, Mode, Place, ledger, node, package, peers, python, script};
+pub use projects::{Projects, printed};
 pub use registry::Registry;
 pub use server::{Answer, Server, Setup};
 

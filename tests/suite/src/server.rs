@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{binary, compiled};
 
 /// How a server is started.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Setup {
     /// Text of the configuration file; none: the embedded default.
     pub config: Option<String>,

@@ -45,8 +45,8 @@ fn report(failures: &[String], count: usize) {
 fn plugin_answers_as_it_does_natively(name: &str) {
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
-    let subject =
-        Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
+    let (file, instances) = (PluginFile::new(component(name)), Instances::default());
+    let subject = Subject { name: name.to_owned(), file, grants, limits, instances, source: None };
     let mut trial = Trial::new(subject, None).unwrap();
     let cases = read_cases(&root().join("plugins").join(name).join("cases")).unwrap();
     let mut failures = Vec::new();

@@ -11,42 +11,20 @@ use std::time::Duration;
 
 use portcullis_model::Digest;
 use serde_json::{Value, json};
-use test_suite::{Client, Mode, Place, Registry, Server, Setup, binary, root};
+use test_suite::{Client, Mode, Place, Projects, Registry, Server, Setup, binary, printed, root};
 
 const ROLES: [&str; 3] = ["detector", "rule", "router"];
 
-/// Projects lie here, as an author's would in a folder whose tools are installed above them.
-fn place() -> PathBuf {
-    let place = root().join("target/tmp/languages");
-    fs::create_dir_all(&place).unwrap();
-    for (link, tools) in
-        [("node_modules", "../../tools/guest-node/node_modules"), (".venv", "../../tools/guest-python")]
-    {
-        // Tests run beside each other, each making the same links.
-        let _ = std::os::unix::fs::symlink(tools, place.join(link));
-    }
-    place.canonicalize().unwrap()
+fn projects() -> Projects {
+    Projects::new("languages").unwrap()
 }
 
 fn portcullis(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary().unwrap());
-    // One standard library for all projects in Rust.
-    command.args(arguments).current_dir(folder).env("CARGO_TARGET_DIR", place().join("cargo"));
-    command.output().unwrap()
+    projects().portcullis(folder, arguments).unwrap()
 }
 
-fn printed(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Makes a project anew.
 fn new(language: &str, role: &str, name: &str) -> PathBuf {
-    let place = place();
-    let folder = place.join(name);
-    let _ = fs::remove_dir_all(&folder);
-    let made = portcullis(&place, &["plugin", "new", name, "--lang", language, "--role", role]);
-    assert!(made.status.success(), "{}", printed(&made));
-    folder
+    projects().make(language, role, name).unwrap()
 }
 
 /// Runs cases of a project; what is printed as JSON.
@@ -97,7 +75,24 @@ fn language(language: &str) {
         let fuel: Vec<_> = large["cases"].as_array().unwrap().iter().map(|case| case["fuel"].clone()).collect();
         println!("{language} {role}: {} cases, large ones took {fuel:?} fuel", shared["passed"]);
     }
-    installed(&place().join(format!("{language}-detector")), language);
+    let detector = projects().folder().join(format!("{language}-detector"));
+    installed(&detector, language);
+    shown(&detector, language);
+}
+
+/// The shortest plugin of the language's page, in place of the author's file, finds what the page shows.
+fn shown(project: &Path, language: &str) {
+    let page = fs::read_to_string(root().join(format!("docs/plugins/{language}.md"))).unwrap();
+    let fence = if language == "assemblyscript" { "ts" } else { language };
+    let between = |begin: &str| page.split_once(begin).unwrap().1.split_once("```").unwrap().0;
+    fs::write(project.join(Projects::source(language)), between(&format!("```{fence}\n"))).unwrap();
+    let output = between("$ portcullis plugin run --arguments '{\"a\": \"Pure Plutonium\"}'\n");
+    let expected: Value = serde_json::from_str(&output[output.find('{').unwrap()..]).unwrap();
+    let arguments = ["plugin", "run", "--deadline-ms", "20000", "--arguments", r#"{"a": "Pure Plutonium"}"#];
+    let run = portcullis(project, &arguments);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{}", printed(&run)));
+    assert_eq!(answer["findings"], expected["findings"]);
+    assert_eq!(answer["findings"].as_array().unwrap().len(), 1);
 }
 
 /// Runs `portcullis plugin …` in a folder; its JSON.
@@ -200,26 +195,16 @@ fn c() {
 
 #[test]
 fn zig() {
-    let packages = fs::read_dir(place().join(".venv/lib")).into_iter().flatten().flatten();
-    let bundled = packages.into_iter().any(|python| python.path().join("site-packages/ziglang/zig").exists());
-    if !bundled && !answers("zig") {
-        println!("zig is not installed: not tried");
-        return;
-    }
-    language("zig");
+    if_installed("zig");
 }
 
 #[test]
 fn assemblyscript() {
-    if !place().join("node_modules/.bin/asc").exists() {
-        println!("assemblyscript is not installed: not tried");
-        return;
-    }
-    language("assemblyscript");
+    if_installed("assemblyscript");
 }
 
-fn answers(program: &str) -> bool {
-    Command::new(program).arg("version").output().is_ok_and(|output| output.status.success())
+fn if_installed(name: &str) {
+    if projects().can(name) { language(name) } else { println!("{name} is not installed: not tried") }
 }
 
 #[test]
@@ -227,14 +212,14 @@ fn a_folder_that_exists_is_left_alone() {
     let folder = new("rust", "detector", "exists");
     let source = folder.join("src/lib.rs");
     fs::write(&source, "mine").unwrap();
-    let again = portcullis(&place(), &["plugin", "new", "exists", "--lang", "go"]);
+    let again = portcullis(projects().folder(), &["plugin", "new", "exists", "--lang", "go"]);
     assert_eq!(again.status.code(), Some(1));
     assert!(printed(&again).contains("there is something already"), "{}", printed(&again));
     assert_eq!(fs::read_to_string(source).unwrap(), "mine");
     assert!(!folder.join("go.mod").exists());
-    let bad = portcullis(&place(), &["plugin", "new", "two words", "--lang", "go"]);
+    let bad = portcullis(projects().folder(), &["plugin", "new", "two words", "--lang", "go"]);
     assert!(printed(&bad).contains("\"two words\""), "{}", printed(&bad));
-    let bad = portcullis(&place(), &["plugin", "new", "words", "--lang", "cobol"]);
+    let bad = portcullis(projects().folder(), &["plugin", "new", "words", "--lang", "cobol"]);
     assert!(printed(&bad).contains("there is no language \"cobol\""), "{}", printed(&bad));
 }
 
@@ -318,7 +303,10 @@ impl Watch {
     fn start(folder: &Path) -> Self {
         let mut command = Command::new(binary().unwrap());
         command.args(["plugin", "test", "--watch", "--deadline-ms", "20000"]).current_dir(folder);
-        command.env("CARGO_TARGET_DIR", place().join("cargo")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("CARGO_TARGET_DIR", projects().folder().join("cargo"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, lines) = channel();
         let streams: [Box<dyn Read + Send>; 2] =

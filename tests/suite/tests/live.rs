@@ -273,6 +273,26 @@ fn a_crash_between_compiling_and_activation_leaves_the_old_state_and_a_good_log(
 }
 
 #[test]
+fn a_disk_that_is_full_while_compiling_keeps_nothing_half_and_the_change_is_made() {
+    const LARGEST: u64 = 2 << 20;
+    let setup = Setup { config: Some(denying("rm")), largest_file: Some(LARGEST), ..Setup::default() };
+    let server = Server::start(&setup).unwrap();
+    let commands = root().join("target/plugins/detector-commands.wasm");
+    let more = format!("[[tenant.plugins]]\nname = \"commands\"\nplugin = \"{}\"\n{PATIENT}\n", commands.display());
+    let answer = change(&server, &with(&denying("mv"), &more));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!((verdict(&server, "rm"), verdict(&server, "mv")), ("allow".to_owned(), "deny".to_owned()));
+    assert!(server.errors().unwrap().contains("a compiled plugin could not be cached"), "it was too large to be kept");
+    for file in fs::read_dir(server.data().join("cache")).unwrap() {
+        let file = file.unwrap();
+        assert!(file.path().extension().is_some_and(|end| end == "plugin"), "{}", file.path().display());
+        assert!(file.metadata().unwrap().len() < LARGEST);
+    }
+    let (folder, _) = server.terminate().unwrap();
+    assert_eq!(activations(&folder.path().join("data")).len(), 2);
+}
+
+#[test]
 fn a_plugin_that_keeps_failing_is_left_out_and_everybody_sees_it() {
     let bad = format!(
         "[[tenant.plugins]]\nname = \"bad\"\nplugin = \"{}\"\nselect.tools = [\"risky\"]\n{PATIENT}\n\
@@ -452,6 +472,12 @@ fn a_candidate_that_is_fast_in_shadow_and_traps_as_a_canary_is_withdrawn_by_itse
     assert!(said.contains("withdrawn: max_trap_rate 1.0000 is more than 0.2000"), "{said}");
     println!("{said}");
 
+    // Nobody puts it in force by accident.
+    let promoted = ask(&server, "POST", "/v1/generations/candidate/promote", ANN, &json!({ "candidate": candidate }));
+    assert_eq!((promoted.status, &promoted.json().unwrap()["error"]["code"]), (409, &json!("withdrawn")));
+    let (code, _, errors) = server.portcullis(&["generations", "promote", "--data", "data"]).unwrap();
+    assert!(code == 1 && errors.contains("withdrawn by its bounds"), "{errors}");
+
     // Neither a read of the same file nor a restart begins it again.
     assert_eq!(change(&server, &config).status, 200);
     assert_eq!(verdict(&server, "risky"), "allow");
@@ -527,6 +553,278 @@ fn a_canary_judges_whole_sessions_and_what_it_parks_is_released_once() {
         (&free["verdict"], &free["generation"], states(&free)),
         (&json!("allow"), &json!(live), "none".to_owned())
     );
+}
+
+#[test]
+fn a_change_that_is_written_while_another_is_prepared_is_not_lost() {
+    // It finds nothing compiled.
+    let server = Server::start(&Setup { config: Some(denying("alpha")), ..Setup::default() }).unwrap();
+    let write = |config: &str| fs::write(server.folder().join("portcullis.toml"), config).unwrap();
+    write(&with(&denying("beta"), "[[tenant.plugins]]\nname = \"slow\"\nplugin = \"detector-pii\"\n"));
+    until("the slow plugin", || (get(&server, "/readyz")["preparing"]["plugin"] == "slow").then_some(()));
+    write(&denying("gamma"));
+    until("the last change", || (verdict(&server, "gamma") == "deny").then_some(()));
+    assert_eq!(verdict(&server, "beta"), "allow");
+}
+
+#[test]
+fn going_back_is_no_way_around_what_a_tenant_trusts_no_longer() {
+    let server = start(denying("alpha"));
+    let trusted = format!(
+        "[[tenant]]\nname = \"default\"\ntrust.unsigned = \"files\"\n\n[[tenant.plugins]]\nname = \"rule-baseline\"\n{PATIENT}\n"
+    ) + PEOPLE;
+    assert_eq!(change(&server, &trusted).status, 200);
+    let kept = || get(&server, "/v1/generations/history")["history"].as_array().unwrap().len();
+    assert_eq!(kept(), 2);
+    // More that is trusted takes nothing away.
+    assert_eq!(change(&server, &trusted.replace("\"files\"", "\"allow\"")).status, 200);
+    assert_eq!(kept(), 2);
+    assert_eq!(change(&server, &trusted.replace("trust.unsigned = \"files\"\n", "")).status, 200);
+    assert_eq!(kept(), 1);
+    let back = ask(&server, "POST", "/v1/generations/rollback", ANN, &Value::Null);
+    assert_eq!((back.status, &back.json().unwrap()["error"]["code"]), (409, &json!("nothing_before")));
+    assert_eq!(verdict(&server, "alpha"), "allow");
+}
+
+#[test]
+fn what_is_being_prepared_is_seen_while_the_old_pipeline_serves() {
+    let old = denying("alpha");
+    // It finds nothing compiled.
+    let server = Server::start(&Setup { config: Some(old.clone()), ..Setup::default() }).unwrap();
+    let first = live(&server);
+    assert_eq!(get(&server, "/readyz")["preparing"], Value::Null);
+    let quick = plugin("tenant.plugins", "quick", "keeps_configuration", "");
+    let slow = "[[tenant.plugins]]\nname = \"slow\"\nplugin = \"detector-pii\"\n";
+    let gate = plugin("tenant.plugins", "gate", "good_rule", "config = { deny = \"alpha\" }");
+    let other = format!(
+        "\n[[tenant]]\nname = \"globex\"\ntrust.unsigned = \"files\"\n{gate}[[tenant.operator]]\nname = \"eve\"\n\
+         roles = [\"viewer\"]\ntoken_sha256 = [\"{}\"]\n",
+        portcullis_model::Digest::of(b"eve-token")
+    );
+    let fresh = with(&old, &(quick + slow)) + &other;
+    // Read because the file changed: compiling may take longer than a request.
+    fs::write(server.folder().join("portcullis.toml"), &fresh).unwrap();
+    let seen = until("the slow plugin", || {
+        let preparing = get(&server, "/readyz")["preparing"].clone();
+        (preparing["plugin"] == "slow").then_some(preparing)
+    });
+    let expected = json!({ "phase": "compiling", "tenant": "default", "plugin": "slow", "number": 3, "of": 4 });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&seen[name], value, "{seen}");
+    }
+    assert!(seen["since_ms"].as_u64().unwrap() > 1_700_000_000_000, "{seen}");
+    let (code, said, errors) = server.portcullis(&["generations", "list", "--data", "data"]).unwrap();
+    assert_eq!(code, 0, "{errors}");
+    println!("{said}");
+    // The old one serves meanwhile, or the new one by now, which says the same of this.
+    assert_eq!(verdict(&server, "alpha"), "deny");
+    let until = Instant::now() + Duration::from_secs(300);
+    while live(&server) == first {
+        assert!(Instant::now() < until, "it never came into force");
+        let shown = get(&server, "/v1/generations")["preparing"].clone();
+        assert!(shown.is_null() || shown["phase"].is_string(), "{shown}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Whoever asks next sees nothing of what was.
+    let eve = ask(&server, "GET", "/v1/generations", "eve-token", &Value::Null).json().unwrap();
+    assert_eq!(eve["generations"][0]["tenant"], "globex");
+    while !get(&server, "/readyz")["preparing"].is_null() {
+        assert!(Instant::now() < until, "it never ended");
+    }
+    // One that is refused leaves nothing behind either.
+    assert_eq!(change(&server, &fresh.replace("detector-pii", "detector-none")).status, 422);
+    assert_eq!(get(&server, "/readyz")["preparing"], Value::Null);
+}
+
+#[test]
+fn what_a_canary_parked_at_other_doors_ends_unused_once_it_is_withdrawn() {
+    // What is paid is for a person, under the canary only; what is risky makes it fail.
+    let asks = "select.tools = [\"pay\"]\non_failure = \"review\"\nquarantine = { faults = 0 }";
+    let bad = plugin("tenant.candidate.plugins", "asks", "trap", asks)
+        + &plugin("tenant.candidate.plugins", "bad", "trap", "select.tools = [\"risky\"]\nquarantine = { faults = 0 }");
+    let how = "canary_agents = [\"b*\"]\nrollback = { min_calls = 8, max_trap_rate = 0.7, max_latency_ratio = 0 }";
+    let config = with(&denying("alpha"), &(candidate(how, "alpha") + &bad));
+    let server = start(config.replace("[\"admin\"]", "[\"admin\", \"approver\"]"));
+    let first = live(&server);
+    let bearer = format!("Bearer {BOT}");
+    let send = |method: &str, path: &str, more: &[(&str, &str)], body: &Value| {
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(more);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = server.request(method, path, &headers, body.as_bytes()).unwrap();
+        (answer.status, answer.json().unwrap())
+    };
+    // Parked by the canary, at Arden's door and at Clavenar's, twice each; one of each is approved and collected in time.
+    let arden = |amount: u32| {
+        let body = json!({ "tool_name": "pay", "args": [], "kwargs": { "amount": amount }, "metadata": null });
+        let (_, answer) = send("POST", "/arden/policy/check", &[("x-api-key", BOT)], &body);
+        assert_eq!(answer["decision"], "requires_approval", "{answer}");
+        answer["action_id"].as_str().unwrap().to_owned()
+    };
+    let clavenar = |number: u8| {
+        let id = format!("0b3c6a52-3b0f-4c35-9a51-7f0f4c8c7a{number:02x}");
+        let call = json!({ "name": "pay", "arguments": { "number": number } });
+        let body = json!({ "jsonrpc": "2.0", "method": "tools/call", "params": call, "id": 1 });
+        let contract = [
+            ("authorization", bearer.as_str()),
+            ("x-clavenar-decision-contract", "clavenar.decision/v1"),
+            ("x-clavenar-idempotency-id", id.as_str()),
+        ];
+        let (status, answer) = send("POST", "/mcp", &contract, &body);
+        assert_eq!(status, 202, "{answer}");
+        id
+    };
+    let (in_time, late) = ((arden(1), clavenar(1)), (arden(2), clavenar(2)));
+    let waiting = get(&server, "/v1/approvals?state=pending")["approvals"].as_array().unwrap().clone();
+    assert_eq!(waiting.len(), 4, "{waiting:?}");
+    for one in &waiting {
+        assert_ne!(one["generation"], json!(first));
+        let path = format!("/v1/approvals/{}/decide", one["id"].as_str().unwrap());
+        assert_eq!(ask(&server, "POST", &path, ANN, &json!({ "decision": "approve" })).status, 200);
+    }
+    let collect = |(arden, clavenar): &(String, String)| {
+        let (_, arden) = send("GET", &format!("/arden/status/{arden}"), &[("x-api-key", BOT)], &Value::Null);
+        let (_, clavenar) =
+            send("GET", &format!("/pending/{clavenar}"), &[("authorization", bearer.as_str())], &Value::Null);
+        (arden, clavenar)
+    };
+    let (arden, clavenar) = collect(&in_time);
+    assert_eq!((&arden["status"], &clavenar["decision"]), (&json!("approved"), &json!("allow")), "{arden} {clavenar}");
+    // It goes beyond its bound.
+    for _ in 0..16 {
+        inspect(&server, "risky", None);
+    }
+    assert_eq!(get(&server, "/v1/generations/shadow")["standing"], "withdrawn");
+    assert_eq!(inspect(&server, "pay", None)["generation"], json!(first));
+    // What was given stays given; what was not is given no more, and says why.
+    let (arden, clavenar) = collect(&in_time);
+    assert_eq!((&arden["status"], &clavenar["decision"]), (&json!("approved"), &json!("allow")), "{arden} {clavenar}");
+    let (arden, clavenar) = collect(&late);
+    assert_eq!((&arden["status"], &clavenar["decision"]), (&json!("denied"), &json!("deny")), "{arden} {clavenar}");
+    for said in [&arden["message"], &clavenar["decider_note"]] {
+        assert!(said.as_str().unwrap_or_default().contains("the policy was changed meanwhile"), "{arden} {clavenar}");
+    }
+    // Asked anew, the pipeline in force says what it says.
+    let body = json!({ "tool_name": "pay", "args": [], "kwargs": { "amount": 2 }, "metadata": null });
+    assert_eq!(send("POST", "/arden/policy/check", &[("x-api-key", BOT)], &body).1["decision"], "allow");
+    let (folder, _) = server.terminate().unwrap();
+    assert!(ledger(&folder.path().join("data"), &["verify"]).unwrap().contains("good"));
+}
+
+/// Every member of an answer is described, and is of the kind that is described.
+fn described(schemas: &Value, schema: &Value, answer: &Value, what: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        return described(schemas, &schemas[name.rsplit('/').next().unwrap()], answer, what);
+    }
+    if let Some(all) = schema["oneOf"].as_array() {
+        let fitting = all.iter().find(|one| (one["type"] == "null") == answer.is_null());
+        return described(schemas, fitting.unwrap_or_else(|| panic!("{what}: {answer}")), answer, what);
+    }
+    let kinds: Vec<_> = match &schema["type"] {
+        Value::String(kind) => vec![kind.as_str()],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => return,
+    };
+    let fits = |kind: &&str| match *kind {
+        "string" => answer.is_string(),
+        "integer" => answer.is_u64(),
+        "number" => answer.is_number(),
+        "boolean" => answer.is_boolean(),
+        "array" => answer.is_array(),
+        "object" => answer.is_object(),
+        "null" => answer.is_null(),
+        other => panic!("{what}: {other}"),
+    };
+    assert!(kinds.iter().any(fits), "{what}: {answer} is no {kinds:?}");
+    if let Some(allowed) = schema["enum"].as_array() {
+        assert!(allowed.contains(answer), "{what}: {answer} is none of {allowed:?}");
+    }
+    for item in answer.as_array().into_iter().flatten() {
+        described(schemas, &schema["items"], item, what);
+    }
+    // Some are told of no closer.
+    for (name, value) in answer.as_object().filter(|_| schema["properties"].is_object()).into_iter().flatten() {
+        let member = schema["properties"].get(name);
+        let member = member.unwrap_or_else(|| panic!("{what}: {name} is not described"));
+        described(schemas, member, value, &format!("{what}/{name}"));
+    }
+}
+
+#[test]
+fn what_the_api_says_of_generations_is_as_described() {
+    let asks = plugin("tenant.candidate.plugins", "bad", "trap", "select.tools = [\"risky\"]");
+    let tried = "canary_agents = [\"b*\"]\nrollback = { min_calls = 2, max_trap_rate = 0.2, max_latency_ratio = 0 }";
+    let server = start(denying("alpha"));
+    assert_eq!(change(&server, &with(&denying("beta"), &candidate("shadow_percent = 100", "gamma"))).status, 200);
+    let document = get(&server, "/v1/openapi.json");
+    let schemas = &document["components"]["schemas"];
+    let schema = |path: &str, method: &str| {
+        document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"].clone()
+    };
+    let check = |path: &str, real: &str| {
+        let answer = get(&server, real);
+        assert!(answer["error"].is_null(), "{real}: {answer}");
+        described(schemas, &schema(path, "get"), &answer, real);
+        answer
+    };
+    for tool in ["gamma", "delta"] {
+        inspect(&server, tool, Some("run"));
+    }
+    until("copies", || (get(&server, "/v1/generations/shadow")["report"]["judged"] == 2).then_some(()));
+    let current = live(&server);
+    for (path, real) in [
+        ("/v1/generations", "/v1/generations"),
+        ("/v1/generations/history", "/v1/generations/history"),
+        ("/v1/generations/{id}", format!("/v1/generations/{current}").as_str()),
+        ("/v1/generations/diff", "/v1/generations/diff"),
+        ("/v1/generations/shadow", "/v1/generations/shadow"),
+        ("/v1/plugins", "/v1/plugins"),
+        ("/readyz", "/readyz"),
+    ] {
+        check(path, real);
+    }
+    let difference = check("/v1/generations/diff", "/v1/generations/diff");
+    assert_eq!(difference["plugins"][0]["what"], "changed");
+    let report = check("/v1/generations/shadow", "/v1/generations/shadow")["report"].clone();
+    assert_eq!((&report["changed"], report["examples"].as_array().unwrap().len()), (&json!(1), 1), "{report}");
+    // A canary that goes beyond a bound.
+    assert_eq!(change(&server, &with(&denying("beta"), &(candidate(tried, "beta") + &asks))).status, 200);
+    for _ in 0..4 {
+        inspect(&server, "risky", Some("run"));
+    }
+    let withdrawn = check("/v1/generations/shadow", "/v1/generations/shadow");
+    assert_eq!(
+        (&withdrawn["standing"], &withdrawn["evidence"]["bound"]),
+        (&json!("withdrawn"), &json!("max_trap_rate"))
+    );
+    // What changes.
+    for (path, body) in [
+        ("/v1/generations/rollback", json!({ "from": current })),
+        ("/v1/generations/candidate/promote", json!({ "candidate": withdrawn["generation"] })),
+    ] {
+        let done = ask(&server, "POST", path, ANN, &body);
+        assert_eq!(done.status, 200, "{}", done.text());
+        described(schemas, &schema(path, "post"), &done.json().unwrap(), path);
+    }
+    let path = format!("/v1/generations/{current}/activate");
+    let done = ask(&server, "POST", &path, ANN, &Value::Null);
+    assert_eq!(done.status, 200, "{}", done.text());
+    described(schemas, &schema("/v1/generations/{id}/activate", "post"), &done.json().unwrap(), &path);
+    assert_eq!(change(&server, &with(&denying("beta"), &candidate("shadow_percent = 1", "delta"))).status, 200);
+    let dropped = ask(&server, "POST", "/v1/generations/candidate/drop", ANN, &Value::Null);
+    assert_eq!(dropped.status, 200, "{}", dropped.text());
+    described(
+        schemas,
+        &schema("/v1/generations/candidate/drop", "post"),
+        &dropped.json().unwrap(),
+        "/v1/generations/candidate/drop",
+    );
+    // What refuses is as described, too.
+    for (path, status) in [("/v1/generations/shadow", 404), ("/v1/generations/none", 400)] {
+        let refused = ask(&server, "GET", path, ANN, &Value::Null);
+        assert!([status, 404].contains(&refused.status), "{path}: {}", refused.status);
+        described(schemas, &schemas["Error"], &refused.json().unwrap(), path);
+    }
 }
 
 #[test]

@@ -199,6 +199,237 @@ fn a_plugin_is_told_that_an_answer_is_late_and_fails_as_configured() {
     }
 }
 
+/// The report about the candidate, once it has judged so many copies.
+fn report(server: &Server, judged: u64) -> Value {
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let headers = [("authorization", OPERATOR)];
+        let trial: Value = server.request("GET", "/v1/generations/shadow", &headers, b"").unwrap().json().unwrap();
+        if trial["report"]["judged"] == judged {
+            return trial["report"].clone();
+        }
+        assert!(std::time::Instant::now() < until, "{trial}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A candidate whose plugin may do what the other one may. Its file is another one, so that it names secrets otherwise.
+fn tried(how: &str, file: &str, grants: &str) -> String {
+    format!(
+        "[tenant.candidate]\n{how}\n[[tenant.candidate.plugins]]\nname = \"asks\"\nplugin = \"{file}\"\n\
+         limits = {{ deadline_ms = 5000 }}\ngrants = {grants}\n[[tenant.agent]]"
+    )
+}
+
+/// The same component with a section that means nothing.
+fn twin(name: &str) -> (String, Vec<u8>) {
+    let (file, mut bytes) = guest(name);
+    bytes.extend([0, 5, 4, b't', b'w', b'i', b'n']);
+    (format!("twin_{file}"), bytes)
+}
+
+#[test]
+fn a_candidate_in_shadow_sends_no_requests_unless_it_is_told_to() {
+    let (port, told) = serving(|stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    });
+    let grants = format!(
+        "{{ http = [\"http://127.0.0.1:{port}\"], http_networks = [\"127.0.0.0/8\"], secrets = [\"api-key\"] }}"
+    );
+    let config = |how: &str| {
+        let live = http_config(port, "select = { tools = [\"asked\"] }");
+        let (file, _) = twin("asks_http");
+        live.replacen("[[tenant.agent]]", &tried(how, &file, &grants), 1)
+    };
+    let mut started = setup(config("shadow_percent = 100"), "asks_http", &[("api.key", SECRET)]);
+    started.files.push(twin("asks_http"));
+    let server = Server::start(&started).unwrap();
+    let url = format!("http://127.0.0.1:{port}/v1/check");
+    let arguments = json!({ "url": url, "key": "api-key" });
+    for _ in 0..3 {
+        // The pipeline in force asks, and the candidate gets the same answer.
+        assert!(found(&ask(&server, "asked", &arguments)).starts_with("200 "));
+    }
+    for _ in 0..2 {
+        // Nobody asks but the candidate.
+        assert_eq!(ask(&server, "quiet", &arguments)["verdict"], "allow");
+    }
+    let seen = report(&server, 5);
+    assert_eq!((&seen["unsent"], &seen["failed"], &seen["changed"]), (&json!(2), &json!(0), &json!(0)), "{seen}");
+    let tools: Vec<_> =
+        seen["tools"].as_array().unwrap().iter().map(|tool| [&tool["calls"], &tool["unsent"]]).collect();
+    assert_eq!(tools, [[&json!(3), &json!(0)], [&json!(0), &json!(2)]], "{seen}");
+    assert_eq!(seen["examples"], json!([]));
+    assert_eq!(told.try_iter().count(), 3, "one request for each call that asked with effect");
+    let (code, said, errors) =
+        server.portcullis(&["generations", "report", "--data", "data", "--tenant", "acme"]).unwrap();
+    assert!(
+        code == 0 && said.contains("5 copies, 5 judged") && said.contains("2 not compared: a plugin asked"),
+        "{said}{errors}"
+    );
+    println!("{said}");
+    let (folder, _) = server.terminate().unwrap();
+    // Asked for, it sends.
+    let sending = config("shadow_percent = 100\noutside = \"send\"");
+    let server = Server::start_in(folder, &Setup { config: Some(sending), ..started.clone() }).unwrap();
+    ask(&server, "quiet", &arguments);
+    let seen = report(&server, 1);
+    assert_eq!((&seen["unsent"], &seen["tools"][0]["calls"]), (&json!(0), &json!(1)), "{seen}");
+    assert_eq!(told.try_iter().count(), 1);
+    let (folder, _) = server.terminate().unwrap();
+    // As a canary its calls are calls like any other.
+    let canary = config("canary_percent = 100");
+    let server = Server::start_in(folder, &Setup { config: Some(canary), ..started }).unwrap();
+    assert!(found(&ask(&server, "quiet", &arguments)).starts_with("200 "));
+    assert_eq!(told.try_iter().count(), 1);
+}
+
+#[test]
+fn a_candidate_in_shadow_asks_no_language_model_unless_it_is_told_to() {
+    let (port, told) = serving(|stream, _| _ = stream.write_all(anthropic(7).as_bytes()));
+    let config = |how: &str| {
+        let live = judge_config(port).replace("tokens_per_day = 1000", "tokens_per_day = 100000");
+        let live = live.replace("limits = {", "select = { agents = [\"bot\"], tools = [\"risk\"] }\nlimits = {");
+        let (file, _) = twin("asks_judge");
+        live.replacen("[[tenant.agent]]", &tried(how, &file, "{ judge = [\"risk\"] }"), 1)
+    };
+    let mut started = setup(config("shadow_percent = 100"), "asks_judge", &[("judge.key", SECRET)]);
+    started.files.push(twin("asks_judge"));
+    let server = Server::start(&started).unwrap();
+    // Another tool is another template, which neither is granted: that is refused, and no matter of sending.
+    for command in ["ls", "pwd"] {
+        assert_eq!(found(&ask(&server, "risk", &json!({ "command": command }))), r#"{"risk":7}"#);
+        assert_eq!(ask(&server, "other", &json!({ "command": command }))["verdict"], "allow");
+    }
+    let seen = report(&server, 4);
+    assert_eq!((&seen["unsent"], &seen["failed"]), (&json!(0), &json!(0)), "{seen}");
+    assert_eq!(told.try_iter().count(), 2);
+    let (folder, _) = server.terminate().unwrap();
+    // Nobody asks with effect.
+    let alone = |how: &str| config(how).replace("tools = [\"risk\"]", "tools = [\"none\"]");
+    let started = Setup { config: Some(alone("shadow_percent = 100")), ..started };
+    let server = Server::start_in(folder, &started).unwrap();
+    ask(&server, "risk", &json!({ "command": "ls" }));
+    assert_eq!(report(&server, 1)["unsent"], 1);
+    assert_eq!(told.try_iter().count(), 0);
+    let spent = server.request("GET", "/metrics", &[], b"").unwrap().text();
+    assert!(!spent.contains("judge_tokens_total{tenant=\"acme\""), "{spent}");
+    let (folder, _) = server.terminate().unwrap();
+    let started = Setup { config: Some(alone("shadow_percent = 100\noutside = \"send\"")), ..started };
+    let server = Server::start_in(folder, &started).unwrap();
+    ask(&server, "risk", &json!({ "command": "ls" }));
+    assert_eq!(report(&server, 1)["unsent"], 0);
+    assert_eq!(told.try_iter().count(), 1);
+}
+
+#[test]
+fn what_plugins_were_told_is_kept_where_a_tenant_asks_for_it() {
+    const ANSWER: &str = "the reputation of mallory is bad";
+    let (port, _told) = serving(|stream, _| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", ANSWER.len());
+        let _ = stream.write_all((head + ANSWER).as_bytes());
+    });
+    let other = "[[tenant]]\nname = \"globex\"\n[[tenant.operator]]\nname = \"eve\"\nroles = [\"admin\"]\n\
+                 token_sha256 = [\"sha256:8f775ae8dca9bf3fe73f7fadc393ef61fc339df237ee4f9e3dda96bdfc461260\"]\n";
+    let counts = "[[tenant.plugins]]\nname = \"counts\"\nplugin = \"counts_state.wasm\"\ngrants.state = true\n\
+                  limits = { deadline_ms = 5000 }\n[[tenant.agent]]";
+    let config = |keep: &str, role: &str| {
+        let config = http_config(port, "").replacen("[[tenant.agent]]", counts, 1);
+        let config = config.replacen("[[tenant.agent]]", &format!("{keep}\n[[tenant.agent]]"), 1);
+        config.replace("roles = [\"viewer\"]", &format!("roles = [{role:?}]")) + other
+    };
+    let mut started = setup(config("[tenant.answers]\nmost = 3", "admin"), "asks_http", &[("api.key", SECRET)]);
+    started.files.push(guest("counts_state"));
+    let url = format!("http://127.0.0.1:{port}/");
+    let server = Server::start(&started).unwrap();
+    // The digests that the entry has of what its plugins were told.
+    let call = |server: &Server| -> Vec<String> {
+        let answer = ask(server, "t", &json!({ "url": url }));
+        let plugins = answer["cost"]["plugins"].as_array().or(answer["plugins"].as_array()).cloned();
+        let plugins = plugins.unwrap_or_else(|| panic!("{answer}"));
+        plugins.iter().map(|plugin| plugin["answers"].as_str().unwrap().to_owned()).collect()
+    };
+    let cli = |server: &Server, digest: &str| {
+        server.portcullis(&["ledger", "answers", "--data", "data", "--tenant", "acme", digest]).unwrap()
+    };
+    let first = call(&server);
+    let (code, told, errors) = cli(&server, &first[0]);
+    assert!(code == 0 && told.starts_with("[\"http\",\"send\",\"sha256:"), "{told}{errors}");
+    assert_eq!(sha256(&told), first[0], "what is printed has the digest");
+    let hex: String = ANSWER.bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(told.contains(&hex) && told.lines().count() == 1, "{told}");
+    let (code, told, errors) = cli(&server, &first[1]);
+    assert!(code == 0 && told.contains("[\"state\",\"increment\",") && sha256(&told) == first[1], "{told}{errors}");
+    // Administrators of this tenant only.
+    let get = |server: &Server, digest: &str, token: &str| {
+        let headers = [("authorization", token)];
+        server.request("GET", &format!("/v1/ledger/answers/{digest}"), &headers, b"").unwrap()
+    };
+    let agent = format!("Bearer {TOKEN}");
+    let read = get(&server, &first[1], OPERATOR).json().unwrap();
+    assert_eq!((read["digest"].as_str(), read["told"].as_str()), (Some(first[1].as_str()), Some(told.as_str())));
+    let unknown = sha256("unknown");
+    for (digest, token, status) in [
+        (&first[1], agent.as_str(), 403),
+        (&first[1], "Bearer nobody", 401),
+        (&first[1], "Bearer eve-of-globex", 404),
+        (&unknown, OPERATOR, 404),
+        (&"7".to_owned(), OPERATOR, 400),
+    ] {
+        assert_eq!(get(&server, digest, token).status, status, "{digest} {token}");
+    }
+    // Two and one more are three: there is no room for the last, and its entry is there all the same.
+    let second = call(&server);
+    assert_eq!(cli(&server, &second[0]).0, 0);
+    assert_ne!(cli(&server, &second[1]).0, 0);
+    let figures = server.request("GET", "/metrics", &[], b"").unwrap().text();
+    for line in ["outcome=\"kept\"} 3", "outcome=\"too_many\"} 1"] {
+        let line = format!("portcullis_answers_kept_total{{tenant=\"acme\",{line}");
+        assert!(figures.contains(&line), "{line} is missing in\n{figures}");
+    }
+    let (folder, _) = server.terminate().unwrap();
+    let all = everything_in(&folder.path().join("data"));
+    assert!(!holds(&all, ANSWER) && !holds(&all, &hex), "what was told is in clear in a file");
+    // It is there after a restart, and the count too; a viewer does not see it.
+    let viewer = Setup { config: Some(config("[tenant.answers]\nmost = 3", "viewer")), ..started.clone() };
+    let server = Server::start_in(folder, &viewer).unwrap();
+    assert_eq!((cli(&server, &first[1]).0, get(&server, &first[1], OPERATOR).status), (0, 403));
+    assert_ne!(cli(&server, &call(&server)[1]).0, 0);
+    let (folder, _) = server.terminate().unwrap();
+    // Nobody asks for it any more: the hash is all there is.
+    let server = Server::start_in(folder, &Setup { config: Some(config("", "admin")), ..started }).unwrap();
+    let last = call(&server);
+    let (code, _, errors) = cli(&server, &last[1]);
+    assert!(code != 0 && errors.contains("nothing of this digest is kept"), "{errors}");
+    let (folder, _) = server.terminate().unwrap();
+    let (code, told) = {
+        let arguments = ["ledger", "answers", "--data", "data", "--tenant", "acme", first[0].as_str()];
+        let output = std::process::Command::new(test_suite::binary().unwrap())
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!((code, sha256(&told)), (Some(0), first[0].clone()), "without a server too");
+}
+
+#[test]
+fn check_names_what_is_wrong_with_keeping_what_plugins_were_told() {
+    let good = http_config(1, "").replacen("[[tenant.agent]]", "[tenant.answers]\nmost = 1\n[[tenant.agent]]", 1);
+    let (fine, said) = check(&good, "asks_http", "api.key");
+    assert!(fine, "{said}");
+    for (bad, expected) in [
+        ("most = 0", "tenant[0].answers.most: give 1 to 1000000"),
+        ("keep_hours = 0", "tenant[0].answers.keep_hours: give 1 to 8760 hours"),
+        ("most_kib = 4096", "tenant[0].answers.most_kib: give 1 to 1024 KiB"),
+        ("many = 1", "unknown field `many`"),
+    ] {
+        let (fine, said) = check(&good.replace("most = 1", bad), "asks_http", "api.key");
+        assert!(!fine && said.contains(expected), "{bad}: {said}");
+    }
+}
+
 /// What `check` says of a configuration, and whether it is good. The secret is in a file of this name.
 fn check(config: &str, guest_name: &str, key: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();

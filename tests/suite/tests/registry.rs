@@ -71,6 +71,9 @@ fn a_signed_plugin_goes_through_a_registry_into_a_server_that_restarts_without_i
     assert_eq!(done(path, &["verify", &reference, "--key", "signer.pub"])["good"], true);
     let (code, _, errors) = plugin(path, &["verify", &reference, "--key", "other.pub"]);
     assert!(code == 2 && errors.contains("none of its signatures"), "{errors}");
+    let inspected = done(path, &["inspect", &reference, "--key", "signer.pub"]);
+    assert_eq!(inspected["signatures"]["good"][0][0], "signer.pub");
+    assert_eq!((&inspected["digest"], &inspected["role"]), (&pushed["digest"], &json!("rule")));
     let pulled = done(path, &["pull", &exact, "--output", "pulled.wasm", "--key", "signer.pub"]);
     assert_eq!(pulled["digest"], pushed["digest"]);
     assert_eq!(fs::read(path.join("pulled.wasm")).unwrap(), fs::read(built("rule-baseline")).unwrap());
@@ -207,6 +210,28 @@ fn a_file_needs_a_signature_unless_the_tenant_says_otherwise() {
     write("keys = [\"signer.key\"]");
     let (good, said) = check(path);
     assert!(!good && said.contains("trust.keys[0]") && said.contains("private"), "{said}");
+}
+
+#[test]
+fn a_component_is_described_with_its_signatures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    done(path, &["keygen", "--output", "signer"]);
+    fs::copy(built("rule-baseline"), path.join("rules.wasm")).unwrap();
+    let signed = |arguments: &[&str]| {
+        let (code, out, errors) = plugin(path, &[&["inspect"], arguments].concat());
+        assert_eq!(code, 0, "{errors}");
+        out.lines().find_map(|line| line.strip_prefix("signed    ")).unwrap().to_owned()
+    };
+    assert_eq!(signed(&["rules.wasm"]), "no");
+    done(path, &["sign", "rules.wasm", "--key", "signer.key"]);
+    assert_eq!(signed(&["rules.wasm"]), "once; --key says by whom");
+    assert!(signed(&["rules.wasm", "--key", "signer.pub"]).starts_with("by signer.pub, key sha256:"));
+    done(path, &["keygen", "--output", "other"]);
+    assert!(signed(&["rules.wasm", "--key", "other.pub"]).starts_with("not by these keys: "));
+    assert_eq!(signed(&["rule-baseline"]), "built in: with the binary");
+    let (code, _, errors) = plugin(path, &["inspect", "rule-baseline", "--key", "signer.pub"]);
+    assert!(code == 1 && errors.contains("leave out --key"), "{errors}");
 }
 
 #[test]

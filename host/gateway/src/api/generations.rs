@@ -1,18 +1,21 @@
 use hyper::StatusCode;
 use portcullis_model::{Digest, Mode};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::SemaphorePermit;
 
 use super::{Api, Context, json_value, query};
 use crate::http::{ApiError, Reply};
 use crate::ports::{
-    Activations, DifferenceView, GenerationView, PastView, PluginView, ReloadError, Step, StepError, TrialStep, Who,
+    Activations, DifferenceView, GenerationView, PastView, PluginView, PreparingView, ReloadError, Step, StepError,
+    TrialStep, Who,
 };
 
 #[derive(Serialize)]
 struct Generations {
     generations: Vec<GenerationView>,
+    /// What is being prepared to take their place.
+    preparing: Option<PreparingView>,
 }
 
 #[derive(Serialize)]
@@ -35,8 +38,14 @@ struct Plugins {
 impl Api {
     pub(super) fn generations(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {
         let [] = query::read(query, [])?;
-        let generations = self.gate.judge().generations(Some(context.own_tenant()?));
-        Ok(json_value(StatusCode::OK, &Generations { generations }))
+        let tenant = context.own_tenant()?;
+        let generations = self.gate.judge().generations(Some(tenant));
+        // What others run is not told.
+        let preparing = self.reload.preparing().map(|view| match &view.tenant {
+            Some(whose) if whose != tenant => PreparingView { tenant: None, plugin: None, ..view },
+            _ => view,
+        });
+        Ok(json_value(StatusCode::OK, &Generations { generations, preparing }))
     }
 
     pub(super) fn plugins(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {
@@ -70,7 +79,7 @@ impl Api {
         })?;
         let tenant = context.own_tenant()?;
         let generations = generations.into_iter().filter(|view| view.tenant == *tenant).collect();
-        Ok(json_value(StatusCode::OK, &Generations { generations }))
+        Ok(json_value(StatusCode::OK, &Generations { generations, preparing: None }))
     }
 
     pub(super) fn history(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {
@@ -112,9 +121,8 @@ impl Api {
     /// Puts a kept generation in force: the one that is named, or the one before the present one.
     pub(super) async fn step(&self, by: Who, to: Option<String>, body: &[u8]) -> Result<Reply, ApiError> {
         let to = to.as_deref().map(digest).transpose()?;
-        let from = read(body, "from")?;
+        let from = named(&members(body, &["from"])?, "from")?;
         let activations = self.activations()?;
-        let _turn = self.changing()?;
         let done = activations.step(Step { by, to, from }).await.map_err(|error| refused(&error))?;
         Ok(json_value(StatusCode::OK, &done))
     }
@@ -129,10 +137,11 @@ impl Api {
 
     /// Puts the candidate in force, or ends it.
     pub(super) async fn candidate(&self, by: Who, promote: bool, body: &[u8]) -> Result<Reply, ApiError> {
-        let candidate = read(body, "candidate")?;
+        let members = members(body, if promote { &["candidate", "withdrawn"] } else { &["candidate"] })?;
+        let candidate = named(&members, "candidate")?;
+        let withdrawn = members.get("withdrawn").is_some_and(|also| *also == Value::Bool(true));
         let activations = self.activations()?;
-        let _turn = self.changing()?;
-        let step = TrialStep { by, candidate };
+        let step = TrialStep { by, candidate, withdrawn };
         if promote {
             let done = activations.promote(step).await.map_err(|error| refused(&error))?;
             return Ok(json_value(StatusCode::OK, &done));
@@ -182,20 +191,24 @@ fn digest(text: &str) -> Result<Digest, ApiError> {
     text.parse().map_err(|_| ApiError::malformed("this is no name of a generation", "send sha256: and 64 digits"))
 }
 
-/// Nothing, or one member with the name of a generation: only if that is the one.
-fn read(body: &[u8], member: &str) -> Result<Option<Digest>, ApiError> {
-    const FORM: &str = "send no body, or an object with the one member that /v1/openapi.json names";
+/// Nothing, or an object with no other members than these.
+fn members(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+    const FORM: &str = "send no body, or an object with the members that /v1/openapi.json names";
     let body = body.trim_ascii();
     if body.is_empty() {
-        return Ok(None);
+        return Ok(Map::new());
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| ApiError::malformed("the body is no JSON", FORM))?;
-    let members = value.as_object().ok_or_else(|| ApiError::malformed("the body must be an object", FORM))?;
-    if members.keys().any(|name| name != member) {
+    let Value::Object(members) = value else { return Err(ApiError::malformed("the body must be an object", FORM)) };
+    if members.keys().any(|name| !known.contains(&name.as_str())) {
         return Err(ApiError::malformed("unknown field", FORM));
     }
-    let named = members.get(member).map(|name| name.as_str().unwrap_or_default());
-    named.map(digest).transpose()
+    Ok(members)
+}
+
+/// The name of a generation: only if that is the one.
+fn named(members: &Map<String, Value>, member: &str) -> Result<Option<Digest>, ApiError> {
+    members.get(member).map(|name| digest(name.as_str().unwrap_or_default())).transpose()
 }
 
 fn refused(error: &StepError) -> ApiError {
@@ -209,6 +222,10 @@ fn refused(error: &StepError) -> ApiError {
                 _ => "other_generation",
             };
             ApiError::new(StatusCode::CONFLICT, code, text, "read /v1/generations/history and decide again")
+        }
+        StepError::Withdrawn => {
+            let hint = "read /v1/generations/shadow; to put it in force all the same, send \"withdrawn\": true";
+            ApiError::new(StatusCode::CONFLICT, "withdrawn", text, hint)
         }
         StepError::NoCandidate => {
             ApiError::new(StatusCode::CONFLICT, "other_candidate", text, "read /v1/generations/shadow and decide again")

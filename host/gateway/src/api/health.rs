@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Api, json_value};
 use crate::http::{Body, Reply};
 use crate::metrics::Snapshot;
-use crate::ports::{CandidateView, GenerationView, JournalHealth};
+use crate::ports::{CandidateView, GenerationView, JournalHealth, PreparingView};
 
 #[derive(Serialize)]
 pub(super) struct Alive {
@@ -26,6 +26,8 @@ struct Ready {
     generations: Vec<Live>,
     /// Plugins that have failed since their generation became current.
     plugin_faults: Vec<PluginFaults>,
+    /// What is compiled or fetched to take the place of what is in force.
+    preparing: Option<PreparingView>,
     approvals_pending: usize,
 }
 
@@ -66,6 +68,13 @@ impl Api {
             problems.push("the server is stopping".to_owned());
         }
         let ready = problems.is_empty() && ledger.writable;
+        // It serves what it served before.
+        if self.reload.refused() {
+            problems.push(
+                "the configuration was refused when it was last read, see the log; what it said before is in force"
+                    .to_owned(),
+            );
+        }
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let body = Ready {
             ready,
@@ -73,6 +82,7 @@ impl Api {
             ledger,
             plugin_faults: views.iter().flat_map(faults).collect(),
             generations: views.iter().map(live).collect(),
+            preparing: self.reload.preparing(),
             approvals_pending: self.gate.approvals().pending(),
         };
         json_value(status, &body)

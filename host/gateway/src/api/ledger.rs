@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -26,6 +27,13 @@ struct Row<'a> {
     seq: u64,
     hash: Digest,
     entry: &'a Entry,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    digest: Digest,
+    /// What has this digest, exactly.
+    told: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +82,29 @@ impl Api {
         let row = rows.first().filter(|row| row.entry.seq == seq);
         let row = row.ok_or_else(|| ApiError::not_found("there is no entry of this number"))?;
         Ok(json_value(StatusCode::OK, &Row::new(row)))
+    }
+
+    /// What a plugin was told. As sensitive as arguments: for administrators.
+    pub(super) async fn ledger_answers(
+        &self,
+        context: &Context,
+        query: &str,
+        digest: Option<String>,
+    ) -> Result<Reply, ApiError> {
+        let [] = query::read(query, [])?;
+        let operator = context.caller.operator.as_ref().filter(|operator| operator.admin).ok_or_else(|| {
+            let hint = "send the token of an operator with the role admin";
+            ApiError::forbidden("only administrators see what plugins were told", hint)
+        })?;
+        let digest: Digest = digest
+            .as_deref()
+            .and_then(|digest| digest.parse().ok())
+            .ok_or_else(|| ApiError::malformed("this is no digest", "give it as the entry has it, sha256:…"))?;
+        let (journal, tenant) = (Arc::clone(self.gate.journal()), Arc::clone(&operator.tenant));
+        let read = move || journal.told(&tenant, digest);
+        let told = tokio::task::spawn_blocking(read).await.map_err(|_| GateError::Failed)?.map_err(unreadable)?;
+        let told = told.ok_or_else(|| ApiError::not_found("nothing of this digest is kept, or no longer"))?;
+        Ok(json_value(StatusCode::OK, &Told { digest, told: String::from_utf8_lossy(&told) }))
     }
 
     pub(super) async fn ledger_verify(&self, context: &Context, query: &str) -> Result<Reply, ApiError> {

@@ -83,7 +83,8 @@ fn request(operation: Operation) -> Option<Value> {
         Operation::SlackInteraction => Some(object(&[("payload", typed("string"))])),
         Operation::ReplacePolicy => Some(reference("PolicyChange")),
         Operation::ActivateKept | Operation::Rollback => Some(reference("Step")),
-        Operation::Promote | Operation::DropCandidate => Some(reference("CandidateStep")),
+        Operation::Promote => Some(reference("Promotion")),
+        Operation::DropCandidate => Some(reference("CandidateStep")),
         _ => None,
     }
 }
@@ -95,6 +96,7 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         Operation::InspectBatch => reference("Answers"),
         Operation::LedgerEntries => object(&[("entries", list("Row")), ("next", optional("integer"))]),
         Operation::LedgerEntry => reference("Row"),
+        Operation::LedgerAnswers => object(&[("digest", typed("string")), ("told", typed("string"))]),
         Operation::LedgerHead => {
             object(&[("tenant", typed("string")), ("seq", optional("integer")), ("hash", optional("string"))])
         }
@@ -102,7 +104,10 @@ fn answer(operation: Operation) -> (&'static str, Value) {
         Operation::Plugins => {
             object(&[("generation", optional("string")), ("mode", optional("string")), ("plugins", list("Plugin"))])
         }
-        Operation::Generations | Operation::Activate => object(&[("generations", list("Generation"))]),
+        Operation::Generations | Operation::Activate => {
+            let preparing = json!({ "oneOf": [reference("Preparing"), typed("null")] });
+            object(&[("generations", list("Generation")), ("preparing", preparing)])
+        }
         Operation::History => object(&[("history", list("PastGeneration"))]),
         Operation::Generation => reference("PastGeneration"),
         Operation::Difference => reference("Difference"),
@@ -256,6 +261,10 @@ fn errors(route: &Route) -> Vec<(&'static str, &'static str)> {
         Operation::Approval | Operation::Pin | Operation::Policy | Operation::LedgerEntry | Operation::Generation => {
             errors.push(("404", "there is nothing of this name"))
         }
+        Operation::LedgerAnswers => errors.extend([
+            ("404", "nothing of this digest is kept, or no longer"),
+            ("503", "the ledger cannot be read, or what it holds has another digest"),
+        ]),
         Operation::LedgerVerify | Operation::Events => errors.push(("503", "busy")),
         _ => {}
     }
@@ -269,6 +278,7 @@ fn parameters(operation: Operation) -> Value {
     let wait = || query("wait_ms", json!({ "type": "integer", "minimum": 0, "maximum": 60_000, "default": 0 }));
     match operation {
         Operation::LedgerEntries => json!([query("from", json!({ "type": "integer", "minimum": 0 })), limit(1000)]),
+        Operation::LedgerAnswers => json!([path("digest", typed("string"))]),
         Operation::LedgerEntry => json!([path("seq", json!({ "type": "integer", "minimum": 0 }))]),
         Operation::Approvals => {
             let states = ["pending", "approved", "denied", "expired", "cancelled"];
@@ -374,7 +384,7 @@ fn schemas() -> Value {
     let mode = json!({ "type": "string", "enum": ["enforce", "observe"] });
     let span = object(&[("pointer", typed("string")), ("start", typed("integer")), ("end", typed("integer"))]);
     let entry = object(&[("seq", typed("integer")), ("hash", typed("string"))]);
-    json!({
+    let mut all = json!({
         "Question": question(),
         "Questions": {
             "type": "object",
@@ -578,17 +588,14 @@ fn schemas() -> Value {
             ("generation", typed("string")),
             ("standing", json!({ "type": "string", "enum": ["shadow", "canary", "withdrawn"] })),
         ]),
-        "Trial": object(&[
-            ("generation", typed("string")),
-            ("beside", typed("string")),
-            ("standing", json!({ "type": "string", "enum": ["shadow", "canary", "withdrawn"] })),
-            ("trial", typed("object")),
-            ("evidence", optional("object")),
-            ("canary", typed("object")),
-            ("live", typed("object")),
-            ("report", json!({ "type": "object", "description": "of copies of calls, by tool, with examples; no arguments" })),
-            ("plugins", list("Plugin")),
-        ]),
+        "Promotion": {
+            "type": "object",
+            "properties": {
+                "candidate": { "type": "string", "description": "only if this one is tried" },
+                "withdrawn": { "type": "boolean", "description": "also if it was withdrawn by its bounds" },
+            },
+            "additionalProperties": false,
+        },
         "CandidateStep": {
             "type": "object",
             "properties": { "candidate": { "type": "string", "description": "only if this one is tried" } },
@@ -641,11 +648,98 @@ fn schemas() -> Value {
             ("ledger", typed("object")),
             ("generations", json!({ "type": "array", "items": { "type": "object" } })),
             ("plugin_faults", json!({ "type": "array", "items": { "type": "object" } })),
+            ("preparing", json!({ "oneOf": [reference("Preparing"), typed("null")] })),
             ("approvals_pending", typed("integer")),
         ]),
         "Error": object(&[
             ("error", object(&[("code", typed("string")), ("message", typed("string")), ("hint", typed("string"))])),
             ("id", optional("string")),
+        ]),
+    });
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), of_trials()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// What is said of generations that are tried or prepared.
+fn of_trials() -> Value {
+    json!({
+        "Trial": object(&[
+            ("generation", typed("string")),
+            ("beside", typed("string")),
+            ("standing", json!({ "type": "string", "enum": ["shadow", "canary", "withdrawn"] })),
+            ("trial", object(&[
+                ("shadow", typed("number")),
+                ("canary", typed("number")),
+                ("canary_agents", json!({ "type": "array", "items": typed("string") })),
+                ("bounds", object(&[
+                    ("min_calls", typed("integer")),
+                    ("window_ms", typed("integer")),
+                    ("max_trap_rate", optional("number")),
+                    ("max_deadline_rate", optional("number")),
+                    ("max_latency_ratio", optional("number")),
+                    ("max_p99_ms", optional("integer")),
+                    ("max_deny_drift", optional("number")),
+                ])),
+                ("outside", json!({ "type": "string", "enum": ["send"], "description": "only if it is not refused" })),
+            ])),
+            ("evidence", json!({ "oneOf": [reference("Evidence"), typed("null")] })),
+            ("canary", reference("Figures")),
+            ("live", reference("Figures")),
+            ("report", reference("ShadowReport")),
+            ("plugins", list("Plugin")),
+        ]),
+        "Evidence": object(&[
+            ("bound", typed("string")),
+            ("allowed", typed("number")),
+            ("seen", typed("number")),
+            ("candidate", reference("Figures")),
+            ("live", reference("Figures")),
+        ]),
+        "Figures": object(&["calls", "traps", "deadlines", "denied", "mean_us", "p50_us", "p99_us"].map(|name| (name, typed("integer")))),
+        "ShadowReport": object(&[
+            ("sampled", typed("integer")),
+            ("judged", typed("integer")),
+            ("unsent", json!({ "type": "integer", "description": "judged, but not compared: a question outside was not sent" })),
+            ("dropped", typed("integer")),
+            ("changed", typed("integer")),
+            ("failed", typed("integer")),
+            ("tools", json!({ "type": "array", "items": object(&[
+                ("tool", typed("string")),
+                ("calls", typed("integer")),
+                ("unsent", typed("integer")),
+                ("changes", json!({ "type": "array", "items": object(&[
+                    ("from", typed("string")), ("to", typed("string")), ("calls", typed("integer")),
+                ]) })),
+                ("live", reference("ShadowSide")),
+                ("candidate", reference("ShadowSide")),
+            ]) })),
+            ("examples", json!({ "type": "array", "items": object(&[
+                ("id", typed("string")),
+                ("time_ms", typed("integer")),
+                ("agent", typed("string")),
+                ("tool", typed("string")),
+                ("phase", typed("string")),
+                ("live", reference("ShadowVerdict")),
+                ("candidate", reference("ShadowVerdict")),
+            ]) })),
+        ]),
+        "ShadowSide": object(&["failed", "fuel_mean", "fuel_max", "mean_us", "p99_us", "max_us"].map(|name| (name, typed("integer")))),
+        "ShadowVerdict": object(&[
+            ("verdict", typed("string")),
+            ("reasons", json!({ "type": "array", "items": typed("string") })),
+            ("faults", json!({ "type": "array", "items": typed("string") })),
+        ]),
+        "Preparing": object(&[
+            ("since_ms", typed("integer")),
+            ("took_ms", typed("integer")),
+            ("phase", json!({ "type": "string", "enum": ["reading", "fetching", "verifying", "compiling", "activating"] })),
+            ("phase_ms", typed("integer")),
+            ("tenant", optional("string")),
+            ("plugin", optional("string")),
+            ("number", typed("integer")),
+            ("of", typed("integer")),
         ]),
     })
 }

@@ -9,6 +9,7 @@ pub(super) enum Operation {
     InspectBatch,
     LedgerEntries,
     LedgerEntry,
+    LedgerAnswers,
     LedgerHead,
     LedgerVerify,
     Plugins,
@@ -102,6 +103,13 @@ pub(super) static ROUTES: &[Route] = &[
         "Read entries of the caller's tenant, oldest first",
     ),
     route(Method::GET, "/v1/ledger/entries/{seq}", Operation::LedgerEntry, Access::Any, "Read one entry"),
+    route(
+        Method::GET,
+        "/v1/ledger/answers/{digest}",
+        Operation::LedgerAnswers,
+        Access::Operator,
+        "What a plugin was told, by the digest in an entry, where the tenant keeps it: administrators",
+    ),
     route(Method::GET, "/v1/ledger/head", Operation::LedgerHead, Access::Any, "The newest entry's number and hash"),
     route(
         Method::GET,

@@ -150,7 +150,7 @@ impl Gate {
         entry.approval = Some(id);
         entry.call_digest = Some(digest);
         entry.note = Some(format!("a parked call as {} would change it", operator.name));
-        let entry = self.append(entry, Vec::new()).await?.seq;
+        let entry = self.append(entry, self.told(&call, &judgement)).await?.seq;
         if !passes(&judgement, &approval) {
             return Err(ModifyError::Refused(judgement.reasons.into_iter().map(|reason| reason.code).collect()));
         }

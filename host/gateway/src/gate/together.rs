@@ -60,7 +60,7 @@ impl Gate {
             entry.call_digest = Some(*digest);
             let verdict = judgement.decision.as_str();
             entry.note = Some(format!("{} of {} that go together: {verdict}", index + 1, members.len()));
-            self.append(entry, Vec::new())
+            self.append(entry, self.told(member, own))
         });
         // All of them before the whole: who is told of it, now or later, is told of nothing that has no entry.
         let recorded = try_join_all(entries).await;

@@ -304,17 +304,28 @@ impl Asking {
         (!all.is_empty()).then(|| Digest::of_parts(all.iter().map(|one| &one[..])))
     }
 
+    /// Whether a template is granted. Asks nobody.
+    ///
+    /// # Errors
+    /// [`AskError::Unavailable`] if not.
+    pub fn allows(&self, template: &str) -> Result<(), AskError> {
+        self.granted(template).map(|_| ())
+    }
+
+    fn granted(&self, template: &str) -> Result<&Granted, AskError> {
+        let granted = self.granted.iter().find(|granted| granted.templates.iter().any(|id| id == template));
+        granted.ok_or_else(|| AskError::Unavailable("the template is not granted".to_owned()))
+    }
+
     /// Asks, and blocks until there is an answer, at most `within`. The answer is JSON text that fits the template's schema.
     ///
     /// # Errors
     /// See [`AskError`].
     pub fn ask(&self, template: &str, variables: &[(String, String)], within: Duration) -> Result<String, AskError> {
         let started = Instant::now();
-        let granted = self.granted.iter().find(|granted| granted.templates.iter().any(|id| id == template));
-        let Some(granted) = granted else {
+        let granted = self.granted(template).inspect_err(|_| {
             self.courier.metrics.plugin_asked(&self.plugin, "none", "unavailable");
-            return Err(AskError::Unavailable("the template is not granted".to_owned()));
-        };
+        })?;
         let (answer, outcome) = self.ask_model(granted, template, variables, within);
         self.courier.metrics.plugin_asked(&self.plugin, &granted.model.name, outcome);
         let (plugin, tenant, judge) = (&*self.plugin, &*self.tenant, &*granted.model.name);
@@ -417,6 +428,8 @@ impl Asking {
                 entrance.failed();
                 return Err(unavailable(error.to_string()));
             }
+            // Nobody was asked: it costs nothing and says nothing of the server.
+            Err(NotDone::NoPlace) => return Err(AskError::TimedOut),
             Err(NotDone::NoThreads) => return Err(unavailable("there are no threads for it".to_owned())),
         };
         if !(200..300).contains(&fetched.status) {

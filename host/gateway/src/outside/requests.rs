@@ -215,6 +215,14 @@ impl Requests {
         answer
     }
 
+    /// Whether the address is granted. Sends nothing.
+    ///
+    /// # Errors
+    /// [`RequestError::Forbidden`] if not.
+    pub fn allows(&self, url: &str) -> Result<(), RequestError> {
+        self.rule(url).map(|_| ())
+    }
+
     /// The address, and the grant that lets it be called.
     fn rule(&self, url: &str) -> Result<(Uri, &HostRule), RequestError> {
         if url.len() > MAX_URL {
@@ -241,7 +249,7 @@ impl Requests {
         let work = async move { targets.fetch(outgoing, most).await };
         let fetched = match self.courier.run(&self.tenant, within.min(LONGEST), work) {
             Ok(fetched) => fetched?,
-            Err(NotDone::TimedOut) => return Err(RequestError::TimedOut),
+            Err(NotDone::TimedOut | NotDone::NoPlace) => return Err(RequestError::TimedOut),
             Err(NotDone::NoThreads) => return Err(RequestError::Unreachable("there are no threads for it".to_owned())),
         };
         self.clean(fetched, &values, rule)

@@ -58,6 +58,8 @@ pub struct TrialStep {
     pub by: Who,
     /// Only if this one is tried.
     pub candidate: Option<Digest>,
+    /// Whether one may be promoted that was withdrawn by its bounds.
+    pub withdrawn: bool,
 }
 
 /// What came of it.
@@ -145,6 +147,9 @@ impl DifferenceView {
 /// Why no other generation was put in force.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
+    /// The candidate was withdrawn, and whoever promotes it does not say that they know.
+    #[error("the candidate was withdrawn by its bounds")]
+    Withdrawn,
     /// None of this name is kept.
     #[error("no generation of this name is kept")]
     Unknown,

@@ -1,7 +1,7 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use portcullis_ledger::{AppendError, Attachment, Kept, Ledger, ReadError, Record, Report, StoredEntry};
-use portcullis_model::Draft;
+use portcullis_model::{Digest, Draft};
 use uuid::Uuid;
 
 use super::{EntryRef, Journal, JournalError, JournalHealth, Keep};
@@ -14,6 +14,10 @@ impl Journal for Ledger {
 
     fn kept(&self, tenant: &str, id: Uuid) -> Result<Option<Kept>, JournalError> {
         Ok(self.kept_answer(tenant, id)?)
+    }
+
+    fn told(&self, tenant: &str, digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(Ledger::told(self, tenant, digest)?)
     }
 
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use portcullis_gateway::ports::ReloadError;
+use portcullis_gateway::ports::{PreparingView, ReloadError};
 use portcullis_model::Digest;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
@@ -108,8 +108,11 @@ async fn answers_are_as_described() {
         let Some(operation) = operations.get("get") else { continue };
         let Some(schema) = operation["responses"]["200"]["content"].get("application/json") else { continue };
         let real = path.replace("{seq}", "0").replace("{id}", id.as_str().unwrap());
-        // Pins, policies and earlier generations are for operators; there are none here.
-        if ["/v1/pins/", "/v1/policies", "/v1/generations/"].iter().any(|prefix| path.starts_with(prefix)) {
+        // Pins, policies, earlier generations and what plugins were told are for operators; there are none here.
+        if ["/v1/pins/", "/v1/policies", "/v1/generations/", "/v1/ledger/answers/"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix))
+        {
             continue;
         }
         let by_operator = ["/v1/pins", "/v1/outbox"].contains(&path.as_str()) || path.ends_with("/arguments");
@@ -148,6 +151,27 @@ async fn pipelines_are_shown_to_their_tenant() {
     let plugins = bench.get("/v1/plugins", AGENT).await.json();
     assert_eq!((&plugins["plugins"][0]["name"], &plugins["plugins"][0]["role"]), (&json!("words"), &json!("detector")));
     assert_eq!(bench.get("/v1/plugins", BARE).await.json()["plugins"], json!([]));
+    assert_eq!(generations["preparing"], Value::Null);
+    // What is being prepared is shown to all, whose and what it is to its own tenant.
+    let preparing = PreparingView {
+        since_ms: 1,
+        took_ms: 2,
+        phase: "compiling",
+        phase_ms: 3,
+        tenant: Some("acme".into()),
+        plugin: Some("big".into()),
+        number: 1,
+        of: 4,
+    };
+    *bench.reloads.2.lock().unwrap() = Some(preparing);
+    let mut shown = json!({
+        "since_ms": 1, "took_ms": 2, "phase": "compiling", "phase_ms": 3, "tenant": "acme", "plugin": "big", "number": 1, "of": 4,
+    });
+    assert_eq!(bench.get("/v1/generations", AGENT).await.json()["preparing"], shown);
+    assert_eq!(bench.get("/readyz", "").await.json()["preparing"], shown);
+    shown["tenant"] = Value::Null;
+    shown["plugin"] = Value::Null;
+    assert_eq!(bench.get("/v1/generations", OTHER).await.json()["preparing"], shown);
 }
 
 #[tokio::test]

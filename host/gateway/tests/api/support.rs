@@ -20,7 +20,7 @@ use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls, TlsFil
 use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{
     Credentials, EntryRef, GenerationView, Identity, Journal, JournalError, JournalHealth, Judge, Pin, PinChange,
-    PinDefinition, PinError, PinState, Pins, PluginView, Reload, ReloadError, Who,
+    PinDefinition, PinError, PinState, Pins, PluginView, PreparingView, Reload, ReloadError, Who,
 };
 use portcullis_gateway::upstream::{Upstream, Upstreams};
 use portcullis_ledger::{Attachment, Kept, Ledger, LedgerConfig, Report, StoredEntry};
@@ -132,6 +132,7 @@ impl Judge for WordJudge {
                 memory: 65_536,
                 fault: None,
                 answers: None,
+                told: None,
             }],
             plan: (decision == Decision::Review).then_some(plan),
             generation: self.generation(),
@@ -213,6 +214,10 @@ impl Journal for Breakable {
         Journal::kept(&self.ledger, tenant, id)
     }
 
+    fn told(&self, tenant: &str, digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
+        Journal::told(&self.ledger, tenant, digest)
+    }
+
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         Journal::record(&self.ledger, key)
     }
@@ -237,9 +242,13 @@ impl Journal for Breakable {
 
 /// Answers a reload with what a test wants.
 #[derive(Default)]
-pub struct Reloads(pub Mutex<Option<ReloadError>>, pub Events);
+pub struct Reloads(pub Mutex<Option<ReloadError>>, pub Events, pub Mutex<Option<PreparingView>>);
 
 impl Reload for Reloads {
+    fn preparing(&self) -> Option<PreparingView> {
+        self.2.lock().unwrap().clone()
+    }
+
     fn reload(&self, _by: Who) -> BoxFuture<'_, Result<Vec<GenerationView>, ReloadError>> {
         let answer = match &*self.0.lock().unwrap() {
             Some(error) => Err(error.clone()),
@@ -508,7 +517,7 @@ impl Bench {
         };
         let heavy = Heavy { places: setup.heavy, wait: setup.heavy_wait };
         let gate = Arc::new(Gate::new(ports, Arc::new(Metrics::new()), Events::default(), heavy));
-        let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone()));
+        let reloads = Arc::new(Reloads(Mutex::default(), gate.events().clone(), Mutex::default()));
         let upstreams = setup.upstreams.into_iter().map(Arc::from).collect();
         let config = ApiConfig { body_timeout: setup.body_timeout, upstreams, ..ApiConfig::default() };
         let mut mounts = setup.mounts;

@@ -42,6 +42,7 @@ fn said(decision: Decision, fault: Option<&str>) -> Judgement {
         micros: 1,
         memory: 0,
         answers: None,
+        told: None,
         fault: fault.map(str::to_owned),
     };
     Judgement {
@@ -164,6 +165,21 @@ fn what_is_compared_needs_calls_of_both_sides() {
     (0..50).for_each(|_| assert_eq!(candidate.count(true, &denies, MS), None));
     (0..10).for_each(|_| assert_eq!(candidate.count(false, &fine(), MS), None));
     assert!(candidate.count(true, &denies, MS).is_some());
+}
+
+#[test]
+fn calls_beside_another_generation_are_not_compared() {
+    let (candidate, _) = canary(Bounds { max_trap_rate: Some(0.2), max_deny_drift: Some(0.1), ..none() });
+    let denied = said(Decision::Deny, None);
+    for _ in 0..9 {
+        assert_eq!((candidate.count(true, &trap(), MS), candidate.count(false, &denied, MS)), (None, None));
+    }
+    candidate.compare_anew();
+    for _ in 0..9 {
+        assert_eq!((candidate.count(true, &fine(), MS), candidate.count(false, &fine(), MS)), (None, None));
+    }
+    assert_eq!(candidate.count(true, &fine(), MS), None, "what was before counts on neither side");
+    assert_eq!(candidate.standing(), Standing::Canary);
 }
 
 #[test]

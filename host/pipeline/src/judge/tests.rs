@@ -56,6 +56,7 @@ impl Double {
             memory: 1,
             fault: None,
             answers: None,
+            told: None,
         };
         Run { result, cost }
     }
@@ -200,7 +201,7 @@ fn the_strongest_verdict_wins_whatever_the_order() {
                         })
                     })
                     .collect();
-                let outcome = judge(&stages, None, false, &call(r#"{"a":"bc"}"#));
+                let outcome = judge(&stages, None, false, &call(r#"{"a":"bc"}"#), None);
                 let strongest = first.max(second).max(third);
                 assert_eq!(outcome.decision, strongest);
                 assert_eq!(outcome.plan.is_some(), strongest == Decision::Review);
@@ -221,7 +222,7 @@ fn the_strongest_verdict_wins_whatever_the_order() {
 
 #[test]
 fn an_empty_pipeline_allows() {
-    let outcome = judge(&[], None, true, &call("{}"));
+    let outcome = judge(&[], None, true, &call("{}"), None);
     assert_eq!(outcome.decision, Decision::Allow);
     assert!(outcome.reasons.is_empty() && outcome.plugins.is_empty() && outcome.plan.is_none());
 }
@@ -247,7 +248,7 @@ fn rules_see_all_findings_with_their_detector_in_order() {
         assert_eq!(reasons[0].code, "seen");
         Ok(Plan { quorum: 2, ..default_plan(&call("{}")) })
     });
-    let outcome = judge(&stages, Some(&router), false, &call("{}"));
+    let outcome = judge(&stages, Some(&router), false, &call("{}"), None);
     assert_eq!(log.names(), ["d1", "d2", "d3", "r1", "r2", "router"]);
     assert_eq!(outcome.plugins.iter().map(|run| run.name.to_string()).collect::<Vec<_>>(), log.names());
     assert_eq!(outcome.plan.unwrap().quorum, 2);
@@ -260,7 +261,7 @@ fn a_router_is_asked_about_reviews_only() {
         let log = Log::default();
         let stages = [log.rule("r", move |_| Ok(verdict(decision, &["x"])))];
         let router = log.router("router", |_| panic!("asked"));
-        assert_eq!(judge(&stages, Some(&router), false, &call("{}")).decision, decision);
+        assert_eq!(judge(&stages, Some(&router), false, &call("{}"), None).decision, decision);
     }
 }
 
@@ -281,7 +282,7 @@ fn every_fault_counts_as_its_fail_mode_says() {
                 };
                 broken.on_failure = mode;
                 let stages = [broken, log.rule("fine", |_| Ok(Verdict::allow()))];
-                let outcome = judge(&stages, None, false, &call("{}"));
+                let outcome = judge(&stages, None, false, &call("{}"), None);
                 assert_eq!(outcome.decision, decision, "{code} {mode:?}");
                 // Recorded in any mode; the rest still runs.
                 assert_eq!(outcome.plugins[0].fault.as_deref(), Some(code));
@@ -306,7 +307,7 @@ fn an_open_failure_does_not_weaken_what_others_say() {
     let mut broken = log.rule("broken", |_| Err(Fault::Fuel));
     broken.on_failure = FailMode::Open;
     let stages = [broken, log.rule("strict", |_| Ok(verdict(Decision::Deny, &["no"])))];
-    assert_eq!(judge(&stages, None, false, &call("{}")).decision, Decision::Deny);
+    assert_eq!(judge(&stages, None, false, &call("{}"), None).decision, Decision::Deny);
 }
 
 #[test]
@@ -318,7 +319,7 @@ fn a_broken_router_never_loses_the_review() {
             let stages = [log.rule("r", |_| Ok(verdict(Decision::Review, &["ask"])))];
             let mut router = log.router("router", move |_| Err(clone_fault(&copy)));
             router.on_failure = mode;
-            let outcome = judge(&stages, Some(&router), false, &call("{}"));
+            let outcome = judge(&stages, Some(&router), false, &call("{}"), None);
             assert_eq!(outcome.plugins[1].fault.as_deref(), Some(code));
             match mode {
                 FailMode::Closed => {
@@ -345,7 +346,7 @@ fn a_router_that_does_not_see_the_call_leaves_the_default_plan() {
     let mut router = log.router("router", |_| panic!("asked"));
     let other = Selector { tools: vec!["other".to_owned()], ..Selector::default() };
     router.select = Selection::new(&other).unwrap();
-    let plan = judge(&stages, Some(&router), false, &call("{}")).plan.unwrap();
+    let plan = judge(&stages, Some(&router), false, &call("{}"), None).plan.unwrap();
     assert_eq!((plan.approvers, plan.quorum, plan.deadline_seconds), (vec![Approver::Role("approver".into())], 1, 900));
 }
 
@@ -362,7 +363,7 @@ fn early_exit_skips_the_rest_once_the_verdict_is_strong_enough() {
         first.stop_on = stop_on;
         let stages =
             [log.detector("d", |_| Ok(vec![])), first, log.rule("rest", |_| Ok(verdict(Decision::Deny, &["y"])))];
-        let outcome = judge(&stages, None, false, &call(r#"{"a":"b"}"#));
+        let outcome = judge(&stages, None, false, &call(r#"{"a":"b"}"#), None);
         assert_eq!(outcome.plugins.len(), log.names().len());
         (outcome.decision, log.names().len() == 2)
     };
@@ -381,7 +382,7 @@ fn a_detector_that_fails_closed_can_end_the_run_too() {
     let mut broken = log.detector("broken", |_| Err(Fault::Deadline));
     broken.stop_on = Some(Decision::Deny);
     let stages = [broken, log.detector("d", |_| Ok(vec![])), log.rule("r", |_| Ok(Verdict::allow()))];
-    assert_eq!(judge(&stages, None, false, &call("{}")).decision, Decision::Deny);
+    assert_eq!(judge(&stages, None, false, &call("{}"), None).decision, Decision::Deny);
     assert_eq!(log.names(), ["broken"]);
 }
 
@@ -394,9 +395,9 @@ fn selectors_decide_who_runs() {
     let mut calls = log.rule("calls", |_| Ok(Verdict::allow()));
     calls.select = only(vec![Phase::Call]);
     let stages = [results, calls];
-    assert_eq!(judge(&stages, None, false, &call("{}")).decision, Decision::Allow);
+    assert_eq!(judge(&stages, None, false, &call("{}"), None).decision, Decision::Allow);
     let result = Call { phase: Phase::Result, ..call("{}") };
-    assert_eq!(judge(&stages, None, false, &result).decision, Decision::Deny);
+    assert_eq!(judge(&stages, None, false, &result, None).decision, Decision::Deny);
     assert_eq!(log.names(), ["calls", "results"]);
 }
 
@@ -408,7 +409,7 @@ fn redactions_of_several_rules_are_made_together() {
         log.rule("r2", |_| Ok(redaction("b", &[cut("/a", 4, 8, "<2>"), cut("/a", 9, 10, "\"\\\n")]))),
         log.rule("r3", |_| Ok(redaction("b", &[cut("/a", 4, 8, "<2>")]))),
     ];
-    let outcome = judge(&stages, None, false, &call(r#"{"a":"0123456789","n":1.50,"b":["xyz", "k"]}"#));
+    let outcome = judge(&stages, None, false, &call(r#"{"a":"0123456789","n":1.50,"b":["xyz", "k"]}"#), None);
     let document = outcome.replacement.unwrap();
     assert_eq!(document.raw(), r#"{"a":"01<1>8\"\\\n","n":1.50,"b":["<b>", "k"]}"#);
     assert_eq!(codes_of(&Outcome { replacement: None, ..outcome }), ["a", "b"]);
@@ -422,7 +423,7 @@ fn a_redaction_that_cannot_be_made_denies() {
         let log = Log::default();
         let stages = [log.rule("r", move |_| Ok(redaction("x", &[cut("/b", 0, 1, "-"), bad.clone()])))];
         for again in [false, true] {
-            let outcome = judge(&stages, None, again, &call(r#"{"a":"ä","b":"c","n":1}"#));
+            let outcome = judge(&stages, None, again, &call(r#"{"a":"ä","b":"c","n":1}"#), None);
             assert_eq!((outcome.decision, outcome.replacement.is_none()), (Decision::Deny, true));
             assert_eq!(codes_of(&outcome), [codes::REDACTION_FAILED, "x"]);
             assert_eq!(outcome.reasons[0].plugin, HOST);
@@ -437,7 +438,7 @@ fn a_redaction_without_replacements_denies() {
         log.rule("empty", |_| Ok(redaction("x", &[]))),
         log.rule("good", |_| Ok(redaction("y", &[cut("/a", 0, 1, "-")]))),
     ];
-    let outcome = judge(&stages, None, false, &call(r#"{"a":"b"}"#));
+    let outcome = judge(&stages, None, false, &call(r#"{"a":"b"}"#), None);
     assert_eq!((outcome.decision, outcome.replacement.is_none()), (Decision::Deny, true));
     assert_eq!((&*outcome.reasons[0].code, &*outcome.reasons[0].plugin), (codes::REDACTION_FAILED, "empty"));
 }
@@ -447,7 +448,7 @@ fn a_refusal_without_reasons_gets_one() {
     for decision in [Decision::Deny, Decision::Review] {
         let log = Log::default();
         let stages = [log.rule("mute", move |_| Ok(verdict(decision, &[])))];
-        let outcome = judge(&stages, None, false, &call("{}"));
+        let outcome = judge(&stages, None, false, &call("{}"), None);
         assert_eq!(
             (outcome.decision, codes_of(&outcome), &*outcome.reasons[0].plugin),
             (decision, vec!["unspecified"], "mute")
@@ -472,7 +473,7 @@ fn too_many_findings_fail_the_detector_that_goes_beyond() {
                 Ok(Verdict::allow())
             }),
         ];
-        let outcome = judge(&stages, None, false, &call("{}"));
+        let outcome = judge(&stages, None, false, &call("{}"), None);
         assert_eq!((outcome.decision, outcome.findings.len()), (decision, MAX_FINDINGS));
         assert_eq!(outcome.plugins[1].fault.as_deref(), Some(codes::PLUGIN_OVERSIZE));
         assert!(outcome.plugins[0].fault.is_none());
@@ -489,7 +490,7 @@ fn reasons_are_bounded_and_the_strongest_stay() {
         }
     };
     let stages = [log.rule("r1", many(Decision::Review)), log.rule("r2", many(Decision::Deny))];
-    let outcome = judge(&stages, None, false, &call("{}"));
+    let outcome = judge(&stages, None, false, &call("{}"), None);
     assert_eq!(outcome.reasons.len(), MAX_REASONS);
     assert!(outcome.reasons.iter().all(|reason| reason.code.starts_with("Deny")));
 }
@@ -511,12 +512,12 @@ fn a_redacted_payload_is_judged_again_only_when_asked() {
         ]
     };
     let log = Log::default();
-    let outcome = judge(&stages(&log), None, false, &call(r#"{"a":"abc"}"#));
+    let outcome = judge(&stages(&log), None, false, &call(r#"{"a":"abc"}"#), None);
     assert_eq!((outcome.decision, outcome.replacement.unwrap().raw()), (Decision::Redact, r#"{"a":"ac"}"#));
     assert_eq!(log.names().len(), 3);
 
     let log = Log::default();
-    let outcome = judge(&stages(&log), None, true, &call(r#"{"a":"abc"}"#));
+    let outcome = judge(&stages(&log), None, true, &call(r#"{"a":"abc"}"#), None);
     assert_eq!((outcome.decision, outcome.replacement.is_none()), (Decision::Deny, true));
     assert_eq!(codes_of(&outcome), ["joined", "cut"]);
     assert_eq!((log.names().len(), outcome.plugins.len(), outcome.findings.len()), (6, 6, 1));
@@ -529,7 +530,7 @@ fn a_second_look_may_redact_more_but_there_is_no_third() {
         let text = call.payload.root().get("a").and_then(|value| value.as_str()).unwrap().len();
         Ok(if text > 0 { redaction("peel", &[cut("/a", 0, 1, "")]) } else { Verdict::allow() })
     })];
-    let outcome = judge(&stages, None, true, &call(r#"{"a":"wxyz"}"#));
+    let outcome = judge(&stages, None, true, &call(r#"{"a":"wxyz"}"#), None);
     assert_eq!((outcome.decision, outcome.replacement.unwrap().raw()), (Decision::Redact, r#"{"a":"yz"}"#));
     assert_eq!(log.names().len(), 2);
 }
@@ -571,7 +572,7 @@ fn random_redactions_give_valid_json_and_nothing_of_what_was_covered() {
         let log = Log::default();
         let stages: Vec<Stage> =
             rules.into_iter().map(|cuts| log.rule("r", move |_| Ok(redaction("x", &cuts)))).collect();
-        let outcome = judge(&stages, None, false, &call(&payload));
+        let outcome = judge(&stages, None, false, &call(&payload), None);
         assert_eq!(outcome.decision, Decision::Redact, "seed {seed}");
         let document = outcome.replacement.unwrap();
         let parsed: serde_json::Value = serde_json::from_str(document.raw()).unwrap();
@@ -613,7 +614,7 @@ fn random_pipelines_obey_the_lattice() {
                 (true, FailMode::Open) => Decision::Allow,
             });
         }
-        let outcome = judge(&stages, None, false, &call(r#"{"a":"b"}"#));
+        let outcome = judge(&stages, None, false, &call(r#"{"a":"b"}"#), None);
         assert_eq!(outcome.decision, expected, "seed {seed}");
         assert_eq!(outcome.replacement.is_some(), expected == Decision::Redact, "seed {seed}");
         assert_eq!(outcome.plan.is_some(), expected == Decision::Review, "seed {seed}");
@@ -642,7 +643,7 @@ fn a_plugin_that_keeps_failing_is_not_asked_and_its_fail_mode_counts() {
             log.rule("r", move |_| if works.load(Ordering::SeqCst) { Err(Fault::Fuel) } else { Ok(Verdict::allow()) });
         let (stage, time) = in_quarantine_after(2, Stage { on_failure, ..stage });
         let stages = [stage];
-        let run = || judge(&stages, None, false, &call("{}"));
+        let run = || judge(&stages, None, false, &call("{}"), None);
         assert!(run().turns.is_empty());
         assert_eq!(run().turns, [("r".into(), Turn::Quarantined)]);
         let left_out = run();
@@ -663,13 +664,65 @@ fn a_plugin_that_keeps_failing_is_not_asked_and_its_fail_mode_counts() {
 }
 
 #[test]
+fn a_detector_that_finds_too_much_is_put_in_quarantine_and_does_not_recover_by_it() {
+    let log = Log::default();
+    let detector = log.detector("d", |_| Ok(vec![finding("a"); MAX_FINDINGS + 1]));
+    let (stage, time) = in_quarantine_after(2, detector);
+    let stages = [stage];
+    let run = || judge(&stages, None, false, &call("{}"), None);
+    assert!(run().turns.is_empty());
+    assert_eq!(run().turns, [("d".into(), Turn::Quarantined)]);
+    time.fetch_add(500, Ordering::SeqCst);
+    let probe = run();
+    assert_eq!(probe.plugins[0].fault.as_deref(), Some(codes::PLUGIN_OVERSIZE));
+    assert!(probe.turns.iter().all(|(_, turn)| *turn != Turn::Recovered), "{:?}", probe.turns);
+    assert_eq!(run().plugins[0].fault.as_deref(), Some(codes::PLUGIN_QUARANTINED));
+    assert_eq!(stages[0].health.faults.load(Ordering::SeqCst), 3, "each is counted once");
+}
+
+#[test]
 fn a_router_in_quarantine_counts_as_its_fail_mode_says() {
     let log = Log::default();
     let wants = log.rule("r", |_| Ok(verdict(Decision::Review, &["money"])));
     let (router, _) = in_quarantine_after(1, log.router("p", |_| Err(Fault::Deadline)));
     let stages = [wants];
-    assert_eq!(judge(&stages, Some(&router), false, &call("{}")).turns, [("p".into(), Turn::Quarantined)]);
-    let left_out = judge(&stages, Some(&router), false, &call("{}"));
+    assert_eq!(judge(&stages, Some(&router), false, &call("{}"), None).turns, [("p".into(), Turn::Quarantined)]);
+    let left_out = judge(&stages, Some(&router), false, &call("{}"), None);
     assert_eq!((left_out.decision, &left_out.plan), (Decision::Deny, &None));
     assert!(codes_of(&left_out).contains(&codes::PLUGIN_QUARANTINED));
+}
+
+/// Asks somebody, and cannot do without the answer.
+#[derive(Debug)]
+struct Needy(Option<Arc<Heard>>);
+
+impl Ask for Needy {
+    fn inspect(&self, _: &Call) -> Run<Vec<Finding>> {
+        let told = self.0.as_ref().is_some_and(|heard| heard.send(Digest::of(b"question"), 0).is_ok());
+        let result = if told { Ok(vec![]) } else { Err(Fault::Guest("nobody answers".to_owned())) };
+        Log::default().stage("p", Role::Detector).1.run(result)
+    }
+    fn decide(&self, _: &Call, _: &[AttributedFinding]) -> Run<Verdict> {
+        unreachable!()
+    }
+    fn route(&self, _: &Call, _: &[AttributedFinding], _: &[Reason]) -> Run<Plan> {
+        unreachable!()
+    }
+    fn hearing(&self, heard: &Arc<Heard>) -> Option<Box<dyn Ask>> {
+        Some(Box::new(Self(Some(Arc::clone(heard)))))
+    }
+}
+
+#[test]
+fn a_plugin_that_fails_because_nothing_is_sent_for_it_is_not_put_in_quarantine() {
+    let (stage, _) = Log::default().stage("p", Role::Detector);
+    let (stage, _) = in_quarantine_after(2, Stage { plugin: Box::new(Needy(None)), ..stage });
+    let stages = [stage];
+    let heard = Arc::new(Heard::default());
+    for asked in 1..=5 {
+        let outcome = judge(&stages, None, false, &call("{}"), Some(&heard));
+        assert_eq!((codes_of(&outcome), heard.unsent()), (vec![codes::PLUGIN_ERROR], asked));
+    }
+    let codes: Vec<_> = (0..3).map(|_| codes_of(&judge(&stages, None, false, &call("{}"), None)).concat()).collect();
+    assert_eq!(codes, [codes::PLUGIN_ERROR, codes::PLUGIN_ERROR, codes::PLUGIN_QUARANTINED]);
 }

@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::host;
 use crate::outside;
 use crate::policies::Edited;
+use crate::progress::Progress;
 use crate::trials::Trials;
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
@@ -48,16 +49,19 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     warnings.extend(missing_programs(&settings.config));
     warnings.extend(patterns_without_upstream(&settings.config));
     channels::channels(&settings.config, settings.place.as_ref())?;
-    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())?;
+    let progress = Progress::default();
+    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default(), &progress)?;
     warnings.extend(channels::warnings(&settings.config, &pipelines));
     warnings.extend(outside::warnings(&settings.config, &pipelines));
     let engine = host::lone_engine(&settings)?;
-    for tried in assemble::candidates(&settings.config, settings.place.as_ref(), &Edited::default(), &pipelines)? {
-        tried.build(&engine, &Trials::default())?;
+    for tried in
+        assemble::candidates(&settings.config, settings.place.as_ref(), &Edited::default(), &pipelines, &progress)?
+    {
+        tried.build(&engine, &Trials::default(), &progress)?;
     }
     let mut tenants = Vec::new();
     for pipeline in pipelines {
-        let generation = pipeline.build(&engine)?;
+        let generation = pipeline.build(&engine, &progress)?;
         tenants.push(json!({
             "tenant": pipeline.spec.tenant, "mode": generation.mode(), "generation": generation.id(),
             "plugins": generation.summary().plugins.iter().map(|plugin| json!({

@@ -19,16 +19,20 @@ pub(crate) fn run(command: &cli::Generations) -> Result<ExitCode> {
         cli::Generations::Activate { log, generation } => activate(log, generation),
         cli::Generations::Rollback { log } => rollback(log),
         cli::Generations::Report { log } => report(log),
-        cli::Generations::Promote { log } => end_trial(log, "promote"),
-        cli::Generations::Drop { log } => end_trial(log, "drop"),
+        cli::Generations::Promote { log, withdrawn } => end_trial(log, "promote", *withdrawn),
+        cli::Generations::Drop { log } => end_trial(log, "drop", false),
     }
 }
 
 fn list(log: &Log) -> Result<ExitCode> {
-    let history = History::read(&server(log, false)?)?;
+    let server = server(log, false)?;
+    let history = History::read(&server)?;
     if log.json {
         println!("{}", Value::Array(history.0));
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(preparing) = server.get("/v1/generations")?.get("preparing").filter(|one| one.is_object()) {
+        println!("{}", printable(&prepared(preparing)));
     }
     for past in &history.0 {
         println!("{}", line(past));
@@ -39,6 +43,21 @@ fn list(log: &Log) -> Result<ExitCode> {
         println!("not what the configuration says, which is {}", said.as_deref().unwrap_or("not kept"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far a generation is that is being prepared.
+fn prepared(preparing: &Value) -> String {
+    let number = |key: &str| preparing.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let mut out = format!("+ being prepared for {} s: {}", number("took_ms") / 1000, text(preparing, "/phase"));
+    for (before, key) in [(" ", "/plugin"), (" of ", "/tenant")] {
+        if let Some(name) = preparing.pointer(key).and_then(Value::as_str) {
+            out.push_str(&format!("{before}{name}"));
+        }
+    }
+    if number("of") > 0 {
+        out.push_str(&format!(", plugin {} of {}", number("number"), number("of")));
+    }
+    out
 }
 
 fn line(past: &Value) -> String {
@@ -84,8 +103,9 @@ fn show(log: &Log, generation: Option<&str>) -> Result<ExitCode> {
         println!(
             "  {}",
             printable(&format!(
-                "{name:<32} {}  {} calls, {} faults{quarantine}",
+                "{name:<32} {}  {}  {} calls, {} faults{quarantine}",
                 short(plugin, "/digest"),
+                text(plugin, "/tier"),
                 number("calls"),
                 number("faults"),
             ))
@@ -213,12 +233,24 @@ fn report(log: &Log) -> Result<ExitCode> {
         part("changed"),
         part("failed")
     );
+    if part("unsent") > 0 {
+        println!(
+            "          {} not compared: a plugin asked outside what the pipeline in force did not ask, and nothing was sent",
+            part("unsent")
+        );
+    }
     for tool in list(&trial, "/report/tools") {
         let changes = list(&tool, "/changes").into_iter();
         let changes: Vec<_> = changes
             .map(|one| format!("{} -> {}: {}", text(&one, "/from"), text(&one, "/to"), number(&one, "/calls")))
             .collect();
         let changes = if changes.is_empty() { "same verdicts".to_owned() } else { changes.join(", ") };
+        let (calls, unsent) = (number(&tool, "/calls"), number(&tool, "/unsent"));
+        let said = match (calls, unsent) {
+            (_, 0) => changes,
+            (0, unsent) => format!("{unsent} not compared"),
+            (_, unsent) => format!("{changes}; {unsent} not compared"),
+        };
         let side = |side: &str| {
             let part = |key: &str| number(&tool, &format!("/{side}/{key}"));
             format!(
@@ -229,12 +261,11 @@ fn report(log: &Log) -> Result<ExitCode> {
                 part("failed")
             )
         };
-        println!(
-            "  {}",
-            printable(&format!("{:<24} {} calls; {changes}", text(&tool, "/tool"), number(&tool, "/calls")))
-        );
-        println!("    in force   {}", side("live"));
-        println!("    candidate  {}", side("candidate"));
+        println!("  {}", printable(&format!("{:<24} {calls} calls; {said}", text(&tool, "/tool"))));
+        if calls > 0 {
+            println!("    in force   {}", side("live"));
+            println!("    candidate  {}", side("candidate"));
+        }
     }
     for example in list(&trial, "/report/examples").iter().take(10) {
         let said = |side: &str| {
@@ -260,11 +291,14 @@ fn report(log: &Log) -> Result<ExitCode> {
 }
 
 /// Names what it saw: nobody puts another one in force than was looked at.
-fn end_trial(log: &Log, how: &str) -> Result<ExitCode> {
+fn end_trial(log: &Log, how: &str, withdrawn: bool) -> Result<ExitCode> {
     let server = server(log, true)?;
     let candidate = text(&server.get("/v1/generations/shadow")?, "/generation");
-    let done =
-        server.post(&format!("/v1/generations/candidate/{how}"), &json!({ "candidate": candidate }).to_string())?;
+    let meant = match withdrawn {
+        true => json!({ "candidate": candidate, "withdrawn": true }),
+        false => json!({ "candidate": candidate }),
+    };
+    let done = server.post(&format!("/v1/generations/candidate/{how}"), &meant.to_string())?;
     if log.json {
         println!("{done}");
     } else if how == "promote" {

@@ -14,6 +14,7 @@ use crate::assemble;
 use crate::cli::Inspect;
 use crate::host;
 use crate::policies::Edited;
+use crate::progress::Progress;
 use crate::remote::{Running, Server};
 
 pub(crate) fn run(arguments: &Inspect) -> Result<ExitCode> {
@@ -64,11 +65,12 @@ fn online(arguments: &Inspect) -> Result<Value> {
 
 fn offline(arguments: &Inspect) -> Result<Value> {
     let settings = Settings::read(&arguments.place)?;
-    let pipelines = assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default())?;
+    let pipelines =
+        assemble::pipelines(&settings.config, settings.place.as_ref(), &Edited::default(), &Progress::default())?;
     let pipeline = pipelines.iter().find(|pipeline| *pipeline.spec.tenant == *arguments.tenant);
     let pipeline = pipeline.with_context(|| format!("there is no tenant `{}`", arguments.tenant))?;
     let engine = host::lone_engine(&settings)?;
-    let generation = pipeline.build(&engine)?;
+    let generation = pipeline.build(&engine, &Progress::default())?;
     let phase = Phase::from(arguments.phase);
     let payload = match (phase, &arguments.content) {
         (Phase::Call, None) => &arguments.arguments,

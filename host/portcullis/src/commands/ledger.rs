@@ -28,6 +28,7 @@ pub(crate) fn run(command: &cli::Ledger) -> Result<ExitCode> {
         cli::Ledger::Head { log } => head(log),
         cli::Ledger::Export { log, output, format: ExportFormat::Portcullis } => export(log, output),
         cli::Ledger::Export { log, output, format: ExportFormat::Clavenar } => clavenar::export(log, output),
+        cli::Ledger::Answers { log, digest } => answers(log, *digest),
         cli::Ledger::Payload { log, seq } => payload(log, *seq),
     }
 }
@@ -232,6 +233,32 @@ fn payload(log: &Log, seq: u64) -> Result<ExitCode> {
         format!("entry {seq} of {} has no sealed payload: it was kept only as a commitment, or erased", log.tenant)
     })?;
     io::stdout().lock().write_all(&[payload.as_slice(), b"\n"].concat())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a plugin was told. The digest is made again here, so that a server's word is not needed.
+fn answers(log: &Log, digest: Digest) -> Result<ExitCode> {
+    let told = match Source::open(log)? {
+        Source::Folder(ledger) => ledger.told(&log.tenant, digest)?.with_context(|| {
+            format!(
+                "nothing of {digest} is kept for {}: it was not asked for, or its time is over, or it was erased",
+                log.tenant
+            )
+        })?,
+        Source::Running(server) => {
+            let answer = server.get(&format!("/v1/ledger/answers/{digest}"))?;
+            let told = answer.get("told").and_then(Value::as_str).context("the server sent nothing")?;
+            told.as_bytes().to_vec()
+        }
+    };
+    anyhow::ensure!(Digest::of(&told) == digest, "what is kept is not what has the digest {digest}");
+    if log.json {
+        let lines = std::str::from_utf8(&told)?.lines().map(serde_json::from_str::<Value>);
+        println!("{}", serde_json::to_string(&lines.collect::<Result<Vec<_>, _>>()?)?);
+    } else {
+        // As it is: its SHA-256 is the digest.
+        io::stdout().lock().write_all(&told)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

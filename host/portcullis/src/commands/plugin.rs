@@ -7,9 +7,10 @@ mod trial;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use portcullis_engine::{Description, Engine, EngineConfig, Snapshotting};
 use portcullis_model::Digest;
+use portcullis_registry::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::cli;
@@ -23,7 +24,7 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
                 writeln!(out, "{name:<20} {:>8} bytes  {}", bytes.len(), Digest::of(bytes))?;
             }
         }
-        cli::Plugin::Inspect { file, json } => inspect(file, *json)?,
+        cli::Plugin::Inspect(arguments) => inspect(arguments)?,
         cli::Plugin::New { name, lang, role, path } => project::new(name, *lang, (*role).into(), path.as_deref())?,
         cli::Plugin::Build { folder, json } => project::build(folder, *json)?,
         cli::Plugin::Test { subject, only, cases, watch, json } => {
@@ -31,7 +32,7 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
             return if *watch { trial::watch(subject, &chosen) } else { trial::test(subject, &chosen, *json) };
         }
         cli::Plugin::Run(call) => trial::run(call)?,
-        cli::Plugin::Bench { subject, only, calls, json } => trial::bench(subject, only.as_deref(), *calls, *json)?,
+        cli::Plugin::Bench(measured) => trial::bench(measured)?,
         cli::Plugin::Push(arguments) => return registry::push(arguments),
         cli::Plugin::Pull(arguments) => return registry::pull(arguments),
         cli::Plugin::Sign(arguments) => return registry::sign(arguments),
@@ -41,18 +42,25 @@ pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn inspect(file: &str, json: bool) -> Result<()> {
-    let bytes = if file.ends_with(".wasm") {
-        std::fs::read(file).with_context(|| format!("{file}: cannot be read"))?
-    } else {
-        embedded::plugin(file)?.to_vec()
+fn inspect(arguments: &cli::Inspected) -> Result<()> {
+    let cli::Inspected { reference, json, .. } = arguments;
+    let (bytes, signed) = match reference.parse()? {
+        Reference::BuiltIn(name) => {
+            ensure!(arguments.key.is_empty(), "{reference} is built in and carries no signature: leave out --key");
+            (embedded::plugin(&name)?.into(), None)
+        }
+        other => {
+            let (bytes, signed) = registry::signatures(&other, arguments)?;
+            (bytes, Some(signed))
+        }
     };
     let engine = Engine::new(EngineConfig { slots: 4, ..EngineConfig::default() })?;
-    let about = engine.describe(&bytes).with_context(|| file.to_owned())?;
+    let about = engine.describe(&bytes).with_context(|| reference.to_owned())?;
     let mut out = io::stdout().lock();
-    if json {
+    if *json {
         let mut value = facts(&about);
         value.insert("manifest".to_owned(), json!(about.manifest));
+        value.insert("signatures".to_owned(), json!(signed));
         writeln!(out, "{}", Value::from(value))?;
         return Ok(());
     }
@@ -63,7 +71,12 @@ fn inspect(file: &str, json: bool) -> Result<()> {
     writeln!(out, "digest    {}", about.digest)?;
     writeln!(out, "size      {} bytes", about.size)?;
     writeln!(out, "role      {}", about.role.as_str())?;
-    print(&mut out, &about)
+    print(&mut out, &about)?;
+    match signed {
+        None => writeln!(out, "signed    built in: with the binary")?,
+        Some(signed) => signed.print(&mut out)?,
+    }
+    Ok(())
 }
 
 /// What a component is, for programs.

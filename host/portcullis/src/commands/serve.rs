@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -15,8 +16,8 @@ use portcullis_gateway::doors::clavenar::{self, AllowBody, ClavenarDoor};
 use portcullis_gateway::doors::mcp::{Asking, McpDoor, McpLimits, Seal};
 use portcullis_gateway::http::{Drained, Mount, Server, ServerConfig, Tls};
 use portcullis_gateway::ports::{
-    Activations, DifferenceView, GenerationView, PastView, Policies, PolicyChange, PolicyError, PolicyView, Reload,
-    ReloadError, Step, StepError, Stepped, TrialStep, Who,
+    Activations, DifferenceView, GenerationView, PastView, Policies, PolicyChange, PolicyError, PolicyView,
+    PreparingView, Reload, ReloadError, Step, StepError, Stepped, TrialStep, Who,
 };
 use portcullis_model::Digest;
 use portcullis_tenancy::generate_token;
@@ -38,7 +39,10 @@ pub(crate) fn run(arguments: &cli::Serve) -> Result<ExitCode> {
     let settings = Settings { adopt: arguments.adopt, ..Settings::read(&arguments.place)? };
     let _telemetry = logs::start(&settings.config.logs, &settings.config.traces)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("portcullis").build()?;
-    runtime.block_on(serve(arguments, settings))
+    let served = runtime.block_on(serve(arguments, settings));
+    // What is being fetched or compiled has no effect any more; nobody waits for it.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
@@ -68,7 +72,7 @@ async fn serve(arguments: &cli::Serve, settings: Settings) -> Result<ExitCode> {
         channels: Arc::clone(&channels),
         tls: tls.clone(),
         place: arguments.place.clone(),
-        turn: Arc::default(),
+        refused: Arc::default(),
         door: OnceLock::new(),
         arden: OnceLock::new(),
     });
@@ -191,7 +195,7 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     }
     let views = views(&host.generations, None);
     for view in views.iter().take(10) {
-        let plugins: Vec<&str> = view.plugins.iter().map(|plugin| &*plugin.name).collect();
+        let plugins: Vec<String> = view.plugins.iter().map(judge::named).collect();
         println!("  tenant    {} ({}): {}", view.tenant, view.mode.as_str(), plugins.join(", "));
     }
     if views.len() > 10 {
@@ -230,6 +234,10 @@ fn shutdown() -> Result<impl Future<Output = ()>> {
     })
 }
 
+/// How long after a configuration could not be put in force it is read once more, and at most.
+const AGAIN: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
 /// Reads the configuration again: on request, on SIGHUP, when a file of it changes.
 #[derive(Clone)]
 struct Reloader {
@@ -237,8 +245,8 @@ struct Reloader {
     channels: Arc<Channels>,
     tls: Option<Arc<Tls>>,
     place: Where,
-    /// One at a time, or an older configuration could come last.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Whether the configuration was last read in vain.
+    refused: Arc<AtomicBool>,
     /// Whose clients are told when they can see other tools.
     door: OnceLock<McpDoor>,
     /// Whose endpoints and prices are replaced.
@@ -249,12 +257,16 @@ impl Reloader {
     /// All or nothing, also where whoever asked for it goes away in the middle.
     async fn again(&self, by: Option<Who>) -> Result<(), ReloadError> {
         let reloader = self.clone();
-        let reload = tokio::spawn(async move { reloader.exchange(by).await });
+        let reload = tokio::spawn(async move {
+            let done = reloader.exchange(by).await;
+            reloader.refused.store(done.is_err(), Ordering::Release);
+            done
+        });
         reload.await.map_err(|error| ReloadError::Failed(error.to_string()))?
     }
 
     async fn exchange(&self, by: Option<Who>) -> Result<(), ReloadError> {
-        let _turn = self.turn.lock().await;
+        let _preparation = self.host.preparation.lock().await;
         let settings = Settings::read(&self.place).map_err(|error| ReloadError::Invalid(format!("{error:#}")))?;
         let invalid = |error: anyhow::Error| ReloadError::Invalid(format!("{error:#}"));
         let settings = Arc::new(settings);
@@ -292,11 +304,14 @@ impl Reloader {
         Ok(())
     }
 
-    async fn tell(&self, why: &str) {
-        match self.again(None).await {
+    /// Reads the configuration again and says what came of it; whether it is in force.
+    async fn tell(&self, why: &str) -> bool {
+        let done = self.again(None).await;
+        match &done {
             Ok(()) => tracing::info!(why, "configuration read again"),
             Err(error) => tracing::error!(why, %error, "nothing was changed"),
         }
+        done.is_ok()
     }
 
     fn on_hangup(self: Arc<Self>) -> Result<impl Future<Output = ()>> {
@@ -312,24 +327,34 @@ impl Reloader {
         // It reads files, which may be slow.
         let look = |settings: &Settings| tokio::task::block_in_place(|| Fingerprint::take(settings));
         let mut changing = None;
+        // What fails may be away for a while only, a registry for instance.
+        let mut pause = AGAIN;
+        let mut again: Option<Instant> = None;
         loop {
             tokio::time::sleep(Fingerprint::EVERY).await;
             let now = look(&settings);
-            if now == known {
+            let due = again.is_some_and(|at| at <= Instant::now());
+            if now == known && !due {
                 changing = None;
                 continue;
             }
             // A file that is being written is read when it has come to rest.
-            if changing.as_ref() != Some(&now) {
-                changing = Some(now);
+            if now != known && changing.as_ref() != Some(&now) {
+                (changing, pause) = (Some(now), AGAIN);
                 continue;
             }
-            self.tell("file changed").await;
+            if self.tell(if now == known { "once more" } else { "file changed" }).await {
+                (again, pause) = (None, AGAIN);
+            } else {
+                again = Some(Instant::now() + pause);
+                pause = (pause * 2).min(LONGEST);
+            }
             // A configuration that cannot be read keeps the old list of files under watch.
             if let Ok(fresh) = Settings::read(&self.place) {
                 settings = fresh;
             }
-            known = look(&settings);
+            // As they were before they were read: what was written since is noticed at the next look.
+            known = now;
         }
     }
 }
@@ -341,6 +366,14 @@ impl Reload for Reloader {
             Ok(views(&self.host.generations, None))
         }
         .boxed()
+    }
+
+    fn preparing(&self) -> Option<PreparingView> {
+        self.host.progress.view()
+    }
+
+    fn refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     fn policies(&self) -> Option<&dyn Policies> {
@@ -373,7 +406,7 @@ impl Activations for Reloader {
 
     fn promote(&self, step: TrialStep) -> BoxFuture<'_, Result<Stepped, StepError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             let done = self.host.promote(step, turn).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
@@ -385,7 +418,7 @@ impl Activations for Reloader {
 
     fn drop_candidate(&self, step: TrialStep) -> BoxFuture<'_, Result<Digest, StepError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             self.host.drop_candidate(step, turn).await
         }
         .boxed()
@@ -393,7 +426,7 @@ impl Activations for Reloader {
 
     fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped, StepError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let turn = Arc::clone(&self.host.turn).lock_owned().await;
             let done = self.host.step(step, turn).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
@@ -416,8 +449,8 @@ impl Policies for Reloader {
 
     fn replace(&self, change: PolicyChange) -> BoxFuture<'_, Result<PolicyView, PolicyError>> {
         async move {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
-            let view = self.host.replace_policies(change, turn).await?;
+            let preparation = Arc::clone(&self.host.preparation).lock_owned().await;
+            let view = self.host.replace_policies(change, preparation).await?;
             if let Some(door) = self.door.get() {
                 door.policy_changed();
             }

@@ -12,7 +12,7 @@ use super::{ConfigError, Place};
 const MOST_REQUESTS: usize = 256;
 
 /// Requests that plugins send, and questions that they ask language models.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Outbound {
     /// Calls at a time whose plugins may wait for others (grants `http` and `judge`), 1 to 256: each takes a thread. More calls
@@ -26,7 +26,7 @@ pub(crate) struct Outbound {
 }
 
 /// A secret that plugins use in headers of requests and never see. Exactly one of `file` and `env` is given.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Secret {
     /// Name by which plugins are granted it. Letters, digits, `.`, `_`, `-`; at most 63.
@@ -44,7 +44,7 @@ pub(crate) struct Secret {
 }
 
 /// A language model that plugins ask. At most one of `key_file` and `key_env` is given.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Judge {
     /// Its name in metrics and budgets. Letters, digits, `.`, `_`, `-`; at most 63.
@@ -92,7 +92,7 @@ pub(crate) struct Judge {
 }
 
 /// A prompt. Plugins name it and give values; they never write prompts.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JudgeTemplate {
     /// Id by which plugins are granted it, unlike that of any other template. Letters, digits, `.`, `_`, `-`; at most 63.

@@ -21,7 +21,8 @@ pub(super) fn new(name: &str, language: Language, role: Role, path: Option<&Path
     }
     writeln!(out, "  {} (the SDK)", folder.join("sdk").display())?;
     writeln!(out, "a {} in {language}; next:", role.as_str())?;
-    writeln!(out, "  cd {} && portcullis plugin test", folder.display())?;
+    let install = language.install().map(|command| format!("{command} && ")).unwrap_or_default();
+    writeln!(out, "  cd {} && {install}portcullis plugin test", folder.display())?;
     Ok(())
 }
 

@@ -6,11 +6,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_engine::{Engine, EngineConfig};
+use portcullis_model::Digest;
 use portcullis_registry::{
-    Error, KeyKind, Loaded, OciReference, PrivateKey, PublicKey, Reference, Registry, Trust, Unsigned, generate,
+    Error, KeyKind, Loaded, MAX_PLUGIN_BYTES, OciReference, PrivateKey, PublicKey, Reference, Registry, Trust,
+    Unsigned, generate, read_file,
 };
+use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -49,7 +54,8 @@ pub(crate) fn push(arguments: &cli::Push) -> Result<ExitCode> {
     // Before anything is sent.
     let key = arguments.key.as_deref().map(private_key).transpose()?;
     let registry = registry(&arguments.place)?;
-    let bytes = fs::read(&arguments.file).with_context(|| format!("{}: cannot be read", arguments.file.display()))?;
+    let bytes = read_file(&arguments.file, MAX_PLUGIN_BYTES)
+        .with_context(|| format!("{}: cannot be read", arguments.file.display()))?;
     let pushed = registry.push(&bytes, &reference)?;
     let exact = Reference::Oci(reference.at(pushed.manifest));
     let signed = key.map(|key| registry.sign(&exact, Path::new(""), &key)).transpose()?;
@@ -105,22 +111,89 @@ fn trust(keys: &[PathBuf], tenant: Option<&str>, place: &Where) -> Result<Trust>
     Ok(Trust { unsigned: Unsigned::Refuse, ..sources::trust(&tenant.trust, file, &format!("tenant[{index}].trust"))? })
 }
 
+/// How far a component is shut in and what it asks for: whoever installs it must allow that.
+struct Needs {
+    tier: Option<&'static str>,
+    asks: Vec<String>,
+    /// For people.
+    lines: Vec<String>,
+}
+
+impl Needs {
+    fn of(bytes: &[u8]) -> Result<Self> {
+        let engine = Engine::new(EngineConfig { slots: 4, ..EngineConfig::default() })?;
+        // What no host here could run can be fetched and checked all the same.
+        let about = match engine.describe(bytes) {
+            Ok(about) => about,
+            Err(error) => {
+                let lines = vec![format!("tier      none, it cannot be loaded: {error}")];
+                return Ok(Self { tier: None, asks: Vec::new(), lines });
+            }
+        };
+        let mut lines = vec![format!("tier      {}", about.tier.as_str())];
+        if !about.asks.is_empty() {
+            lines.push(format!("asks      {}; it runs only where `grants` allows it", about.asks.join(", ")));
+        }
+        Ok(Self { tier: Some(about.tier.as_str()), asks: about.asks, lines })
+    }
+}
+
 /// What a reference stands for now, checked against keys.
-fn checked(
-    registry: &Registry,
-    text: &str,
-    trust: &Trust,
-) -> Result<(Loaded, Result<Vec<portcullis_model::Digest>, Error>)> {
-    let mut loaded = registry.load(&text.parse()?, Path::new(""))?;
+fn checked(registry: &Registry, reference: &Reference, trust: &Trust) -> Result<(Loaded, Result<Vec<Digest>, Error>)> {
+    let mut loaded = registry.load(reference, Path::new(""))?;
     match registry.admit(&mut loaded, trust) {
         Err(error @ Error::Untrusted { .. }) => Ok((loaded, Err(error))),
         other => Ok((loaded, Ok(other?))),
     }
 }
 
+/// What is known of who signed a plugin.
+#[derive(Debug, Serialize)]
+pub(crate) struct Signatures {
+    /// How many lie beside it.
+    found: usize,
+    /// The keys of the command line that signed it: file and id.
+    good: Vec<(String, Digest)>,
+    /// Why none of them did.
+    error: Option<String>,
+}
+
+impl Signatures {
+    pub(crate) fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
+        for (name, id) in &self.good {
+            writeln!(out, "signed    by {name}, key {id}")?;
+        }
+        match (&self.error, self.found) {
+            (Some(error), _) => writeln!(out, "signed    not by these keys: {error}"),
+            (None, 0) => writeln!(out, "signed    no"),
+            (None, _) if !self.good.is_empty() => Ok(()),
+            (None, 1) => writeln!(out, "signed    once; --key says by whom"),
+            (None, found) => writeln!(out, "signed    {found} times; --key says by whom"),
+        }
+    }
+}
+
+/// A plugin's bytes, and its signatures.
+pub(crate) fn signatures(reference: &Reference, arguments: &cli::Inspected) -> Result<(Arc<[u8]>, Signatures)> {
+    let trust = trust(&arguments.key, None, &arguments.place)?;
+    let registry = registry(&arguments.place)?;
+    let (loaded, keys) = match trust.keys.is_empty() {
+        true => (registry.load(reference, Path::new(""))?, Ok(Vec::new())),
+        false => checked(&registry, reference, &trust)?,
+    };
+    let found = registry.signatures(&loaded)?;
+    let (keys, error) = match keys {
+        Ok(keys) => (keys, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let good = keys.into_iter().map(|id| (trust.name(id).to_owned(), id)).collect();
+    Ok((loaded.bytes, Signatures { found, good, error }))
+}
+
 pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
     let trust = trust(&arguments.key, arguments.tenant.as_deref(), &arguments.place)?;
-    let (loaded, keys) = checked(&registry(&arguments.place)?, &arguments.reference, &trust)?;
+    let (loaded, keys) = checked(&registry(&arguments.place)?, &arguments.reference.parse()?, &trust)?;
+    let needs = Needs::of(&loaded.bytes)?;
     let good = keys.is_ok();
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -130,7 +203,7 @@ pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
         };
         let value = json!({
             "good": good, "reference": loaded.reference, "digest": loaded.digest, "manifest": loaded.manifest(), "keys": keys,
-            "error": error,
+            "tier": needs.tier, "asks": needs.asks, "error": error,
         });
         writeln!(out, "{value}")?;
     } else {
@@ -139,9 +212,9 @@ pub(crate) fn verify(arguments: &cli::Verify) -> Result<ExitCode> {
                 writeln!(out, "good      {}", loaded.reference)?;
                 writeln!(out, "digest    {}", loaded.digest)?;
                 for id in keys {
-                    let name = trust.keys.iter().find(|key| key.id() == id).map_or("", |key| key.name());
-                    writeln!(out, "signed    by {name}, key {id}")?;
+                    writeln!(out, "signed    by {}, key {id}", trust.name(id))?;
                 }
+                needs.lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
             }
             Err(error) => {
                 drop(out);
@@ -165,12 +238,13 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
         !arguments.update && !arguments.prune,
         "--update and --prune are for what the configuration names: leave the reference out"
     );
+    let reference = reference.parse()?;
     let trust = trust(&arguments.key, None, &arguments.place)?;
     let registry = registry(&arguments.place)?;
     let (loaded, keys) = if trust.keys.is_empty() {
-        (registry.load(&reference.parse()?, Path::new(""))?, None)
+        (registry.load(&reference, Path::new(""))?, None)
     } else {
-        let (loaded, keys) = checked(&registry, reference, &trust)?;
+        let (loaded, keys) = checked(&registry, &reference, &trust)?;
         match keys {
             Ok(keys) => (loaded, Some(keys)),
             Err(error) => {
@@ -179,6 +253,7 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
             }
         }
     };
+    let needs = Needs::of(&loaded.bytes)?;
     if let Some(path) = &arguments.output {
         write(path, &loaded.bytes, 0o644, true)?;
     }
@@ -186,7 +261,7 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
     if arguments.json {
         let value = json!({
             "reference": loaded.reference, "digest": loaded.digest, "manifest": loaded.manifest(), "bytes": loaded.bytes.len(),
-            "keys": keys, "output": arguments.output,
+            "keys": keys, "output": arguments.output, "tier": needs.tier, "asks": needs.asks,
         });
         writeln!(out, "{value}")?;
         return Ok(ExitCode::SUCCESS);
@@ -204,6 +279,7 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
             }
         }
     }
+    needs.lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     if let Some(path) = &arguments.output {
         writeln!(out, "in        {}, {} bytes", path.display(), loaded.bytes.len())?;
     }
@@ -232,13 +308,14 @@ fn pull_all(arguments: &cli::Pull) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     if arguments.json {
         let plugins = fetched.iter().map(|one| {
-            json!({
+            let needs = Needs::of(&one.loaded.bytes)?;
+            Ok(json!({
                 "reference": one.loaded.reference, "digest": one.loaded.digest, "manifest": one.loaded.manifest(),
-                "was": one.old.as_ref().map(|old| old.digest),
-            })
+                "was": one.old.as_ref().map(|old| old.digest), "tier": needs.tier, "asks": needs.asks,
+            }))
         });
         let value = json!({
-            "plugins": plugins.collect::<Vec<_>>(), "forgotten": gone.iter().map(|one| &one.reference).collect::<Vec<_>>(),
+            "plugins": plugins.collect::<Result<Vec<_>>>()?, "forgotten": gone.iter().map(|one| &one.reference).collect::<Vec<_>>(),
         });
         writeln!(out, "{value}")?;
         return Ok(ExitCode::SUCCESS);
@@ -254,6 +331,9 @@ fn pull_all(arguments: &cli::Pull) -> Result<ExitCode> {
             writeln!(out, "  from    {}", old.digest)?;
         }
         writeln!(out, "  digest  {}", one.loaded.digest)?;
+        for line in Needs::of(&one.loaded.bytes)?.lines {
+            writeln!(out, "  {}", line.replacen("  ", "", 1))?;
+        }
     }
     for one in &gone {
         writeln!(out, "forgotten {}", one.reference)?;

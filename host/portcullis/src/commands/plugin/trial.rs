@@ -6,9 +6,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use portcullis_engine::{Folder, Grants, Limits, MAX_PLUGIN_BYTES, PluginFile};
+use portcullis_engine::{Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_project::{Ask, Manifest, Project};
 use portcullis_trial::{Case, Report, Subject, Trial, read_cases};
 use serde_json::{Value, json};
@@ -66,6 +68,7 @@ fn subject_of(project: &Project, file: PluginFile, tried: &Tried) -> Result<Subj
         file,
         grants: grants(manifest, &project.cases().join("files"))?,
         limits: limits(manifest, tried.deadline_ms),
+        instances: Instances::default(),
         source: None,
     })
 }
@@ -196,10 +199,13 @@ pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
 }
 
 /// Measures a case.
-pub(super) fn bench(tried: &Tried, only: Option<&str>, calls: usize, as_json: bool) -> Result<()> {
+pub(super) fn bench(measured: &cli::Measured) -> Result<()> {
+    let cli::Measured { subject: tried, only, calls, every_ms, ahead, reuse, json: as_json } = measured;
+    let calls = *calls;
     anyhow::ensure!(calls > 0, "--calls: at least one");
-    let (project, subject) = subject(tried)?;
-    let cases = Chosen { only, folder: None }.read(&project)?;
+    let (project, mut subject) = subject(tried)?;
+    subject.instances = Instances { ahead: *ahead, reuse: *reuse };
+    let cases = Chosen { only: only.as_deref(), folder: None }.read(&project)?;
     let case = cases.iter().find(|case| case.expect.error.is_none()).context("no such case makes a call")?;
     let mut trial = Trial::new(subject, None)?;
     let first = trial.run(case);
@@ -207,6 +213,7 @@ pub(super) fn bench(tried: &Tried, only: Option<&str>, calls: usize, as_json: bo
     let mut micros = Vec::with_capacity(calls);
     let (mut fuel, mut memory) = (0, 0);
     for _ in 0..calls {
+        thread::sleep(Duration::from_millis(*every_ms));
         let cost = trial.run(case).cost.context("the plugin was not called")?;
         micros.push(cost.micros);
         (fuel, memory) = (cost.fuel, cost.memory);
@@ -216,14 +223,18 @@ pub(super) fn bench(tried: &Tried, only: Option<&str>, calls: usize, as_json: bo
     let (p50, p99) = (at(50), at(99));
     let load = first.load_micros.unwrap_or(0) / 1000;
     let mut out = io::stdout().lock();
-    if as_json {
+    if *as_json {
         let value = json!({
             "case": case.name, "calls": calls, "p50_micros": p50, "p99_micros": p99, "fuel": fuel, "memory": memory,
             "load_ms": load,
         });
         writeln!(out, "{value}")?;
     } else {
-        writeln!(out, "{}: {calls} calls, a fresh instance each", case.name)?;
+        let instances = match reuse {
+            1 => "an instance for each".to_owned(),
+            more => format!("up to {more} by one instance"),
+        };
+        writeln!(out, "{}: {calls} calls, {instances}", case.name)?;
         writeln!(out, "time    p50 {p50} us, p99 {p99} us")?;
         writeln!(out, "fuel    {fuel}")?;
         writeln!(out, "memory  {} KiB", memory.div_ceil(1024))?;

@@ -176,6 +176,10 @@ impl Journal for MemoryJournal {
         Ok(None)
     }
 
+    fn told(&self, _tenant: &str, _digest: Digest) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(None)
+    }
+
     fn record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
         Ok(self.records.lock().unwrap().get(key).cloned())
     }
