@@ -24,6 +24,13 @@ struct Target {
     crate_types: Vec<String>,
 }
 
+/// A failure without the lines that are for programs.
+fn readable(error: ToolError) -> ToolError {
+    let ToolError::Failed { tool, status, output } = error else { return error };
+    let lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("{\"reason\":")).collect();
+    ToolError::Failed { tool, status, output: lines.join("\n") }
+}
+
 pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
     let toolchain = Toolchain::installed()?;
     let mut command = toolchain.cargo_build(job.root())?;
@@ -34,7 +41,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
         command.arg("--target-dir").arg(folder);
     }
     (job.progress)("cargo build (the first one compiles the standard library or the dependencies, too)");
-    let said = tool::run(&mut command)?;
+    let said = tool::run(&mut command).map_err(readable)?;
     let said = String::from_utf8_lossy(&said);
     let modules = said.lines().filter_map(|line| {
         let message: Message = serde_json::from_str(line).ok()?;

@@ -35,7 +35,7 @@ type Stamp = (SystemTime, u64);
 /// Runs the cases, and again whenever the content of a file has changed, until the process is ended.
 pub(in super::super) fn watch(tried: &Tried, chosen: &Chosen<'_>) -> Result<ExitCode> {
     let mut rounds = Rounds { tried, chosen, trial: None, loader: None, built: None, quick: false };
-    let mut since = SystemTime::now();
+    let (mut since, mut what) = (SystemTime::now(), "start");
     loop {
         let began = SystemTime::now();
         // Looked at before the round: what is saved while it runs is another one's.
@@ -44,7 +44,8 @@ pub(in super::super) fn watch(tried: &Tried, chosen: &Chosen<'_>) -> Result<Exit
         if let Err(error) = rounds.round(&content) {
             writeln!(io::stdout().lock(), "error: {error:#}")?;
         }
-        rounds.conclude(since)?;
+        rounds.conclude(since, what)?;
+        what = if tried.no_build { "change" } else { "save" };
         since = rounds.wait(stamps, &content, began);
     }
 }
@@ -147,7 +148,7 @@ impl Rounds<'_> {
     }
 
     /// The last line of a round.
-    fn conclude(&self, since: SystemTime) -> Result<()> {
+    fn conclude(&self, since: SystemTime, what: &str) -> Result<()> {
         let (clear, reset) = if io::stdout().is_terminal() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
         let seconds = since.elapsed().unwrap_or_default().as_secs_f32();
         let quick = if self.quick && self.built.is_some() {
@@ -155,10 +156,9 @@ impl Rounds<'_> {
         } else {
             ""
         };
-        let from = if self.tried.no_build { "from the change" } else { "from the save" };
         writeln!(
             io::stdout().lock(),
-            "{clear}{seconds:.1} s {from}{quick}; waiting for a change (Ctrl-C ends){reset}"
+            "{clear}{seconds:.1} s from the {what}{quick}; waiting for a change (Ctrl-C ends){reset}"
         )?;
         Ok(())
     }
