@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use portcullis_model::{Digest, Role};
+use portcullis_model::{Digest, Role, is_unseen};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
@@ -43,8 +43,9 @@ pub enum LoadError {
         /// How it differs.
         reason: String,
     },
-    /// The plugin did not take its configuration; the text is the plugin's own, word for word.
-    #[error("{0}")]
+    /// The plugin did not take its configuration; the text is the plugin's own, word for word. It is shown on terminals and in
+    /// logs, where a stranger's control characters have no business: those are shown escaped.
+    #[error("{}", printable(.0))]
     Refused(String),
     /// The plugin failed while it was configured.
     #[error("the plugin failed while it was configured: {0}")]
@@ -237,4 +238,12 @@ where
     let ComponentItem::ComponentFunc(function) = item else { return Err(refuse("it is not a function".to_owned())) };
     function.typecheck::<P, R>(&pre.instance_type()).map_err(|error| refuse(format!("{error:#}")))?;
     Ok(index)
+}
+
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unseen(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }

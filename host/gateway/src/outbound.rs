@@ -324,6 +324,11 @@ impl Targets {
         if url.authority().is_none_or(|authority| authority.as_str().contains('@')) {
             return Err(TargetError::Address("names a user, or no host"));
         }
+        // What is no port must not become the usual one.
+        let port = url.authority().and_then(|authority| authority.as_str().rsplit_once(':'));
+        if url.port_u16().is_none() && port.is_some_and(|(_, port)| !port.is_empty() && !port.ends_with(']')) {
+            return Err(TargetError::Address("has a port that is none"));
+        }
         let host = host_of(url).to_ascii_lowercase();
         if host.is_empty() {
             return Err(TargetError::Address("names no host"));

@@ -12,7 +12,7 @@ mod zig;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -132,6 +132,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
 
 pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built, BuildError> {
     let started = Instant::now();
+    no_links(&project.made(), 2)?;
     let manifest = project.manifest();
     let stamp = manifest.stamp(manifest.schema(project.folder())?).map_err(ComponentError::from)?;
     let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
@@ -187,6 +188,30 @@ pub(crate) fn loader(
     Ok(component)
 }
 
+/// Whether a folder of what is made can be written to: a link in it could lead out of the project. Looked at so many folders
+/// deep; below, only the languages' own tools write.
+fn no_links(folder: &Path, depth: usize) -> Result<(), BuildError> {
+    let refuse = |path: &Path, why: &str| {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, why);
+        Err(BuildError::File { path: path.to_owned(), source })
+    };
+    match fs::symlink_metadata(folder) {
+        Ok(about) if about.is_symlink() => return refuse(folder, "is a symbolic link; remove it and build again"),
+        Ok(about) if about.is_dir() => {}
+        _ => return Ok(()),
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_symlink() => {
+                return refuse(&entry.path(), "is a symbolic link; remove it and build again");
+            }
+            Ok(kind) if kind.is_dir() && depth > 0 => no_links(&entry.path(), depth - 1)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The same place, also from another folder.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, BuildError> {
     std::path::absolute(path).map_err(|source| BuildError::File { path: path.to_owned(), source })
@@ -198,7 +223,14 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     let beside = path.with_extension("new");
-    fs::write(&beside, content).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+    // What lies there may be a link that leads elsewhere.
+    let _ = fs::remove_file(&beside);
+    let write = || {
+        let mut file = fs::File::options().write(true).create_new(true).open(&beside)?;
+        file.write_all(content)?;
+        fs::rename(&beside, path)
+    };
+    write().inspect_err(|_| {
         let _ = fs::remove_file(&beside);
     })
 }

@@ -170,8 +170,13 @@ impl Manifest {
     pub fn schema(&self, folder: &Path) -> Result<Option<Value>, ManifestError> {
         let Some(name) = &self.config_schema else { return Ok(None) };
         let path = folder.join(name);
-        let text = read(&path)?;
         let malformed = |problem: String| ManifestError::Malformed { path: path.clone(), problem };
+        // It is stamped into the component, and so given to whoever gets that.
+        let within = |path: &Path| Ok::<_, std::io::Error>(path.canonicalize()?.starts_with(folder.canonicalize()?));
+        if !within(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })? {
+            return Err(malformed("config_schema must be a file in the project's folder".to_owned()));
+        }
+        let text = read(&path)?;
         let schema: Value = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
         if !schema.is_object() {
             return Err(malformed("a JSON Schema is an object".to_owned()));
@@ -192,7 +197,11 @@ impl Manifest {
 
 fn read(path: &Path) -> Result<String, ManifestError> {
     let unreadable = |source| ManifestError::Read { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(ManifestError::Malformed { path: path.to_owned(), problem: "is not a file".to_owned() });
+    }
+    let size = about.len();
     if size > MAX_BYTES {
         let problem = format!("has {size} bytes; at most {MAX_BYTES} are read");
         return Err(ManifestError::Malformed { path: path.to_owned(), problem });
@@ -205,7 +214,9 @@ pub(crate) fn is_label(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        // Packages of the SDKs have these names.
         && name != "portcullis"
+        && !name.starts_with("portcullis-plugin")
 }
 
 fn is_version(text: &str) -> bool {

@@ -14,6 +14,7 @@ use portcullis_registry::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::cli;
+use crate::commands::ledger::printable;
 use crate::embedded;
 
 pub(crate) fn run(command: &cli::Plugin) -> Result<ExitCode> {
@@ -65,7 +66,8 @@ fn inspect(arguments: &cli::Inspected) -> Result<()> {
         return Ok(());
     }
     if let Some(manifest) = &about.manifest {
-        let text = |key: &str| manifest.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        // A stranger wrote it.
+        let text = |key: &str| printable(manifest.get(key).and_then(serde_json::Value::as_str).unwrap_or_default());
         writeln!(out, "plugin    {} {} ({})", text("name"), text("version"), text("language"))?;
     }
     writeln!(out, "digest    {}", about.digest)?;

@@ -93,7 +93,7 @@ enum Compiler {
 impl Compiler {
     /// The one that `PORTCULLIS_CLANG` or `PORTCULLIS_ZIG` names, else clang with linker and library, else zig.
     fn find(project: &Path) -> Result<Self, ToolError> {
-        if let Some(program) = std::env::var_os(CLANG) {
+        if let Some(program) = std::env::var_os(CLANG).filter(|name| !name.is_empty()) {
             return Ok(Self::Clang { program: program.into(), linker: tool::find(&["wasm-ld"], &[]) });
         }
         if let Some(program) = zig::named() {

@@ -48,7 +48,7 @@ pub(super) fn build(job: &Job<'_>) -> Result<Output, BuildError> {
 
 /// The program that `PORTCULLIS_ZIG` names.
 pub(super) fn named() -> Option<PathBuf> {
-    std::env::var_os(ZIG).map(PathBuf::from)
+    std::env::var_os(ZIG).filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
 /// The program: the one that `PORTCULLIS_ZIG` names, one from PyPI in an environment of the project or of a folder above it,

@@ -265,6 +265,9 @@ impl std::error::Error for CaseError {
     }
 }
 
+/// Largest file of cases, in bytes.
+const MAX_FILE: u64 = 64 << 20;
+
 /// Reads every `*.json` of a folder, in order of name; a file holds one case or an array of cases.
 ///
 /// # Errors
@@ -281,7 +284,13 @@ pub fn read_cases(folder: &Path) -> Result<Vec<Case>, CaseError> {
     paths.sort_unstable();
     let mut cases = Vec::new();
     for path in paths {
-        let text = fs::read_to_string(&path).map_err(|error| CaseError::Read(path.clone(), error))?;
+        let unreadable = |error| CaseError::Read(path.clone(), error);
+        let about = fs::metadata(&path).map_err(unreadable)?;
+        if !about.is_file() || about.len() > MAX_FILE {
+            let why = format!("is no file of at most {MAX_FILE} bytes");
+            return Err(unreadable(std::io::Error::new(std::io::ErrorKind::InvalidInput, why)));
+        }
+        let text = fs::read_to_string(&path).map_err(unreadable)?;
         let read = if text.trim_start().starts_with('[') {
             serde_json::from_str::<Vec<Case>>(&text)
         } else {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::project::make;
 use crate::cli::{self, Tried};
 use crate::commands::inspect::raw;
+use crate::commands::ledger::printable;
 
 pub(super) use watch::watch;
 
@@ -87,7 +88,10 @@ fn grants(manifest: &Manifest, files: &Path) -> Result<Grants> {
                     format!("{}: put the folders here that the plugin may read in its cases", files.display())
                 })?;
                 for entry in entries {
-                    let path = entry?.path();
+                    let entry = entry?;
+                    let path = entry.path();
+                    // A link could lead anywhere.
+                    anyhow::ensure!(entry.file_type()?.is_dir(), "{}: is not a folder", path.display());
                     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     grants.files.push(Folder { name, path });
                 }
@@ -160,12 +164,12 @@ fn print(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
             cost.fuel,
             cost.micros,
             cost.memory.div_ceil(1024),
-            report.name
+            printable(&report.name)
         )?,
-        None => writeln!(out, "{word}  {:>39}  {}", "refused", report.name)?,
+        None => writeln!(out, "{word}  {:>39}  {}", "refused", printable(&report.name))?,
     }
     for difference in &report.differences {
-        writeln!(out, "        {difference}")?;
+        writeln!(out, "        {}", printable(difference))?;
     }
     Ok(())
 }
