@@ -453,6 +453,7 @@ fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
         compile_threads: settings.config.engine.compile_threads,
         state: Arc::new(MemoryState::new(persist("state/"))),
         labels: Arc::new(MemoryLabels::new(persist("labels/"))),
+        wait: |work| tokio::task::block_in_place(work),
     })?)
 }
 
