@@ -85,9 +85,9 @@ impl Cache {
             Cached::Plain(component) => component.serialize().map(|artefact| with_kind(PLAIN, &artefact)),
             Cached::EachCall(reason) => Ok(with_kind(EACH_CALL, reason.as_bytes())),
         };
-        let kept = content.map_err(io::Error::other).and_then(|content| {
-            self.write(&path, &self.tag(name, &content).0, &content)
-        });
+        let kept = content
+            .map_err(io::Error::other)
+            .and_then(|content| self.write(&path, &self.tag(name, &content).0, &content));
         match kept {
             Ok(()) => self.prune(MAX_BYTES),
             Err(error) => tracing::warn!(file = %path.display(), %error, "a compiled plugin could not be cached"),

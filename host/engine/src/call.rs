@@ -50,6 +50,8 @@ pub(crate) struct Subject {
     pub(crate) time_ms: u64,
     /// Answers that stand for asking others; none: they are asked.
     pub(crate) heard: Option<Arc<Heard>>,
+    /// Whether what it is told is held in words.
+    pub(crate) words: bool,
 }
 
 pub(crate) struct CallState {
@@ -92,13 +94,14 @@ pub(crate) enum Stop {
 }
 
 impl Subject {
-    pub(crate) fn of(call: &Call, heard: Option<&Arc<Heard>>) -> Self {
+    pub(crate) fn of(call: &Call, heard: Option<&Arc<Heard>>, words: bool) -> Self {
         Self {
             id: call.id,
             session: call.session.clone(),
             payload: call.payload.clone(),
             time_ms: call.time_ms,
             heard: heard.cloned(),
+            words,
         }
     }
 }
@@ -137,7 +140,7 @@ impl CallState {
         // What was refused to an earlier call, or while it was configured, is not this call's fault.
         self.limiter.refused = false;
         self.host_calls_left = self.shared.limits.host_calls;
-        self.answers = Answers::default();
+        self.answers = Answers::new(subject.words);
         if let Some(wasi) = self.wasi.as_ref().filter(|_| self.shared.clock) {
             wasi.show(subject.time_ms);
         }
@@ -282,7 +285,8 @@ mod tests {
     }
 
     fn subject() -> Subject {
-        Subject { id: Uuid::nil(), session: None, payload: Arc::new(Document::empty()), time_ms: 0, heard: None }
+        let payload = Arc::new(Document::empty());
+        Subject { id: Uuid::nil(), session: None, payload, time_ms: 0, heard: None, words: false }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis_model::{AttributedFinding, Call, Digest, Finding, Plan, PluginRun, Reason, Role, Verdict, codes};
@@ -104,6 +105,8 @@ pub(crate) struct Inner {
     compiled: Arc<Compiled>,
     /// Instances that wait for calls; none if none do.
     pub(crate) ready: Option<Ready>,
+    /// Whether what it is told is held in words.
+    words: AtomicBool,
 }
 
 impl fmt::Debug for Plugin {
@@ -116,7 +119,7 @@ impl Plugin {
     pub(crate) fn assemble(engine: Engine, shared: Arc<Shared>, compiled: Arc<Compiled>, instances: Instances) -> Self {
         let kept = compiled.prepared == Prepared::Snapshot;
         let ready = Ready::new(instances, kept, compiled.share, &engine.0.filler);
-        let inner = Arc::new(Inner { engine, shared, compiled, ready });
+        let inner = Arc::new(Inner { engine, shared, compiled, ready, words: AtomicBool::new(true) });
         if inner.ready.is_some() {
             inner.engine.0.filler.know(&inner);
         }
@@ -157,6 +160,12 @@ impl Plugin {
         if let Some(ready) = &self.0.ready {
             ready.rest();
         }
+    }
+
+    /// Whether runs from here on carry the words of what the plugin was told ([`PluginRun::told`]); at first they do. Their hash
+    /// they carry in any case.
+    pub fn keep_words(&self, keep: bool) {
+        self.0.words.store(keep, Ordering::Relaxed);
     }
 
     /// Name in the pipeline.
@@ -287,7 +296,7 @@ impl Plugin {
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
         let started = Instant::now();
         let (result, fuel, memory, (answers, told)) = if role == self.role() {
-            let answer = self.0.answer(Subject::of(call, self.1.as_ref()), work);
+            let answer = self.0.answer(Subject::of(call, self.1.as_ref(), self.0.words.load(Ordering::Relaxed)), work);
             self.warm();
             answer
         } else {

@@ -278,7 +278,8 @@ fn code_that_is_configured_in_each_instance_is_kept_once_for_all_configurations(
     let (grants, limits, instances) = (Grants::default(), ample(), Instances::default());
     for word in ["rm", "please", "now"] {
         let config = format!(r#"{{"word": "{word}"}}"#);
-        let source = Source { name: "p", tenant: "acme", file: &file, config: &config, grants: &grants, limits, instances };
+        let source =
+            Source { name: "p", tenant: "acme", file: &file, config: &config, grants: &grants, limits, instances };
         engine().load(&source).unwrap();
     }
     let sizes = sizes();

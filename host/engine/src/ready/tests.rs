@@ -34,7 +34,9 @@ fn load(engine: &Engine, name: &str, instances: Instances) -> Plugin {
     let grants = Grants { locked_wasi: name == "uses_wasi", ..Grants::default() };
     let limits = Limits { deadline_ms: 30_000, ..Limits::default() };
     let file = PluginFile::new(guest(name));
-    engine.load(&Source { name: "p", tenant: "acme", file: &file, config: "", grants: &grants, limits, instances }).unwrap()
+    engine
+        .load(&Source { name: "p", tenant: "acme", file: &file, config: "", grants: &grants, limits, instances })
+        .unwrap()
 }
 
 fn leaky(engine: &Engine, ahead: u16, reuse: u32) -> Plugin {
