@@ -53,3 +53,28 @@ impl Once {
         Ok(component)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room() {
+        let engine = wasmtime::Engine::default();
+        let (once, file) = (Once::default(), |number: u8| Digest::of(&[number]));
+        let compiled = |number| {
+            let mut compiled = false;
+            let compile = || {
+                compiled = true;
+                Component::new(&engine, b"\0asm\x0d\0\x01\0")
+            };
+            once.get(file(number), Use::Calls, compile).unwrap();
+            compiled
+        };
+        assert!((0..4).all(compiled));
+        assert!(!compiled(0), "it is kept");
+        assert!(compiled(4));
+        assert!(!compiled(0), "it was used after the others");
+        assert!(compiled(1));
+    }
+}

@@ -263,6 +263,10 @@ impl Generations {
             }
         }
         let lane = lane.clone();
+        // Before its first call is heard; what is heard no longer is seen to below.
+        if lane.candidate.is_some() {
+            lane.keep_words(self.keeps_words(tenant));
+        }
         self.current.store(Arc::new(next));
         history.entry(tenant.into()).or_default().employ(Some(&lane), self.keeps_words(tenant));
         true
