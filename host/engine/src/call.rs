@@ -50,6 +50,8 @@ pub(crate) struct Subject {
     pub(crate) time_ms: u64,
     /// Answers that stand for asking others; none: they are asked.
     pub(crate) heard: Option<Arc<Heard>>,
+    /// Whether what it is told is held in words.
+    pub(crate) words: bool,
 }
 
 pub(crate) struct CallState {
@@ -92,13 +94,14 @@ pub(crate) enum Stop {
 }
 
 impl Subject {
-    pub(crate) fn of(call: &Call, heard: Option<&Arc<Heard>>) -> Self {
+    pub(crate) fn of(call: &Call, heard: Option<&Arc<Heard>>, words: bool) -> Self {
         Self {
             id: call.id,
             session: call.session.clone(),
             payload: call.payload.clone(),
             time_ms: call.time_ms,
             heard: heard.cloned(),
+            words,
         }
     }
 }
@@ -120,8 +123,7 @@ impl CallState {
 
     /// A store of its own, with the limits of a call.
     pub(crate) fn into_store(mut self, engine: &Engine, fuel: u64, deadline_ms: u64) -> wasmtime::Result<Store<Self>> {
-        let deadline = Duration::from_millis(deadline_ms);
-        self.until = Instant::now() + deadline.saturating_sub(MOST_RESERVED.min(deadline / 10));
+        self.until = until(deadline_ms);
         let output = self.shared.limits.output;
         let mut store = Store::new(engine, self);
         store.limiter(|state| &mut state.limiter);
@@ -134,9 +136,11 @@ impl CallState {
     /// From here on the instance works for this call, which must be over in so many milliseconds, with a call's host calls;
     /// WASI shows its time if the clock is granted.
     pub(crate) fn begin(&mut self, subject: Subject, left_ms: u64) {
-        self.until = Instant::now() + Duration::from_millis(left_ms);
+        self.until = until(left_ms);
+        // What was refused to an earlier call, or while it was configured, is not this call's fault.
+        self.limiter.refused = false;
         self.host_calls_left = self.shared.limits.host_calls;
-        self.answers = Answers::default();
+        self.answers = Answers::new(subject.words);
         if let Some(wasi) = self.wasi.as_ref().filter(|_| self.shared.clock) {
             wasi.show(subject.time_ms);
         }
@@ -170,6 +174,13 @@ impl CallState {
     pub(crate) fn subject(&self, what: &'static str) -> Result<&Subject, Stop> {
         self.subject.as_ref().ok_or(Stop::NotInConfigure(what))
     }
+}
+
+/// Until when the host may wait for others, if all must be over in so many milliseconds: some are left to act upon an answer
+/// that did not come.
+fn until(left_ms: u64) -> Instant {
+    let left = Duration::from_millis(left_ms);
+    Instant::now() + left.saturating_sub(MOST_RESERVED.min(left / 10))
 }
 
 /// Counts memory, tables and instances of one call.
@@ -249,5 +260,51 @@ pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryLabels, MemoryState};
+
+    fn state(limits: Limits) -> CallState {
+        let shared = Shared {
+            name: "p".into(),
+            tenant: "acme".into(),
+            limits,
+            clock: false,
+            wasi: false,
+            folders: Folders::open(&[]).unwrap(),
+            state: Arc::new(MemoryState::default()),
+            labels: Arc::new(MemoryLabels::default()),
+            reach: None,
+            waits: false,
+        };
+        CallState::new(&Arc::new(shared))
+    }
+
+    fn subject() -> Subject {
+        let payload = Arc::new(Document::empty());
+        Subject { id: Uuid::nil(), session: None, payload, time_ms: 0, heard: None, words: false }
+    }
+
+    #[test]
+    fn memory_that_was_refused_to_one_call_is_no_fault_of_the_next() {
+        let mut state = state(Limits::default());
+        state.begin(subject(), 1_000);
+        assert!(!state.limiter.memory_growing(0, usize::MAX, None).unwrap());
+        assert!(state.limiter.refused());
+        state.begin(subject(), 1_000);
+        assert!(!state.limiter.refused());
+    }
+
+    #[test]
+    fn the_host_waits_for_others_for_a_tenth_less_than_the_deadline() {
+        let mut state = state(Limits::default());
+        for (left_ms, most) in [(1_000, 900), (10, 9), (60_000, 59_900), (0, 0)] {
+            state.begin(subject(), left_ms);
+            assert!(state.left() <= Duration::from_millis(most), "{left_ms}: {:?}", state.left());
+        }
     }
 }

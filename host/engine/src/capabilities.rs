@@ -1,10 +1,9 @@
 //! The interfaces a plugin can import, as the host offers them.
 
 use portcullis_model::Digest;
-use serde_json::{Value, json};
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::answers::hex;
+use crate::answers::Hex;
 use crate::bindings::portcullis::plugin::{
     clock, files, http, judge, labels, log, payload, routing, secrets, state, types,
 };
@@ -123,7 +122,7 @@ impl state::Host for CallState {
         let now = self.subject("the state")?.time_ms;
         let answer = self.shared.state.increment(self.scope(), &key, by, window_seconds, now);
         let answer = answer.map_err(|error| error.to_string());
-        self.answers.kept("state", "increment", &json!([key, by, window_seconds]), told(&answer, |count| json!(count)));
+        self.answers.kept("state", "increment", &(&key, by, window_seconds), told(&answer, |count| *count));
         Ok(answer)
     }
 
@@ -131,8 +130,8 @@ impl state::Host for CallState {
         self.enter()?;
         let now = self.subject("the state")?.time_ms;
         let answer = self.shared.state.get(self.scope(), &key, now).map_err(|error| error.to_string());
-        let value = |value: &Option<Vec<u8>>| json!(value.as_deref().map(hex));
-        self.answers.kept("state", "get", &json!([key]), told(&answer, value));
+        let value = told(&answer, |value| value.as_deref().map(Hex));
+        self.answers.kept("state", "get", &[&key], value);
         Ok(answer)
     }
 
@@ -148,14 +147,14 @@ impl state::Host for CallState {
         let (expected, value) = (expected.as_deref(), value.as_deref());
         let answer = self.shared.state.replace(self.scope(), &key, expected, value, ttl_seconds, now);
         let answer = answer.map_err(|error| error.to_string());
-        let asked = json!([key, expected.map(hex), value.map(hex), ttl_seconds]);
-        self.answers.kept("state", "replace", &asked, told(&answer, |done| json!(done)));
+        let asked = (&key, expected.map(Hex), value.map(Hex), ttl_seconds);
+        self.answers.kept("state", "replace", &asked, told(&answer, |done| *done));
         Ok(answer)
     }
 }
 
 /// An answer as it is put down.
-fn told<T>(answer: &Result<T, String>, ok: impl FnOnce(&T) -> Value) -> Result<Value, &str> {
+fn told<'a, T, A>(answer: &'a Result<T, String>, ok: impl FnOnce(&'a T) -> A) -> Result<A, &'a str> {
     answer.as_ref().map(ok).map_err(String::as_str)
 }
 
@@ -172,7 +171,7 @@ impl labels::Host for CallState {
         let Some(session) = &subject.session else { return Ok(Err("the call belongs to no session".to_owned())) };
         let answer = self.shared.labels.add(&self.shared.tenant, session, &label, &value, subject.time_ms);
         let answer = answer.map_err(|error| error.to_string());
-        self.answers.kept("labels", "add", &json!([label, value]), told(&answer, |()| Value::Null));
+        self.answers.kept("labels", "add", &[&label, &value], told(&answer, |()| ()));
         Ok(answer)
     }
 
@@ -181,7 +180,7 @@ impl labels::Host for CallState {
         let subject = self.subject("the session")?;
         let Some(session) = &subject.session else { return Ok(Vec::new()) };
         let all = self.shared.labels.all(&self.shared.tenant, session, subject.time_ms);
-        self.answers.kept("labels", "all", &json!([]), Ok(json!(all)));
+        self.answers.kept("labels", "all", &[(); 0], Ok(&all));
         Ok(all)
     }
 }
@@ -257,8 +256,8 @@ impl CallState {
             let content = answer.as_ref().map_or_else(String::as_bytes, bytes);
             self.inputs = Some(Digest::of_parts([&before.0[..], path.as_bytes(), content]));
         } else {
-            let content = |content: &T| json!(Digest::of(bytes(content)));
-            self.answers.kept("files", function, &json!([path]), told(answer, content));
+            let content = told(answer, |content| Digest::of(bytes(content)));
+            self.answers.kept("files", function, &[path], content);
         }
     }
 }

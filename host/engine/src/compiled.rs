@@ -18,6 +18,8 @@ pub(crate) struct Compiled {
     pub(crate) tier: Tier,
     pub(crate) prepared: Prepared,
     pub(crate) pre: InstancePre<CallState>,
+    /// What an instance takes of the pool.
+    pub(crate) share: usize,
     /// `inspect`, `decide` or `route`.
     pub(crate) export: ComponentExportIndex,
     /// The configuration, where it could not be kept in the memory.

@@ -14,6 +14,7 @@ use crate::compiled::InUse;
 use crate::limits::{MAX_INSTANCES, MAX_MEMORY, MAX_TABLE_ELEMENTS};
 use crate::once::Once;
 use crate::outside::Closed;
+use crate::pool::{Places, Pool};
 use crate::ready::Filler;
 use crate::{LabelStore, MemoryLabels, MemoryState, Outside, StateStore};
 
@@ -44,6 +45,9 @@ pub struct EngineConfig {
     pub state: Arc<dyn StateStore>,
     /// Labels of sessions.
     pub labels: Arc<dyn LabelStore>,
+    /// Does the work that it is given, which may hold up its thread for as long as a call may take: waiting for a slot. Where
+    /// others need that thread, they are to be handed on first.
+    pub wait: fn(&mut dyn FnMut()),
 }
 
 /// What came out of building an engine on this machine.
@@ -97,6 +101,10 @@ pub(crate) struct Inner {
     pub(crate) once: Once,
     /// Makes instances ahead of calls.
     pub(crate) filler: Filler,
+    /// Where the instances of calls come from.
+    pub(crate) pool: Pool,
+    /// See [`EngineConfig::wait`].
+    pub(crate) wait: fn(&mut dyn FnMut()),
     /// What compiled code depends on.
     pub(crate) compatibility: Digest,
     pub(crate) state: Arc<dyn StateStore>,
@@ -117,6 +125,7 @@ impl Default for EngineConfig {
             snapshots: true,
             state: Arc::new(MemoryState::default()),
             labels: Arc::new(MemoryLabels::default()),
+            wait: |work| work(),
         }
     }
 }
@@ -146,6 +155,13 @@ impl Engine {
     /// # Errors
     /// The cache folder cannot be made, or wasmtime does not work here at all.
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
+        Self::filled_by(config, Filler::start)
+    }
+
+    pub(crate) fn filled_by(
+        config: EngineConfig,
+        filler: impl FnOnce(Pool) -> std::io::Result<Filler>,
+    ) -> Result<Self, EngineError> {
         let cache = match &config.cache_dir {
             None => None,
             Some(path) => Some(
@@ -166,8 +182,8 @@ impl Engine {
             .thread_name(|number| format!("compile-{number}"))
             .build()
             .map_err(|error| EngineError::Thread(error.to_string()))?;
-        let places = usize::try_from(config.slots / 4).unwrap_or(usize::MAX);
-        let filler = Filler::start(places).map_err(|error| EngineError::Thread(error.to_string()))?;
+        let pool = Pool::new(&calls, Places::of(config.slots));
+        let filler = filler(pool.clone()).map_err(|error| EngineError::Thread(error.to_string()))?;
         let ticked = if config.snapshots { vec![calls.weak(), workshop.weak()] } else { vec![calls.weak()] };
         let ticker = start_ticker(ticked)?;
         let compatibility = cache::compatibility(&calls);
@@ -183,6 +199,8 @@ impl Engine {
             compiled: InUse::default(),
             once: Once::default(),
             filler,
+            pool,
+            wait: config.wait,
             state: config.state,
             labels: config.labels,
             notes,
@@ -261,19 +279,18 @@ fn calls(config: &EngineConfig) -> Result<(wasmtime::Engine, EngineNotes), Engin
 }
 
 fn pool(config: &EngineConfig, scan: Enabled) -> PoolingAllocationConfig {
-    let slots = config.slots.max(1);
+    let Places { components, core_instances, memories, tables } = Places::of(config.slots);
     let instances = u32::try_from(MAX_INSTANCES).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.pagemap_scan(scan)
         .linear_memory_keep_resident(config.keep_resident)
         .table_keep_resident(config.keep_resident)
-        .max_unused_warm_slots(slots)
-        .total_component_instances(slots)
-        // A small component has three core instances, an interpreter up to a hundred.
-        .total_core_instances(slots.saturating_mul(8).max(instances))
-        .total_memories(slots.saturating_mul(2).max(20))
-        .total_tables(slots.saturating_mul(4).max(50))
-        .total_stacks(slots)
+        .max_unused_warm_slots(components)
+        .total_component_instances(components)
+        .total_core_instances(core_instances)
+        .total_memories(memories)
+        .total_tables(tables)
+        .total_stacks(components)
         .max_core_instances_per_component(instances)
         .max_memories_per_component(20)
         .max_tables_per_component(50)

@@ -155,7 +155,7 @@ mod tests {
             Err(JudgeError::TimedOut),
             Err(JudgeError::BadAnswer("odd".into())),
         ];
-        let mut answers = Answers::default();
+        let mut answers = Answers::new(true);
         requests.iter().for_each(|answer| answers.sent(http, answer));
         questions.iter().for_each(|answer| answers.asked(judge, answer));
         answers.stood_for("key", &Ok("{{secret:key:1}}".to_owned()));

@@ -26,6 +26,7 @@ mod once;
 mod outside;
 mod package;
 mod plugin;
+mod pool;
 mod ready;
 mod source;
 mod state;

@@ -5,6 +5,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use crate::bindings::{AttributedFinding, Call, Finding, Plan, Reason, Verdict};
+use crate::cache::{self, Cache, Cached};
 use crate::call::{CallState, Shared};
 use crate::compiled::Compiled;
 use crate::configure::{self, Configured};
@@ -90,6 +91,7 @@ impl Engine {
         package.check_imports(source.grants)?;
         let shared = self.0.shared(source, package.tier, stores, self.reach(source)?)?;
         let (component, prepared, inputs) = self.0.prepare(source, key, &package, &shared)?;
+        let share = self.0.pool.share(&component, &package.component);
         let linker = linker(&self.0.calls, source)?;
         let pre = linker.instantiate_pre(&component).map_err(LoadError::compile)?;
         let configure = export::<configure::Params<'_>, configure::Answer>(&pre, configure::EXPORT)?;
@@ -107,7 +109,7 @@ impl Engine {
         };
         let digest = source.file.digest();
         let (role, tier) = (package.role, package.tier);
-        let compiled = Arc::new(Compiled { digest, inputs, role, tier, prepared, pre, export, configure });
+        let compiled = Arc::new(Compiled { digest, inputs, role, tier, prepared, pre, share, export, configure });
         let plugin = Plugin::assemble(self.clone(), shared, Arc::clone(&compiled), source.instances);
         // Without snapshots this would be one more time to configure; the first call finds out.
         if self.0.snapshots {
@@ -195,8 +197,16 @@ impl Inner {
         shared: &Arc<Shared>,
     ) -> Result<(Component, Prepared, Option<Digest>), LoadError> {
         let cached = self.cache.as_ref().map(|cache| (cache, cache.name(key)));
-        if let Some((component, prepared)) = cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
-            return Ok((component, prepared, None));
+        // What is configured in each instance is the same code for all configurations.
+        let file = Digest::of_parts([b"any configuration", &source.file.digest().0[..], &self.compatibility.0]);
+        let any = self.cache.as_ref().map(|cache| (cache, cache.name(file)));
+        match cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
+            Some(Cached::Configured(component)) => return Ok((component, Prepared::Snapshot, None)),
+            Some(Cached::EachCall(reason)) => {
+                let component = self.for_each_call(source, package, any)?;
+                return Ok((component, Prepared::EachCall { reason }, None));
+            }
+            Some(Cached::Plain(_)) | None => {}
         }
         let workshop = linker(&self.workshop, source)?;
         let configured =
@@ -204,15 +214,35 @@ impl Inner {
         let (component, prepared, inputs) = match configured {
             Configured::Snapshot { bytes, inputs } => (self.compile(&self.calls, &bytes)?, Prepared::Snapshot, inputs),
             Configured::EachCall { reason, inputs } => {
-                let compile = || self.compile(&self.calls, &package.component);
-                let component = self.once.get(source.file.digest(), Use::Calls, compile)?;
-                (component, Prepared::EachCall { reason }, inputs)
+                (self.for_each_call(source, package, any)?, Prepared::EachCall { reason }, inputs)
             }
         };
         if let Some((cache, name)) = cached.filter(|_| inputs.is_none()) {
-            cache.put(name, &component, &prepared);
+            match &prepared {
+                Prepared::Snapshot => cache.put(name, &Cached::Configured(component.clone())),
+                Prepared::EachCall { reason } => cache.put(name, &Cached::EachCall(reason.clone())),
+            }
         }
         Ok((component, prepared, inputs))
+    }
+
+    /// The component that is configured in each instance: compiled once for all configurations.
+    fn for_each_call(
+        &self,
+        source: &Source<'_>,
+        package: &Package<'_>,
+        cached: Option<(&Cache, cache::Name)>,
+    ) -> Result<Component, LoadError> {
+        self.once.get(source.file.digest(), Use::Calls, || {
+            if let Some(Cached::Plain(component)) = cached.and_then(|(cache, name)| cache.get(&self.calls, name)) {
+                return Ok(component);
+            }
+            let component = self.compile(&self.calls, &package.component)?;
+            if let Some((cache, name)) = cached {
+                cache.put(name, &Cached::Plain(component.clone()));
+            }
+            Ok(component)
+        })
     }
 
     /// Compiles on the engine's own threads.

@@ -18,7 +18,7 @@ pub(crate) enum Use {
     Calls,
 }
 
-/// The latest ones. Never touched by a call.
+/// The ones that were used last. Never touched by a call.
 #[derive(Default)]
 pub(crate) struct Once(Mutex<VecDeque<(Digest, Use, Component)>>);
 
@@ -35,8 +35,15 @@ impl Once {
     ) -> Result<Component, E> {
         let is = |(digest, used, _): &&(Digest, Use, Component)| *digest == file && *used == wanted;
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept().iter().find(is).map(|(_, _, component)| component.clone());
-        if let Some(component) = known {
+        let use_again = || {
+            let mut kept = kept();
+            let at = kept.iter().position(|one| is(&one))?;
+            let one = kept.remove(at)?;
+            let component = one.2.clone();
+            kept.push_front(one);
+            Some(component)
+        };
+        if let Some(component) = use_again() {
             return Ok(component);
         }
         let component = compile()?;
@@ -44,5 +51,30 @@ impl Once {
         kept.truncate(MOST - 1);
         kept.push_front((file, wanted, component.clone()));
         Ok(component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room() {
+        let engine = wasmtime::Engine::default();
+        let (once, file) = (Once::default(), |number: u8| Digest::of(&[number]));
+        let compiled = |number| {
+            let mut compiled = false;
+            let compile = || {
+                compiled = true;
+                Component::new(&engine, b"\0asm\x0d\0\x01\0")
+            };
+            once.get(file(number), Use::Calls, compile).unwrap();
+            compiled
+        };
+        assert!((0..4).all(compiled));
+        assert!(!compiled(0), "it is kept");
+        assert!(compiled(4));
+        assert!(!compiled(0), "it was used after the others");
+        assert!(compiled(1));
     }
 }

@@ -51,7 +51,7 @@ impl Tier {
 pub enum Snapshotting {
     /// It can.
     Possible,
-    /// It cannot, for this reason: `configure` will run in every call.
+    /// It cannot, for this reason: `configure` will run in each instance, ahead of the call where one waits.
     Impossible(String),
 }
 

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis_model::{AttributedFinding, Call, Digest, Finding, Plan, PluginRun, Reason, Role, Verdict, codes};
@@ -12,21 +13,27 @@ use crate::capabilities::printable;
 use crate::compiled::Compiled;
 use crate::configure::{Answer, Params};
 use crate::engine::ticks;
+use crate::pool::WHOLE;
 use crate::ready::{Made, Ready};
-use crate::{Engine, Heard, Instances, Tier, bindings};
+use crate::{Engine, Heard, Instances, Limits, Tier, bindings};
 
 /// Longest error text of a guest that is kept.
 const MAX_SAID: usize = 1024;
 /// Pause before asking again for a slot of the pool.
 const PAUSE: Duration = Duration::from_micros(50);
+/// Plugins whose limits allow more than both of these in a call may take long: milliseconds, and fuel.
+const LONG_MS: u64 = 5_000;
+const LONG_FUEL: u64 = 4_000_000_000;
+/// With more of the pool than this taken, a call may have to wait for a slot.
+const NEARLY_FULL: usize = WHOLE / 8 * 7;
 
 /// How a plugin's configuration gets into its instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prepared {
     /// Each instance starts from the memory that `configure` left.
     Snapshot,
-    /// The memory cannot be kept; `configure` runs in each instance, on a budget of its own: ahead of the call where one
-    /// waits, else within the call.
+    /// The memory cannot be kept; `configure` runs in each instance, on fuel of its own: ahead of the call where one waits, else
+    /// within the call and its deadline. Such a plugin [may take long](Plugin::may_take_long).
     EachCall {
         /// Why it cannot be kept.
         reason: String,
@@ -98,6 +105,8 @@ pub(crate) struct Inner {
     compiled: Arc<Compiled>,
     /// Instances that wait for calls; none if none do.
     pub(crate) ready: Option<Ready>,
+    /// Whether what it is told is held in words.
+    words: AtomicBool,
 }
 
 impl fmt::Debug for Plugin {
@@ -108,8 +117,13 @@ impl fmt::Debug for Plugin {
 
 impl Plugin {
     pub(crate) fn assemble(engine: Engine, shared: Arc<Shared>, compiled: Arc<Compiled>, instances: Instances) -> Self {
-        let ready = Ready::new(instances, compiled.prepared == Prepared::Snapshot, &engine.0.filler);
-        Self(Arc::new(Inner { engine, shared, compiled, ready }), None)
+        let kept = compiled.prepared == Prepared::Snapshot;
+        let ready = Ready::new(instances, kept, compiled.share, &engine.0.filler);
+        let inner = Arc::new(Inner { engine, shared, compiled, ready, words: AtomicBool::new(true) });
+        if inner.ready.is_some() {
+            inner.engine.0.filler.know(&inner);
+        }
+        Self(inner, None)
     }
 
     /// The same plugin, for calls on which it reaches nobody: it gets the answers that others got.
@@ -118,11 +132,40 @@ impl Plugin {
         Self(Arc::clone(&self.0), Some(Arc::clone(heard)))
     }
 
-    /// Begins to make the instances that wait for calls. Whoever never puts the plugin to use need not.
+    /// Begins to make the instances that wait for calls. Whoever never puts the plugin to use need not; none are made for one
+    /// that [rests](Self::rest).
     pub fn warm(&self) {
         if let Some(ready) = &self.0.ready {
             ready.ask(&self.0);
         }
+    }
+
+    /// One more puts the plugin to use: from here on instances wait for calls. Each is to [retire](Self::retire) it once.
+    pub fn employ(&self) {
+        if let Some(ready) = &self.0.ready {
+            ready.employ(&self.0);
+        }
+    }
+
+    /// One of those who put the plugin to use does not any more; after the last one it [rests](Self::rest).
+    pub fn retire(&self) {
+        if let Some(ready) = &self.0.ready {
+            ready.retire();
+        }
+    }
+
+    /// Drops what waits for calls and lets nothing wait until the plugin is put to use, unless somebody has. It can still be
+    /// called: each call makes an instance of its own.
+    pub fn rest(&self) {
+        if let Some(ready) = &self.0.ready {
+            ready.rest();
+        }
+    }
+
+    /// Whether runs from here on carry the words of what the plugin was told ([`PluginRun::told`]); at first they do. Their hash
+    /// they carry in any case.
+    pub fn keep_words(&self, keep: bool) {
+        self.0.words.store(keep, Ordering::Relaxed);
     }
 
     /// Name in the pipeline.
@@ -180,6 +223,20 @@ impl Plugin {
         self.0.shared.waits
     }
 
+    /// Whether a call of it may keep a thread busy for long: it is configured in each instance, or its limits allow more than
+    /// five seconds. Not for threads that others need.
+    #[must_use]
+    pub fn may_take_long(&self) -> bool {
+        let Limits { deadline_ms, fuel, .. } = self.0.shared.limits;
+        self.0.compiled.configure.is_some() || (deadline_ms > LONG_MS && fuel > LONG_FUEL)
+    }
+
+    /// Whether a call finds an instance, or a slot for one, without waiting. Others may be faster.
+    #[must_use]
+    pub fn starts_at_once(&self) -> bool {
+        self.0.engine.0.pool.used() < NEARLY_FULL
+    }
+
     /// Asks a detector.
     pub fn inspect(&self, call: &Call) -> Run<Vec<Finding>> {
         self.run(Role::Detector, call, |session| {
@@ -225,6 +282,11 @@ impl Plugin {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Starts an instance and throws it away, to see that it can be done.
     pub(crate) fn try_start(&self) -> Result<(), Fault> {
         // Once, and also on a machine that is busy: what may be slow here may be slow while configuring.
@@ -234,7 +296,7 @@ impl Plugin {
     fn run<T>(&self, role: Role, call: &Call, work: impl FnOnce(&mut Session<'_>) -> Result<T, Fault>) -> Run<T> {
         let started = Instant::now();
         let (result, fuel, memory, (answers, told)) = if role == self.role() {
-            let answer = self.0.answer(Subject::of(call, self.1.as_ref()), work);
+            let answer = self.0.answer(Subject::of(call, self.1.as_ref(), self.0.words.load(Ordering::Relaxed)), work);
             self.warm();
             answer
         } else {
@@ -332,30 +394,69 @@ impl Inner {
         self.make_within(self.shared.limits.configure_deadline_ms)
     }
 
+    /// The same, unless there is no slot for it now.
+    pub(crate) fn make_now(&self) -> Result<Made, Fault> {
+        let slot = self.slot(self.fuel(), self.shared.limits.configure_deadline_ms)?;
+        self.configured(slot.ok_or(Fault::Deadline)?)
+    }
+
     /// A fresh instance; a configured one, where that could not be kept.
     fn make_within(&self, deadline_ms: u64) -> Result<Made, Fault> {
-        let limits = &self.shared.limits;
-        let fuel = if self.compiled.configure.is_none() { limits.fuel } else { limits.configure_fuel };
-        let began = Instant::now();
-        let (store, instance) = loop {
-            let state = CallState::new(&self.shared);
-            let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let left_ms = deadline_ms.saturating_sub(waited);
-            let mut store = state.into_store(&self.engine.0.calls, fuel, left_ms).map_err(|error| trap(&error))?;
-            match self.instantiate(&mut store) {
-                Ok(instance) => break (store, instance),
-                // All slots are taken: wait for one, but not longer than the call may take.
-                Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                    drop(store);
-                    if began.elapsed() > Duration::from_millis(deadline_ms) {
-                        return Err(Fault::Deadline);
-                    }
-                    std::thread::sleep(PAUSE);
-                }
-                Err(error) => return Err(fault_of(&error, store.data())),
-            }
+        let fuel = self.fuel();
+        let slot = match self.slot(fuel, deadline_ms)? {
+            Some(slot) => slot,
+            None => self.wait_for_slot(fuel, deadline_ms)?,
         };
-        let used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        self.configured(slot)
+    }
+
+    /// What a new instance has until its call begins.
+    fn fuel(&self) -> u64 {
+        let limits = &self.shared.limits;
+        if self.compiled.configure.is_none() { limits.fuel } else { limits.configure_fuel }
+    }
+
+    /// A new instance, not configured. None if all slots are taken.
+    fn slot(&self, fuel: u64, deadline_ms: u64) -> Result<Option<(Store<CallState>, Instance)>, Fault> {
+        let state = CallState::new(&self.shared);
+        let mut store = state.into_store(&self.engine.0.calls, fuel, deadline_ms).map_err(|error| trap(&error))?;
+        match self.instantiate(&mut store) {
+            Ok(instance) => Ok(Some((store, instance))),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => Ok(None),
+            Err(error) => Err(fault_of(&error, store.data())),
+        }
+    }
+
+    /// The same as soon as there is one, but not later than the call may take: what waits for a call gives way first.
+    fn wait_for_slot(&self, fuel: u64, deadline_ms: u64) -> Result<(Store<CallState>, Instance), Fault> {
+        let began = Instant::now();
+        let next = || {
+            let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let left_ms = deadline_ms.checked_sub(waited).filter(|left| *left > 0).ok_or(Fault::Deadline)?;
+            self.slot(fuel, left_ms)
+        };
+        while self.engine.0.filler.give_way(1) {
+            if let Some(slot) = next()? {
+                return Ok(slot);
+            }
+        }
+        let mut found = Err(Fault::Deadline);
+        (self.engine.0.wait)(&mut || {
+            found = loop {
+                match next() {
+                    Ok(Some(slot)) => break Ok(slot),
+                    // Something may have been made ahead, or come back, meanwhile.
+                    Ok(None) if self.engine.0.filler.give_way(1) => {}
+                    Ok(None) => std::thread::sleep(PAUSE),
+                    Err(fault) => break Err(fault),
+                }
+            };
+        });
+        found
+    }
+
+    fn configured(&self, (store, instance): (Store<CallState>, Instance)) -> Result<Made, Fault> {
+        let used = self.fuel().saturating_sub(store.get_fuel().unwrap_or(0));
         let Some((export, config)) = &self.compiled.configure else {
             return Ok(Made { store, instance, fuel: used, calls: 0 });
         };

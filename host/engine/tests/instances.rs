@@ -47,21 +47,6 @@ fn an_instance_made_ahead_answers_as_a_fresh_one_and_for_the_same_fuel() {
 }
 
 #[test]
-fn calls_do_not_wait_for_instances_that_are_not_there() {
-    let engine = engine(16);
-    let plugin = leaky(&engine, Instances { ahead: Some(2), reuse: 1 }, ample());
-    std::thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                for _ in 0..100 {
-                    assert!(message(plugin.inspect(&call("secret", PAYLOAD))).starts_with('|'));
-                }
-            });
-        }
-    });
-}
-
-#[test]
 fn an_instance_answers_no_more_calls_than_it_may() {
     let engine = engine(64);
     let plugin = leaky(&engine, Instances { ahead: Some(0), reuse: 3 }, ample());

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt as _;
+
 use portcullis_engine::{
     ABI_SECTION, Engine, EngineConfig, Fault, Grants, Instances, Limits, LoadError, MAX_PLUGIN_BYTES, PackageError,
     Plugin, PluginFile, Prepared, Snapshotting, Source, Tier,
@@ -225,6 +227,7 @@ fn a_plugin_that_cannot_be_snapshotted_is_configured_in_each_call() {
     let plugin = load_from(&ENGINE, &bytes);
     assert!(matches!(plugin.prepared(), Prepared::EachCall { .. }));
     let snapshot = load_from(&ENGINE, &guest("good_detector"));
+    assert!(plugin.may_take_long() && !snapshot.may_take_long());
     let (warm, cold) = (plugin.inspect(&call("t", PAYLOAD)), snapshot.inspect(&call("t", PAYLOAD)));
     assert_eq!(warm.result, cold.result);
     assert!(warm.result.unwrap().len() == 1);
@@ -243,20 +246,45 @@ fn a_second_load_comes_from_the_cache() {
         ..EngineConfig::default()
     };
     let files = || -> Vec<_> { std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect() };
-    for bytes in [guest("good_detector"), unsnapshottable()] {
+    // What is configured in each instance is apart from the configurations that were taken.
+    for (bytes, new) in [(guest("good_detector"), 1), (unsnapshottable(), 2)] {
         let before = files().len();
         let first = load_from(&Engine::new(config(1)).unwrap(), &bytes);
-        assert_eq!(files().len(), before + 1, "one file for one plugin and configuration");
-        let kept: Vec<_> = files().iter().map(|path| path.metadata().unwrap().modified().unwrap()).collect();
+        assert_eq!(files().len(), before + new);
+        let kept: Vec<_> = files().iter().map(|path| path.metadata().unwrap().ino()).collect();
         let second = load_from(&Engine::new(config(1)).unwrap(), &bytes);
         let (first, again) = (first.inspect(&call("t", PAYLOAD)), second.inspect(&call("t", PAYLOAD)));
         assert_eq!((&first.result, first.cost.fuel), (&again.result, again.cost.fuel));
-        let now: Vec<_> = files().iter().map(|path| path.metadata().unwrap().modified().unwrap()).collect();
+        let now: Vec<_> = files().iter().map(|path| path.metadata().unwrap().ino()).collect();
         assert_eq!(kept, now, "it was there: nothing was written again");
     }
     let before = files().len();
     load_from(&Engine::new(config(2)).unwrap(), &guest("good_detector"));
     assert_eq!(files().len(), before + 1, "another key does not even find the file");
+}
+
+#[test]
+fn code_that_is_configured_in_each_instance_is_kept_once_for_all_configurations() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine =
+        || Engine::new(EngineConfig { cache_dir: Some(folder.path().to_owned()), ..EngineConfig::default() }).unwrap();
+    let sizes = || -> Vec<u64> {
+        let mut sizes: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    let file = PluginFile::new(unsnapshottable());
+    let (grants, limits, instances) = (Grants::default(), ample(), Instances::default());
+    for word in ["rm", "please", "now"] {
+        let config = format!(r#"{{"word": "{word}"}}"#);
+        let source =
+            Source { name: "p", tenant: "acme", file: &file, config: &config, grants: &grants, limits, instances };
+        engine().load(&source).unwrap();
+    }
+    let sizes = sizes();
+    assert_eq!(sizes.len(), 4);
+    assert!(sizes[2] < 1024 && sizes[3] > 10 * 1024, "{sizes:?}");
 }
 
 #[test]

@@ -44,8 +44,8 @@ mod together;
 mod transcripts;
 mod waiting;
 
-/// Payloads up to this many bytes are judged on the runtime's own worker; larger ones on a thread for blocking work, so
-/// that they hold up nobody else's calls.
+/// Payloads up to this many bytes are judged on the runtime's own worker, if no plugin may take long; larger ones on a thread for
+/// blocking work, so that they hold up nobody else's calls.
 const INLINE_BYTES: usize = 16 * 1024;
 /// How long a call waits for its entry.
 const APPEND_WAIT: Duration = Duration::from_secs(15);

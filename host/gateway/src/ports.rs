@@ -30,13 +30,13 @@ pub use tenancy::Credentials;
 
 /// Judges calls: the pipelines of all tenants.
 pub trait Judge: Send + Sync + 'static {
-    /// Runs the tenant's current generation over the call; `None` if the tenant has no pipeline. Synchronous and bound
-    /// to the processor, some tens of microseconds; where [`waits`](Judge::waits) says so, it blocks for as long as its plugins
-    /// may take.
+    /// Runs the tenant's current generation over the call; `None` if the tenant has no pipeline. Synchronous, and it blocks for as
+    /// long as its plugins may take: some tens of microseconds where they are small, up to their deadlines where they are
+    /// interpreted, wait for others, or find no slot.
     fn judge(&self, call: &Call) -> Option<Judgement>;
 
-    /// The same for a thread that must not block: `None` if a plugin may wait for somebody else's answer, and nothing is done
-    /// then.
+    /// The same for a thread that must not block: `None` if a plugin may wait for somebody else's answer or take long, or a slot
+    /// may have to be waited for, and nothing is done then.
     fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
         Some(self.judge(call))
     }

@@ -93,7 +93,7 @@ pub struct PluginRun {
     /// secrets, state, labels, files).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub answers: Option<Digest>,
-    /// The text that has this hash, unless it was too long to hold. Not for answers and logs: it is as sensitive as the call.
+    /// The text that has this hash, unless it was too long to hold, or nobody keeps it. Not for answers and logs: it is as sensitive as the call.
     #[serde(skip)]
     pub told: Option<Arc<str>>,
 }

@@ -274,7 +274,7 @@ impl Candidate {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn shadow(&self) -> &Generation {
+    pub(crate) fn shadow(&self) -> &Arc<Generation> {
         &self.shadow
     }
 

@@ -279,6 +279,35 @@ impl Generation {
         self.stages.iter().chain(&self.router).any(|stage| stage.plugin.waits() && stage.select.fits(call))
     }
 
+    /// Whether judging this call neither waits nor takes long: it may be done on a thread that others need.
+    #[must_use]
+    pub fn is_quick(&self, call: &Call) -> bool {
+        let mut stages = self.stages.iter().chain(&self.router);
+        // All of them get their slots from the same engine.
+        self.stages.first().is_none_or(|stage| stage.plugin.starts_at_once())
+            && stages.all(|stage| !(stage.plugin.waits() || stage.plugin.may_take_long()) || !stage.select.fits(call))
+    }
+
+    /// It judges calls from here on: its plugins keep instances ready. Each is to [`retire`](Self::retire) it once.
+    pub(crate) fn employ(&self) {
+        self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.employ());
+    }
+
+    /// One of those who let it judge calls does not any more; after the last one nothing is kept ready for it.
+    pub(crate) fn retire(&self) {
+        self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.retire());
+    }
+
+    /// Whether its judgements carry the words of what plugins were told.
+    pub(crate) fn keep_words(&self, keep: bool) {
+        self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.keep_words(keep));
+    }
+
+    /// Nothing is kept ready for it, unless it judges calls.
+    pub(crate) fn rest(&self) {
+        self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.rest());
+    }
+
     #[cfg(test)]
     pub(crate) fn of_stages(tenant: &str, id: Digest, stages: Vec<Stage>) -> Self {
         let (about, hasty, mode) = (Vec::new(), Vec::new(), Mode::Enforce);
@@ -428,6 +457,7 @@ fn stage(
         instances: spec.instances,
     };
     let plugin = engine.load(&source).map_err(|error| (key_of(&error), error.into()))?;
+    // So that its first calls find instances. What never comes into force is dropped, or put to rest, with them.
     plugin.warm();
     id.add(spec, &plugin, &config);
     let settings = json!({

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use portcullis_model::{Call, Digest, Judgement};
 use serde::Serialize;
 
+use crate::candidate::Outward;
 use crate::shadow::Shadows;
 use crate::{Candidate, Evidence, Generation, Turn};
 
@@ -25,6 +26,8 @@ pub struct Generations {
     shadows: Shadows,
     /// What sessions are shared out by.
     key: RandomState,
+    /// Tenants for whom somebody keeps what plugins were told. Not on the path of a call.
+    words: Mutex<HashSet<Arc<str>>>,
     /// Not on the path of a call.
     history: Mutex<HashMap<Arc<str>, Line>>,
     keep: usize,
@@ -46,8 +49,34 @@ impl Lane {
     /// Whether judging the call may wait for somebody else's answer, whichever of the two judges it: a canary may be withdrawn
     /// at any moment.
     fn waits(&self, call: &Call) -> bool {
-        let canary = self.candidate.as_ref().filter(|candidate| candidate.is_canary());
-        self.generation.waits(call) || canary.is_some_and(|candidate| candidate.generation().waits(call))
+        self.generation.waits(call) || self.canary().is_some_and(|canary| canary.waits(call))
+    }
+
+    /// Whether judging the call neither waits nor takes long, whichever of the two judges it.
+    fn is_quick(&self, call: &Call) -> bool {
+        self.generation.is_quick(call) && self.canary().is_none_or(|canary| canary.is_quick(call))
+    }
+
+    fn canary(&self) -> Option<&Arc<Generation>> {
+        self.candidate.as_ref().filter(|candidate| candidate.is_canary()).map(|candidate| candidate.generation())
+    }
+
+    /// Words are kept where somebody wants them: `words`, or a candidate that is to hear on copies of calls what was said on them.
+    fn keep_words(&self, words: bool) {
+        if let Some(candidate) = &self.candidate {
+            candidate.shadow().keep_words(false);
+            candidate.generation().keep_words(words);
+        }
+        let trial = self.candidate.as_ref().map(|candidate| candidate.trial());
+        let heard = trial.is_some_and(|trial| trial.shadow > 0.0 && trial.outside == Outward::Refuse);
+        self.generation.keep_words(words || heard);
+    }
+
+    /// The generations that judge calls, or copies of them.
+    fn judges(&self) -> Vec<Arc<Generation>> {
+        let shadow = self.candidate.as_ref().filter(|candidate| candidate.trial().shadow > 0.0);
+        let shadow = shadow.map(|candidate| candidate.shadow());
+        [Some(&self.generation), self.canary(), shadow].into_iter().flatten().cloned().collect()
     }
 }
 
@@ -138,6 +167,8 @@ struct Line {
     configured: Option<Digest>,
     /// The current one first.
     past: VecDeque<Past>,
+    /// Those that judge calls, or copies of them.
+    employed: Vec<Arc<Generation>>,
 }
 
 impl Line {
@@ -151,6 +182,22 @@ impl Line {
         let generation = Arc::clone(generation);
         self.past.push_front(Past { generation, activation, from, configured: false });
         self.trim(keep);
+    }
+
+    /// Keeps instances ready for those that judge calls now, and for those that did no longer. `words` is whether somebody keeps
+    /// what plugins are told.
+    fn employ(&mut self, lane: Option<&Lane>, words: bool) {
+        if let Some(lane) = lane {
+            lane.keep_words(words);
+        }
+        let now = lane.map(Lane::judges).unwrap_or_default();
+        now.iter().for_each(|generation| generation.employ());
+        let before = std::mem::replace(&mut self.employed, now);
+        before.iter().for_each(|generation| generation.retire());
+        // What was built to be tried was made ready for that.
+        if let Some(candidate) = lane.and_then(|lane| lane.candidate.as_ref()) {
+            [candidate.generation(), candidate.shadow()].into_iter().for_each(|generation| generation.rest());
+        }
     }
 
     /// Lets the oldest go. What the configuration says stays: the way back to it must not need a compiler.
@@ -205,7 +252,7 @@ impl Generations {
 
     /// Tries another generation beside the tenant's current one, or none any more. False if the tenant has none.
     pub fn try_out(&self, tenant: &str, candidate: Option<Arc<Candidate>>) -> bool {
-        let _history = self.history_lock();
+        let mut history = self.history_lock();
         let mut next = HashMap::clone(&self.current.load());
         let Some(lane) = next.get_mut(tenant) else { return false };
         if let Some(before) = std::mem::replace(&mut lane.candidate, candidate) {
@@ -215,7 +262,13 @@ impl Generations {
                 before.stop();
             }
         }
+        let lane = lane.clone();
+        // Before its first call is heard; what is heard no longer is seen to below.
+        if lane.candidate.is_some() {
+            lane.keep_words(self.keeps_words(tenant));
+        }
         self.current.store(Arc::new(next));
+        history.entry(tenant.into()).or_default().employ(Some(&lane), self.keeps_words(tenant));
         true
     }
 
@@ -225,11 +278,11 @@ impl Generations {
         Some(self.judge_in(self.lane(call)?, call))
     }
 
-    /// The same, unless that may wait for somebody else's answer: then it is `None`, and nothing is done.
+    /// The same, unless that may wait, or take long: then it is `None`, and nothing is done.
     #[must_use]
     pub fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
         let Some(lane) = self.lane(call) else { return Some(None) };
-        (!lane.waits(call)).then(|| Some(self.judge_in(lane, call)))
+        lane.is_quick(call).then(|| Some(self.judge_in(lane, call)))
     }
 
     /// Whether judging this call may wait for somebody else's answer.
@@ -250,11 +303,36 @@ impl Generations {
         let judgement = self.run(if own { candidate.generation() } else { &generation }, call);
         if let Some(evidence) = candidate.count(own, &judgement, started.elapsed()) {
             self.notify(candidate.generation(), News::Withdrawn(evidence));
+            self.employ_again(&call.tenant);
         }
         if !own && candidate.samples(call, &self.key) {
             self.shadows.take(&candidate, call, &judgement);
         }
         judgement
+    }
+
+    /// From here on somebody keeps, for these tenants, what plugins were told: their judgements carry the words. Those of others
+    /// carry the hash only, but for those that a candidate hears.
+    pub fn keep_words(&self, tenants: impl IntoIterator<Item = Arc<str>>) {
+        let mut history = self.history_lock();
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = tenants.into_iter().collect();
+        let current = self.current.load();
+        for (tenant, line) in history.iter_mut() {
+            line.employ(current.get(tenant), self.keeps_words(tenant));
+        }
+    }
+
+    fn keeps_words(&self, tenant: &str) -> bool {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).contains(tenant)
+    }
+
+    /// Looks again at who judges a tenant's calls.
+    fn employ_again(&self, tenant: &str) {
+        let mut history = self.history_lock();
+        let lane = self.current.load().get(tenant).cloned();
+        if let Some(line) = history.get_mut(tenant) {
+            line.employ(lane.as_ref(), self.keeps_words(tenant));
+        }
     }
 
     fn run(&self, generation: &Generation, call: &Call) -> Judgement {
@@ -281,6 +359,7 @@ impl Generations {
         let mut history = self.history_lock();
         let mut next = HashMap::clone(&self.current.load());
         let mut before = None;
+        let mut changed = Vec::new();
         for (generation, activation) in fresh {
             let tenant = generation.tenant();
             let lane = next.get(tenant);
@@ -289,11 +368,18 @@ impl Generations {
             if let Some(candidate) = candidate.as_ref().filter(|_| changes) {
                 candidate.compare_anew();
             }
+            changed.push(Arc::clone(tenant));
             let lane = Lane { generation: Arc::clone(generation), candidate };
             before = next.insert(Arc::clone(tenant), lane).map(|before| before.generation.id());
             history.entry(Arc::clone(tenant)).or_default().put(generation, activation, self.keep);
         }
         self.current.store(Arc::new(next));
+        let current = self.current.load();
+        for tenant in changed {
+            if let Some(line) = history.get_mut(&tenant) {
+                line.employ(current.get(&tenant), self.keeps_words(&tenant));
+            }
+        }
         before
     }
 
@@ -302,8 +388,14 @@ impl Generations {
         let mut history = self.history_lock();
         let mut next = HashMap::clone(&self.current.load());
         next.retain(|tenant, _| keep(tenant));
-        history.retain(|tenant, _| keep(tenant));
         self.current.store(Arc::new(next));
+        history.retain(|tenant, line| {
+            let kept = keep(tenant);
+            if !kept {
+                line.employ(None, false);
+            }
+            kept
+        });
     }
 
     /// Lets earlier generations of a tenant go, but for those of which this says yes. The current one stays.

@@ -35,6 +35,28 @@ pub(crate) trait Ask: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a call of it may keep a thread busy for long.
+    fn may_take_long(&self) -> bool {
+        false
+    }
+
+    /// Whether a call finds a slot without waiting.
+    fn starts_at_once(&self) -> bool {
+        true
+    }
+
+    /// One more generation in use has it.
+    fn employ(&self) {}
+
+    /// One of these is not in use any more.
+    fn retire(&self) {}
+
+    /// Nothing is kept ready for it, unless a generation in use has it.
+    fn rest(&self) {}
+
+    /// Whether its runs carry the words of what it was told.
+    fn keep_words(&self, _keep: bool) {}
+
     /// The same with answers that stand for asking others; none if it asks nobody.
     fn hearing(&self, _heard: &Arc<Heard>) -> Option<Box<dyn Ask>> {
         None
@@ -370,6 +392,30 @@ impl Ask for Plugin {
 
     fn waits(&self) -> bool {
         self.waits()
+    }
+
+    fn may_take_long(&self) -> bool {
+        self.may_take_long()
+    }
+
+    fn starts_at_once(&self) -> bool {
+        self.starts_at_once()
+    }
+
+    fn employ(&self) {
+        self.employ();
+    }
+
+    fn retire(&self) {
+        self.retire();
+    }
+
+    fn rest(&self) {
+        self.rest();
+    }
+
+    fn keep_words(&self, keep: bool) {
+        self.keep_words(keep);
     }
 
     fn hearing(&self, heard: &Arc<Heard>) -> Option<Box<dyn Ask>> {

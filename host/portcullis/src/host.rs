@@ -113,7 +113,9 @@ impl Host {
         let key = folder_key(&settings.data()?.join("placeholders.key"))?;
         let ways = Ways::new(&settings.config.outbound, key, Arc::clone(&metrics), Arc::clone(engine.state()));
         let transcripts = Arc::new(Transcripts::new(ways.meter()));
-        transcripts.replace(outside::keeping(&settings.config));
+        let keeping = outside::keeping(&settings.config);
+        generations.keep_words(keeping.keys().cloned());
+        transcripts.replace(keeping);
         let gate = Gate::new(ports, metrics, events, heavy()).with_transcripts(Arc::clone(&transcripts));
         let gate = Arc::new(gate.with_waiting(outside::waiting(&settings.config.outbound)));
         let outside = ways.configure(&settings.config, place)?;
@@ -256,7 +258,9 @@ impl Host {
             }
             *lock(&host.trust) = trust;
             host.credentials.replace(directory);
-            host.transcripts.replace(outside::keeping(&settings.config));
+            let keeping = outside::keeping(&settings.config);
+            host.generations.keep_words(keeping.keys().cloned());
+            host.transcripts.replace(keeping);
             // What is in force has changed by now: a trial that is not on record stays as it was, and that is all.
             if let Err(error) = host.try_out(candidates, by.as_ref(), &stale, allowed).await {
                 tracing::error!("trials of candidates stay as they were: {error:#}");
@@ -453,6 +457,7 @@ fn engine(settings: &Settings, ledger: Option<&Ledger>) -> Result<Engine> {
         compile_threads: settings.config.engine.compile_threads,
         state: Arc::new(MemoryState::new(persist("state/"))),
         labels: Arc::new(MemoryLabels::new(persist("labels/"))),
+        wait: |work| tokio::task::block_in_place(work),
     })?)
 }
 

@@ -9,7 +9,7 @@ use super::GateError;
 /// Names of agents without a place beyond which they are forgotten.
 const IDLE_AGENTS: usize = 64;
 
-/// Places for payloads over 16 KiB, each of which takes a thread while it is judged.
+/// Places for payloads over 16 KiB and for calls whose plugins may take long, each of which takes a thread while it is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Heavy {
     /// How many at once.
@@ -77,7 +77,7 @@ impl HeavyPlaces {
             Some(Place { _permits: vec![common, own] })
         };
         let place = tokio::time::timeout(self.config.wait, take).await.ok().flatten();
-        place.ok_or(GateError::Busy("all places for large payloads are taken"))
+        place.ok_or(GateError::Busy("all places for large payloads and slow plugins are taken"))
     }
 
     fn own(&self, tenant: &Arc<str>, agent: &Arc<str>) -> Arc<Semaphore> {

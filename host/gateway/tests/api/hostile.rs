@@ -1,6 +1,7 @@
 //! Foreign bytes of every sort: an answer in the contract's form, never a panic, a hang or a 500.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -467,4 +468,15 @@ async fn too_many_large_payloads_are_refused_and_recorded() {
     let busy = answers.iter().find(|answer| answer.status == 503).unwrap();
     assert_eq!((busy.check_head().code().as_str(), busy.headers["retry-after"].as_str()), ("busy", "1"));
     assert_eq!(bench.count("acme", portcullis_model::EntryKind::Refusal), 3);
+}
+
+#[tokio::test]
+async fn small_calls_whose_plugins_may_take_long_need_a_place_and_others_none() {
+    let bench = Bench::with(Setup { heavy: 0, heavy_wait: Duration::from_millis(10), ..Setup::default() }).await;
+    let body = r#"{"tool":"t"}"#;
+    bench.judge.long.store(true, Ordering::SeqCst);
+    let busy = bench.inspect(AGENT, body).await;
+    assert_eq!((busy.status, busy.check_head().code().as_str()), (503, "busy"));
+    bench.judge.long.store(false, Ordering::SeqCst);
+    assert_eq!(bench.inspect(AGENT, body).await.status, 200);
 }

@@ -43,6 +43,8 @@ pub struct WordJudge {
     pub judged: AtomicU64,
     /// Slows every judgement down.
     pub pause: Mutex<Duration>,
+    /// A plugin may take long: whatever is small is not judged at once either.
+    pub long: AtomicBool,
     /// Every tool is another one than was pinned: its calls are for a person.
     pub changed: AtomicBool,
     /// `REVIEW` is for nobody any more, although the policy is the same: some rule counts, or asks the clock.
@@ -60,6 +62,10 @@ pub struct WordJudge {
 }
 
 impl Judge for WordJudge {
+    fn judge_at_once(&self, call: &Call) -> Option<Option<Judgement>> {
+        (!self.long.load(Ordering::SeqCst)).then(|| self.judge(call))
+    }
+
     fn judge(&self, call: &Call) -> Option<Judgement> {
         let mode = *self.modes.get(&*call.tenant)?;
         self.judged.fetch_add(1, Ordering::SeqCst);
@@ -502,9 +508,10 @@ impl Bench {
             ("default", Mode::Enforce),
             ("watched", Mode::Observe),
         ]);
-        let (judged, pause, changed, lenient, harsh, reloaded, plan) = Default::default();
+        let (judged, pause, long, changed, lenient, harsh, reloaded, plan) = Default::default();
         let deadline = AtomicU32::new(900);
-        let judge = Arc::new(WordJudge { judged, pause, changed, lenient, harsh, reloaded, plan, deadline, modes });
+        let judge =
+            Arc::new(WordJudge { judged, pause, long, changed, lenient, harsh, reloaded, plan, deadline, modes });
         let directory = if setup.open { Directory::open(Vec::new()).unwrap() } else { directory() };
         let credentials = Arc::new(Credentials::new(directory));
         let pins = Arc::<KeptPins>::default();

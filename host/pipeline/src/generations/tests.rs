@@ -1,9 +1,11 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
-use portcullis_model::{Decision, codes};
+use portcullis_engine::Run;
+use portcullis_model::{AttributedFinding, Decision, Finding, Plan, Reason, Verdict, codes};
 
 use super::*;
 use crate::judge::tests::{Log, call, verdict};
+use crate::judge::{Ask, Stage};
 use crate::{Bounds, MAX_WAITING, Standing, Trial};
 
 /// A generation whose only rule says which one it is.
@@ -236,4 +238,169 @@ fn copies_that_find_no_room_are_given_up_and_hold_nothing_up() {
     let before = tried.report().sampled;
     let _judgement = generations.judge(&call_of("one"));
     assert_eq!((tried.report().sampled, generations.candidate("one").is_none()), (before, true));
+}
+
+/// A plugin of which it is known how many have it in use, and whether it is at rest.
+#[derive(Debug)]
+struct Kept {
+    inner: Box<dyn Ask>,
+    users: Arc<AtomicI32>,
+    resting: Arc<AtomicBool>,
+    long: bool,
+    free: Arc<AtomicBool>,
+    words: Arc<AtomicBool>,
+}
+
+impl Ask for Kept {
+    fn inspect(&self, call: &Call) -> Run<Vec<Finding>> {
+        self.inner.inspect(call)
+    }
+    fn decide(&self, call: &Call, findings: &[AttributedFinding]) -> Run<Verdict> {
+        self.inner.decide(call, findings)
+    }
+    fn route(&self, call: &Call, findings: &[AttributedFinding], reasons: &[Reason]) -> Run<Plan> {
+        self.inner.route(call, findings, reasons)
+    }
+    fn may_take_long(&self) -> bool {
+        self.long
+    }
+    fn starts_at_once(&self) -> bool {
+        self.free.load(Ordering::SeqCst)
+    }
+    fn keep_words(&self, keep: bool) {
+        self.words.store(keep, Ordering::SeqCst);
+    }
+    fn employ(&self) {
+        self.users.fetch_add(1, Ordering::SeqCst);
+        self.resting.store(false, Ordering::SeqCst);
+    }
+    fn retire(&self) {
+        assert!(self.users.fetch_sub(1, Ordering::SeqCst) > 0, "retired more often than put to use");
+        self.rest();
+    }
+    fn rest(&self) {
+        if self.users.load(Ordering::SeqCst) == 0 {
+            self.resting.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A generation whose only rule is such a plugin.
+struct Watched {
+    generation: Arc<Generation>,
+    users: Arc<AtomicI32>,
+    resting: Arc<AtomicBool>,
+    free: Arc<AtomicBool>,
+    words: Arc<AtomicBool>,
+}
+
+impl Watched {
+    fn new(number: u64, decision: Decision, long: bool) -> Self {
+        let stage = Log::default().rule("r", move |_| Ok(verdict(decision, &["because"])));
+        let (users, resting) = (Arc::default(), Arc::default());
+        let (free, words) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+        let Stage { plugin: inner, .. } = stage;
+        let kept = Kept {
+            inner,
+            users: Arc::clone(&users),
+            resting: Arc::clone(&resting),
+            long,
+            free: Arc::clone(&free),
+            words: Arc::clone(&words),
+        };
+        let stage = Stage { plugin: Box::new(kept), ..Log::default().rule("r", |_| unreachable!()) };
+        let generation = Arc::new(Generation::of_stages("one", id(number), vec![stage]));
+        Self { generation, users, resting, free, words }
+    }
+
+    fn is(&self, users: i32, resting: bool) -> bool {
+        (self.users.load(Ordering::SeqCst), self.resting.load(Ordering::SeqCst)) == (users, resting)
+    }
+}
+
+#[test]
+fn only_what_judges_calls_keeps_instances_ready() {
+    let generations = keeping(3);
+    let [first, second] = [1, 2].map(|number| Watched::new(number, Decision::Allow, false));
+    put(&generations, Arc::clone(&first.generation));
+    assert!(first.is(1, false));
+    put(&generations, Arc::clone(&second.generation));
+    assert!(first.is(0, true) && second.is(1, false), "an earlier generation that is kept has nothing ready");
+    // Back, and put once more.
+    put(&generations, Arc::clone(&first.generation));
+    put(&generations, Arc::clone(&first.generation));
+    assert!(first.is(1, false) && second.is(0, true));
+    // On trial in shadow: only the one that sees copies.
+    let (tried, shadow) = (Watched::new(3, Decision::Deny, false), Watched::new(3, Decision::Deny, false));
+    let trial = Trial { shadow: 1.0, ..Trial::default() };
+    let on_trial = candidate(&tried.generation, &shadow.generation, trial);
+    generations.try_out("one", Some(on_trial));
+    assert!(tried.is(0, true) && shadow.is(1, false) && first.is(1, false));
+    generations.try_out("one", None);
+    assert!(shadow.is(0, true) && first.is(1, false));
+    // As a canary, until it is withdrawn.
+    let bounds = Bounds { min_calls: 5, max_deny_drift: Some(0.1), ..Bounds::default() };
+    let agents = vec!["bold".to_owned()];
+    let trial = Trial { canary_agents: agents, bounds, ..Trial::default() };
+    let on_trial = candidate(&tried.generation, &shadow.generation, trial);
+    generations.try_out("one", Some(Arc::clone(&on_trial)));
+    assert!(tried.is(1, false) && shadow.is(0, true));
+    for _ in 0..5 {
+        let _own = generations.judge(&Call { agent: "shy".into(), ..call_of("one") });
+        let _other = generations.judge(&Call { agent: "bold".into(), ..call_of("one") });
+    }
+    assert_eq!(on_trial.standing(), Standing::Withdrawn);
+    assert!(tried.is(0, true) && first.is(1, false));
+    generations.try_out("one", None);
+    // The same generation in force and on trial is in use twice.
+    put(&generations, Arc::clone(&tried.generation));
+    generations.try_out(
+        "one",
+        Some(candidate(&tried.generation, &tried.generation, Trial { shadow: 1.0, ..Trial::default() })),
+    );
+    assert!(tried.is(2, false));
+    generations.try_out("one", None);
+    assert!(tried.is(1, false));
+    generations.retain(|_| false);
+    assert!(tried.is(0, true));
+}
+
+#[test]
+fn what_may_take_long_or_wait_for_a_slot_is_not_judged_at_once() {
+    let generations = keeping(1);
+    let long = Watched::new(1, Decision::Deny, true);
+    put(&generations, Arc::clone(&long.generation));
+    assert!(generations.judge_at_once(&call_of("one")).is_none() && !generations.waits(&call_of("one")));
+    assert_eq!(generations.judge(&call_of("one")).unwrap().decision, Decision::Deny);
+    let quick = Watched::new(2, Decision::Deny, false);
+    put(&generations, Arc::clone(&quick.generation));
+    assert_eq!(generations.judge_at_once(&call_of("one")).unwrap().unwrap().decision, Decision::Deny);
+    quick.free.store(false, Ordering::SeqCst);
+    assert!(generations.judge_at_once(&call_of("one")).is_none());
+    assert_eq!(generations.judge_at_once(&call_of("two")).map(|judged| judged.is_none()), Some(true));
+}
+
+#[test]
+fn words_are_carried_where_somebody_keeps_or_hears_them() {
+    let generations = keeping(1);
+    let live = Watched::new(1, Decision::Allow, false);
+    let words = || live.words.load(Ordering::SeqCst);
+    put(&generations, Arc::clone(&live.generation));
+    assert!(!words(), "nobody wants them");
+    generations.keep_words(["two".into()]);
+    assert!(!words());
+    generations.keep_words(["one".into()]);
+    assert!(words());
+    generations.keep_words([]);
+    assert!(!words());
+    let tried = Watched::new(2, Decision::Deny, false);
+    let shadow = Watched::new(2, Decision::Deny, false);
+    let on_trial = |trial| Some(candidate(&tried.generation, &shadow.generation, trial));
+    generations.try_out("one", on_trial(Trial { shadow: 0.5, ..Trial::default() }));
+    assert!(words() && !shadow.words.load(Ordering::SeqCst));
+    // Nobody hears them where copies of calls ask for themselves.
+    generations.try_out("one", on_trial(Trial { shadow: 0.5, outside: Outward::Send, ..Trial::default() }));
+    assert!(!words());
+    generations.try_out("one", None);
+    assert!(!words() && live.is(1, false));
 }
