@@ -287,7 +287,8 @@ fn asked(guest: &str, grants: Grants, case: &str) -> String {
     let path = root().join("target/guests").join(format!("{guest}.wasm"));
     let file = PluginFile::new(fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
-    let subject = Subject { name: guest.to_owned(), file, grants, limits, source: None };
+    let instances = Instances::default();
+    let subject = Subject { name: guest.to_owned(), file, grants, limits, instances, source: None };
     let case: Case = serde_json::from_str(case).unwrap();
     let differences = |mut trial: Trial| trial.run(&case).differences.join("\n");
     let (kept, anew) = (Trial::new(subject.clone(), None).unwrap(), Trial::for_edits(subject).unwrap());
@@ -329,8 +330,14 @@ fn trials_for_edits_cost_a_call_the_same_fuel() {
     let name = "detector-pii";
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
-    let subject =
-        Subject { name: name.to_owned(), file: PluginFile::new(component(name)), grants, limits, source: None };
+    let subject = Subject {
+        name: name.to_owned(),
+        file: PluginFile::new(component(name)),
+        grants,
+        limits,
+        instances: Instances::default(),
+        source: None,
+    };
     let mut kept = Trial::new(subject.clone(), None).unwrap();
     let mut anew = Trial::for_edits(subject).unwrap();
     for case in read_cases(&root().join("plugins").join(name).join("cases")).unwrap().iter().take(10) {
