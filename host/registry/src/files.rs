@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plugin, pipe) = (folder.path().join("x.wasm"), folder.path().join("x.wasm.sig"));
+        fs::write(&plugin, b"x").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(signature(&plugin).unwrap_err().to_string().contains("it is not a file"));
+        assert!(read(&pipe, None).unwrap_err().to_string().contains("it is not a file"));
+        assert!(read_file(std::path::Path::new("/dev/zero"), 10).unwrap_err().to_string().contains("not a file"));
+    }
+
+    #[test]
     fn a_file_of_another_digest_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wasm");

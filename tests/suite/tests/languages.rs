@@ -260,6 +260,57 @@ fn a_tool_that_fails_half_way_shows_what_it_said_and_leaves_the_component_alone(
 }
 
 #[test]
+fn a_strangers_project_neither_writes_nor_reads_outside_itself() {
+    let folder = new("c", "detector", "strange");
+    let victim = projects().folder().join("strange-victim");
+    fs::write(&victim, "{\"mine\": 1}").unwrap();
+    let link = |at: &str| {
+        let at = folder.join(at);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&at);
+        std::os::unix::fs::symlink(&victim, &at).unwrap();
+        at
+    };
+    let refused = |arguments: &[&str], why: &str| {
+        let run = portcullis(&folder, arguments);
+        assert!(!run.status.success() && printed(&run).contains(why), "{}", printed(&run));
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "{\"mine\": 1}");
+    };
+    let at = link("build/strange.new");
+    refused(&["plugin", "build"], "is a symbolic link");
+    fs::remove_file(at).unwrap();
+    let manifest = fs::read_to_string(folder.join("plugin.toml")).unwrap();
+    let schema = folder.join("config.schema.json");
+    fs::remove_file(&schema).unwrap();
+    link("config.schema.json");
+    refused(&["plugin", "build"], "must be a file in the project's folder");
+    fs::remove_file(&schema).unwrap();
+    let without: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("config_schema")).collect();
+    let asking = without.join("\n").replace("asks = []", "asks = [\"files\"]");
+    fs::write(folder.join("plugin.toml"), asking).unwrap();
+    link("cases/files/rules");
+    refused(&["plugin", "test"], "is not a folder");
+    fs::remove_file(folder.join("plugin.toml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.join("plugin.toml")).unwrap();
+    refused(&["plugin", "build"], "is not a file");
+}
+
+#[test]
+fn what_strangers_write_into_a_component_does_not_reach_the_terminal_as_it_is() {
+    let folder = new("c", "detector", "c-terminal");
+    assert!(portcullis(&folder, &["plugin", "build"]).status.success());
+    let path = folder.join("build/c-terminal.wasm");
+    let bytes = fs::read(&path).unwrap();
+    let name = b"\"name\":\"c-terminal\"";
+    let at = bytes.windows(name.len()).position(|part| part == name).unwrap();
+    let mut changed = bytes.clone();
+    changed[at..at + name.len()].copy_from_slice(b"\"name\":\"\\u001b[31m\"");
+    fs::write(&path, changed).unwrap();
+    let shown = printed(&portcullis(&folder, &["plugin", "inspect", "build/c-terminal.wasm"]));
+    assert!(shown.contains("[31m") && !shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[test]
 fn what_a_plugin_says_of_its_configuration_reaches_its_author_word_for_word() {
     let folder = new("rust", "rule", "refusing");
     let run = portcullis(&folder, &["plugin", "run", "--config", r#"{"review_over": -1}"#]);

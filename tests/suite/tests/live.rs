@@ -568,6 +568,41 @@ fn a_change_that_is_written_while_another_is_prepared_is_not_lost() {
 }
 
 #[test]
+fn going_back_waits_for_no_registry_and_the_server_ends_all_the_same() {
+    let server = start(denying("alpha"));
+    let first = live(&server);
+    assert_eq!(change(&server, &denying("beta")).status, 200);
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let fetched = format!("[[tenant.plugins]]\nname = \"far\"\nplugin = \"oci://127.0.0.1:{port}/acme/far:1\"\n");
+    fs::write(server.folder().join("portcullis.toml"), with(&denying("gamma"), &fetched)).unwrap();
+    let fetching = || get(&server, "/readyz")["preparing"]["phase"] == "fetching";
+    until("the plugin to be fetched", || fetching().then_some(()));
+    assert_eq!(ask(&server, "POST", "/v1/generations/rollback", ANN, &Value::Null).status, 200);
+    assert_eq!((live(&server), verdict(&server, "alpha")), (first, "deny".to_owned()));
+    assert!(fetching(), "it took effect before the registry said anything");
+    let (folder, status) = server.terminate().unwrap();
+    assert!(status.success());
+    assert_eq!(activations(&folder.path().join("data")).last().unwrap().0, "ann");
+}
+
+#[test]
+fn a_configuration_that_is_refused_is_a_problem_until_it_is_mended() {
+    let server = start(denying("alpha"));
+    let write = |config: &str| fs::write(server.folder().join("portcullis.toml"), config).unwrap();
+    let problems = || get(&server, "/readyz")["problems"].as_array().unwrap().len();
+    assert_eq!(problems(), 0);
+    write(&denying("beta").replace("good_rule", "no_such_rule"));
+    until("the problem", || (problems() == 1).then_some(()));
+    assert_eq!(server.request("GET", "/readyz", &[], b"").unwrap().status, 200, "it serves what it served");
+    assert_eq!(verdict(&server, "alpha"), "deny");
+    write(&denying("beta"));
+    until("the mended one", || (problems() == 0).then_some(()));
+    assert_eq!(verdict(&server, "beta"), "deny");
+}
+
+#[test]
 fn going_back_is_no_way_around_what_a_tenant_trusts_no_longer() {
     let server = start(denying("alpha"));
     let trusted = format!(
