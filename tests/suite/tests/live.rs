@@ -279,9 +279,10 @@ fn a_disk_that_is_full_while_compiling_keeps_nothing_half_and_the_change_is_made
     let setup = Setup { config: Some(denying("rm")), largest_file: Some(LARGEST), ..Setup::default() };
     let server = Server::start(&setup).unwrap();
     let rego = root().join("target/plugins/rule-rego.wasm");
+    let policy = r#"policies = [{ name = "a.rego", text = "package portcullis\n\ndefault allow := true" }]"#;
     let more = format!(
-        "[[tenant.plugins]]\nname = \"rego\"\nplugin = \"{}\"\n{PATIENT}\nconfig = {{ policies = [{{ name = \"a.rego\", text = \
-         \"package portcullis\" }}] }}\n",
+        "[[tenant.plugins]]\nname = \"rego\"\nplugin = \"{}\"\n{PATIENT}\ngrants = {{ clock = true, state = true, labels = true \
+         }}\nconfig = {{ {policy} }}\n",
         rego.display()
     );
     // Read because the file changed: compiling may take longer than a request.
