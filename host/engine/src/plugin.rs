@@ -132,33 +132,27 @@ impl Plugin {
         Self(Arc::clone(&self.0), Some(Arc::clone(heard)))
     }
 
-    /// Begins to make the instances that wait for calls. Whoever never puts the plugin to use need not; none are made for one
-    /// that [rests](Self::rest).
-    pub fn warm(&self) {
-        if let Some(ready) = &self.0.ready {
-            ready.ask(&self.0);
-        }
-    }
-
-    /// One more puts the plugin to use: from here on instances wait for calls. Each is to [retire](Self::retire) it once.
+    /// One more puts the plugin to use: from here on instances wait for calls, made by a thread of the engine. Each is to
+    /// [retire](Self::retire) it once.
     pub fn employ(&self) {
         if let Some(ready) = &self.0.ready {
             ready.employ(&self.0);
         }
     }
 
-    /// One of those who put the plugin to use does not any more; after the last one it [rests](Self::rest).
-    pub fn retire(&self) {
+    /// Makes the instances that are to wait for calls now, as far as there is room for them, and begins none after `latest`.
+    /// Blocking.
+    pub fn fill_until(&self, latest: Instant) {
         if let Some(ready) = &self.0.ready {
-            ready.retire();
+            ready.fill_until(&self.0, latest);
         }
     }
 
-    /// Drops what waits for calls and lets nothing wait until the plugin is put to use, unless somebody has. It can still be
-    /// called: each call makes an instance of its own.
-    pub fn rest(&self) {
+    /// One of those who put the plugin to use does not any more; after the last one nothing waits for calls until it is put to
+    /// use again. It can still be called: each call makes an instance of its own.
+    pub fn retire(&self) {
         if let Some(ready) = &self.0.ready {
-            ready.rest();
+            ready.retire();
         }
     }
 
@@ -297,7 +291,9 @@ impl Plugin {
         let started = Instant::now();
         let (result, fuel, memory, (answers, told)) = if role == self.role() {
             let answer = self.0.answer(Subject::of(call, self.1.as_ref(), self.0.words.load(Ordering::Relaxed)), work);
-            self.warm();
+            if let Some(ready) = &self.0.ready {
+                ready.ask(&self.0);
+            }
             answer
         } else {
             (

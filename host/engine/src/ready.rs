@@ -13,6 +13,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use crossbeam_queue::ArrayQueue;
 use serde::{Deserialize, Serialize};
@@ -150,17 +151,10 @@ impl Ready {
         self.ask(plugin);
     }
 
-    /// One no longer does.
+    /// One no longer does. After the last one nothing waits here until somebody puts it to use.
     pub(crate) fn retire(&self) {
         let mut users = self.users();
         *users = users.saturating_sub(1);
-        drop(users);
-        self.rest();
-    }
-
-    /// Nothing waits here until somebody puts it to use, unless somebody does.
-    pub(crate) fn rest(&self) {
-        let users = self.users();
         if *users > 0 {
             return;
         }
@@ -177,21 +171,37 @@ impl Ready {
         while self.take().is_some() {}
     }
 
-    /// Makes one, if one is missing and the engine has room, and asks for the next turn: plugins are filled in turns. Runs on
-    /// the engine's own thread.
+    /// Makes one, if one is missing, and asks for the next turn: plugins are filled in turns. Runs on the engine's own thread.
     fn fill(&self, plugin: &Arc<plugin::Inner>) {
         self.asked.store(false, Ordering::Release);
+        if self.add(plugin) {
+            self.ask(plugin);
+        }
+    }
+
+    /// Makes all that are missing, beside the engine's thread, as long as it is not later than this.
+    pub(crate) fn fill_until(&self, plugin: &plugin::Inner, latest: Instant) {
+        for _ in 0..self.ahead {
+            if Instant::now() >= latest || !self.add(plugin) {
+                return;
+            }
+        }
+    }
+
+    /// Makes one, if one is missing and the engine has room.
+    fn add(&self, plugin: &plugin::Inner) -> bool {
         if !self.wants() || !self.has_room() {
-            return;
+            return false;
         }
         match plugin.make_now() {
             Ok(made) => {
                 self.put(made);
-                self.ask(plugin);
+                true
             }
             Err(fault) => {
                 // The next call tries for itself, and says what is wrong.
                 tracing::debug!(code = fault.code(), "an instance could not be made ahead of time");
+                false
             }
         }
     }

@@ -36,7 +36,7 @@ fn an_instance_made_ahead_answers_as_a_fresh_one_and_for_the_same_fuel() {
     let engine = engine(64);
     let plugin = leaky(&engine, Instances { ahead: Some(3), reuse: 1 }, ample());
     assert_eq!(plugin.waiting(), 0, "nothing is made for a plugin that nobody puts to use");
-    plugin.warm();
+    plugin.employ();
     let wanted = message(fresh.clone());
     for round in 0..12 {
         wait_for(&[&plugin], 3);
@@ -90,11 +90,11 @@ fn waiting_instances_leave_slots_for_calls() {
     let engine = engine(16);
     let many = Instances { ahead: Some(64), reuse: 1 };
     let (one, two) = (leaky(&engine, many, ample()), leaky(&engine, many, ample()));
-    one.warm();
-    two.warm();
+    one.employ();
+    two.employ();
     wait_for(&[&one, &two], 4);
     assert!(message(two.inspect(&call("x", PAYLOAD))).starts_with('|'));
     drop(one);
-    two.warm();
+    two.employ();
     wait_for(&[&two], 4);
 }

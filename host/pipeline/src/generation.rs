@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use portcullis_engine::{Engine, Heard, LoadError, PackageError, Plugin, Prepared, Source, Stores};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
@@ -28,6 +29,16 @@ pub struct Generation {
     /// About plugins that ask others and have no time for the answer.
     hasty: Vec<String>,
     leads_outside: bool,
+}
+
+/// A generation is ready for calls as long as this is kept.
+#[derive(Debug)]
+pub struct Warmed(Arc<Generation>);
+
+impl Drop for Warmed {
+    fn drop(&mut self) {
+        self.0.retire();
+    }
 }
 
 /// What is wrong with a pipeline, and where.
@@ -303,9 +314,13 @@ impl Generation {
         self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.keep_words(keep));
     }
 
-    /// Nothing is kept ready for it, unless it judges calls.
-    pub(crate) fn rest(&self) {
-        self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.rest());
+    /// Makes it ready to judge calls, so that the first ones find instances; what is not ready at `latest` is left to them. It
+    /// stays so as long as the answer is kept or calls are judged by it. Blocking.
+    #[must_use]
+    pub fn warm(self: &Arc<Self>, latest: Instant) -> Warmed {
+        self.employ();
+        self.stages.iter().chain(&self.router).for_each(|stage| stage.plugin.fill_until(latest));
+        Warmed(Arc::clone(self))
     }
 
     #[cfg(test)]
@@ -457,8 +472,6 @@ fn stage(
         instances: spec.instances,
     };
     let plugin = engine.load(&source).map_err(|error| (key_of(&error), error.into()))?;
-    // So that its first calls find instances. What never comes into force is dropped, or put to rest, with them.
-    plugin.warm();
     id.add(spec, &plugin, &config);
     let settings = json!({
         "role": plugin.role(),

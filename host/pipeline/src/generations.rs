@@ -194,10 +194,6 @@ impl Line {
         now.iter().for_each(|generation| generation.employ());
         let before = std::mem::replace(&mut self.employed, now);
         before.iter().for_each(|generation| generation.retire());
-        // What was built to be tried was made ready for that.
-        if let Some(candidate) = lane.and_then(|lane| lane.candidate.as_ref()) {
-            [candidate.generation(), candidate.shadow()].into_iter().for_each(|generation| generation.rest());
-        }
     }
 
     /// Lets the oldest go. What the configuration says stays: the way back to it must not need a compiler.
@@ -351,35 +347,21 @@ impl Generations {
 
     /// Makes a generation its tenant's current one; returns the id of the one before.
     pub fn activate(&self, generation: &Arc<Generation>, activation: Activation) -> Option<Digest> {
-        self.put([(generation, activation)])
-    }
-
-    /// Makes these their tenants' current ones, all at once. Returns what was before the last of them.
-    pub fn put<'g>(&self, fresh: impl IntoIterator<Item = (&'g Arc<Generation>, Activation)>) -> Option<Digest> {
         let mut history = self.history_lock();
+        let tenant = generation.tenant();
         let mut next = HashMap::clone(&self.current.load());
-        let mut before = None;
-        let mut changed = Vec::new();
-        for (generation, activation) in fresh {
-            let tenant = generation.tenant();
-            let lane = next.get(tenant);
-            let candidate = lane.and_then(|lane| lane.candidate.clone());
-            let changes = lane.is_some_and(|lane| lane.generation.id() != generation.id());
-            if let Some(candidate) = candidate.as_ref().filter(|_| changes) {
-                candidate.compare_anew();
-            }
-            changed.push(Arc::clone(tenant));
-            let lane = Lane { generation: Arc::clone(generation), candidate };
-            before = next.insert(Arc::clone(tenant), lane).map(|before| before.generation.id());
-            history.entry(Arc::clone(tenant)).or_default().put(generation, activation, self.keep);
+        let before = next.get(tenant);
+        let candidate = before.and_then(|lane| lane.candidate.clone());
+        let before = before.map(|lane| lane.generation.id());
+        if let Some(candidate) = candidate.as_ref().filter(|_| before.is_some_and(|before| before != generation.id())) {
+            candidate.compare_anew();
         }
+        let lane = Lane { generation: Arc::clone(generation), candidate };
+        next.insert(Arc::clone(tenant), lane.clone());
         self.current.store(Arc::new(next));
-        let current = self.current.load();
-        for tenant in changed {
-            if let Some(line) = history.get_mut(&tenant) {
-                line.employ(current.get(&tenant), self.keeps_words(&tenant));
-            }
-        }
+        let line = history.entry(Arc::clone(tenant)).or_default();
+        line.put(generation, activation, self.keep);
+        line.employ(Some(&lane), self.keeps_words(tenant));
         before
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use portcullis_engine::{Fault, Heard, Plugin, Run};
 use portcullis_model::{
@@ -48,11 +49,11 @@ pub(crate) trait Ask: fmt::Debug + Send + Sync {
     /// One more generation in use has it.
     fn employ(&self) {}
 
+    /// Makes what is to be kept ready, and begins nothing after this. Blocking.
+    fn fill_until(&self, _latest: Instant) {}
+
     /// One of these is not in use any more.
     fn retire(&self) {}
-
-    /// Nothing is kept ready for it, unless a generation in use has it.
-    fn rest(&self) {}
 
     /// Whether its runs carry the words of what it was told.
     fn keep_words(&self, _keep: bool) {}
@@ -410,8 +411,8 @@ impl Ask for Plugin {
         self.retire();
     }
 
-    fn rest(&self) {
-        self.rest();
+    fn fill_until(&self, latest: Instant) {
+        self.fill_until(latest);
     }
 
     fn keep_words(&self, keep: bool) {

@@ -23,7 +23,7 @@ mod spec;
 pub use breaker::{MAX_QUARANTINE_CALLS, Quarantine, Turn};
 pub use candidate::{Bounds, Candidate, Evidence, Figures, Outward, Standing, Trial};
 pub use difference::{Change, Difference, PluginDifference, What};
-pub use generation::{BuildError, BuildProblem, Generation, GenerationSummary, PluginSummary};
+pub use generation::{BuildError, BuildProblem, Generation, GenerationSummary, PluginSummary, Warmed};
 pub use generations::{Activation, Generations, Listener, MAX_KEPT, News, Notice, Past, Why};
 pub use judge::{MAX_FINDINGS, MAX_REASONS};
 pub use report::{Example, MAX_EXAMPLES, MAX_TOOLS, OTHERS, Report, Said, Side, ToolReport, VerdictChange};

@@ -626,8 +626,8 @@ pub(crate) struct Measured {
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
     /// Calls to measure.
-    #[arg(long, default_value_t = 1000, value_parser = at_most_a_million)]
-    pub calls: usize,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub calls: u32,
     /// Milliseconds between calls, in which instances are made ahead.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub every_ms: u64,
@@ -701,10 +701,4 @@ fn parse_language(text: &str) -> Result<Language, String> {
 pub(crate) enum ReferenceFormat {
     Markdown,
     Schema,
-}
-
-/// A number of calls that is measured.
-fn at_most_a_million(text: &str) -> Result<usize, String> {
-    let calls = text.parse().map_err(|error| format!("{error}"))?;
-    if (1..=1_000_000).contains(&calls) { Ok(calls) } else { Err("give 1 to 1,000,000".to_owned()) }
 }

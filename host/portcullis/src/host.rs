@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
 use portcullis_approvals::{Approvals, Limits as ApprovalLimits, OUTBOX_RECORDS, RECORDS};
@@ -20,7 +20,7 @@ use portcullis_gateway::ports::{Credentials, PolicyChange, PolicyError, PolicyVi
 use portcullis_gateway::upstream::{ClientSecret, OauthSpec, Upstream, UpstreamError, Upstreams, Withholds};
 use portcullis_ledger::{Attachment, Evidence, Ledger, LedgerConfig, Record};
 use portcullis_model::{Door, Draft, EntryKind, Phase};
-use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Why};
+use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Warmed, Why};
 use portcullis_registry::Trust;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
@@ -151,11 +151,11 @@ impl Host {
             trials,
         };
         let under = host.progress.begin();
-        let Built { fresh, candidates, trust } = host.build(settings, built)?;
+        let Built { fresh, candidates, trust, warmed } = host.build(settings, built)?;
         host.activate(&fresh, None, Why::Start, |_| true).await?;
         *lock(&host.trust) = trust;
         host.try_out(candidates, None, &HashSet::new(), |_| true).await?;
-        drop(under);
+        drop((under, warmed));
         tokio::spawn(recording);
         // Before any call is made: of those that were under way, nobody knows whether they ran.
         host.gate.settle_interrupted(host.ledger.records(ATTEMPTS)?).await?;
@@ -182,12 +182,24 @@ impl Host {
         progress.plugins(all.map(Pipeline::plugins).sum());
         let engine = self.engine.with_outside(outside);
         let built = pipelines.iter().map(|pipeline| Ok(self.continued(pipeline.build(&engine, progress)?)));
-        let fresh = built.collect::<Result<_>>()?;
+        let fresh = built.collect::<Result<Vec<_>>>()?;
         let candidates = tried.iter().map(|tried| Ok(tried.build(&engine, &self.trials, progress)?));
-        let candidates = candidates.collect::<Result<_>>()?;
+        let candidates = candidates.collect::<Result<Vec<_>>>()?;
         let trust = pipelines.into_iter().map(|pipeline| (pipeline.spec.tenant, pipeline.trust)).collect();
+        let canaries = candidates.iter().filter(|candidate| candidate.is_canary()).map(Candidate::generation);
+        let warmed = self.warmed(fresh.iter().chain(canaries));
         progress.step(Work::Activating, None, None);
-        Ok(Built { fresh, candidates, trust })
+        Ok(Built { fresh, candidates, trust, warmed })
+    }
+
+    /// Makes generations ready that are to judge calls soon. Blocking.
+    fn warmed<'g>(&self, soon: impl Iterator<Item = &'g Arc<Generation>>) -> Vec<Warmed> {
+        let latest = Instant::now() + WARMING;
+        let warm = |generation: &Arc<Generation>| {
+            self.progress.step(Work::Warming, Some(generation.tenant()), None);
+            generation.warm(latest)
+        };
+        soon.map(warm).collect()
     }
 
     /// Tenants that trust fewer than until now, and whether what leads outside is another: then generations of before must not
@@ -227,11 +239,11 @@ impl Host {
             let outside = host.ways.configure(&building.config, building.place.as_ref())?;
             Ok::<_, anyhow::Error>((host.build(&building, Arc::clone(&outside))?, outside))
         };
-        let (Built { fresh, candidates, trust }, outside) = tokio::task::spawn_blocking(build).await??;
+        let (Built { fresh, candidates, trust, warmed }, outside) = tokio::task::spawn_blocking(build).await??;
         let host = Arc::clone(self);
         // A task of its own: whoever asked for it may go away in the middle.
         let change = async move {
-            let _under = under;
+            let (_under, _warmed) = (under, warmed);
             let _turn = host.turn.lock().await;
             let (fewer, otherwise) = host.narrowed(&settings, &trust);
             let allowed = |past: &Generation| !(fewer.contains(past.tenant()) || otherwise && past.leads_outside());
@@ -335,16 +347,18 @@ impl Host {
             host.progress.plugins(pipeline.plugins());
             let generation =
                 pipeline.build(&engine, &host.progress).map_err(|error| PolicyError::Invalid(error.message))?;
+            let generation = host.continued(generation);
+            let warmed = host.warmed([&generation].into_iter());
             host.progress.step(Work::Activating, Some(&pipeline.spec.tenant), None);
-            Ok((edited, view.ok_or(PolicyError::Unknown)?, host.continued(generation)))
+            Ok((edited, view.ok_or(PolicyError::Unknown)?, generation, warmed))
         };
         let built = tokio::task::spawn_blocking(build).await.map_err(|error| unavailable(&error))?;
-        let (edited, view, generation) = built?;
+        let (edited, view, generation, warmed) = built?;
         let host = Arc::clone(self);
         // A task of its own: what is recorded comes into effect, whether or not anybody still waits. What keeps
         // others from preparing goes with it.
         let change = async move {
-            let (_preparation, _under) = (preparation, under);
+            let (_preparation, _under, _warmed) = (preparation, under, warmed);
             let _turn = host.turn.lock().await;
             let old = host.generations.current(generation.tenant()).map(|old| old.id());
             if old != seen.get(generation.tenant()).copied() {
@@ -381,7 +395,12 @@ struct Built {
     candidates: Vec<Candidate>,
     /// Whose plugins each tenant runs.
     trust: HashMap<Arc<str>, Trust>,
+    /// Keeps ready what is to judge calls, until it does.
+    warmed: Vec<Warmed>,
 }
+
+/// For as long, at most, instances are made before what is built comes into force. Those that are missing are made afterwards.
+const WARMING: Duration = Duration::from_secs(10);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

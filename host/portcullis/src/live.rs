@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use portcullis_gateway::events::Events;
@@ -10,7 +11,7 @@ use portcullis_gateway::metrics::Metrics;
 use portcullis_gateway::ports::{Step, StepError, Stepped, Who};
 use portcullis_ledger::{Attachment, Ledger, Record};
 use portcullis_model::{Digest, Draft};
-use portcullis_pipeline::{Activation, Generation, Listener, News, Notice, Past, Turn, Why};
+use portcullis_pipeline::{Activation, Generation, Listener, News, Notice, Past, Turn, Warmed, Why};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,6 +22,8 @@ use crate::trials::Withdrawal;
 
 /// Keys of records about tenants where an operator went back start with this; the number is the version of their form.
 const RECORDS: &str = "generations/1/";
+/// For as long, at most, instances are made of what an operator puts in force.
+const HURRY: Duration = Duration::from_secs(1);
 /// Who changes pipelines where no operator does.
 const OURSELVES: &str = "portcullis";
 
@@ -175,6 +178,7 @@ impl Host {
         // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
         let change = async move {
             let _turn = turn;
+            let _warmed = warmed(&generation).await;
             let held = Held { generation: to, by: Arc::clone(&by.name) };
             let record = Held::record(&by.tenant, Some(&held).filter(|_| !configured));
             let mut note = note(why, Some(from));
@@ -210,6 +214,13 @@ impl Host {
             self.gate.events().generation(&view);
         }
     }
+}
+
+/// Makes ready what comes back into force, but not for long: whoever goes back is in a hurry.
+pub(crate) async fn warmed(generation: &Arc<Generation>) -> Option<Warmed> {
+    let generation = Arc::clone(generation);
+    // If that cannot be done, the first calls do it.
+    tokio::task::spawn_blocking(move || generation.warm(Instant::now() + HURRY)).await.ok()
 }
 
 /// One line of the ledger about an activation.

@@ -24,6 +24,8 @@ pub(crate) enum Work {
     Verifying,
     /// It is compiled, unless it was before, configured and tried.
     Compiling,
+    /// Instances are made of it that wait for the first calls.
+    Warming,
     /// All of it is put on record and in force.
     Activating,
 }
@@ -65,6 +67,7 @@ impl Work {
             Self::Fetching => "fetching",
             Self::Verifying => "verifying",
             Self::Compiling => "compiling",
+            Self::Warming => "warming",
             Self::Activating => "activating",
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::host::{Host, activation};
 use crate::judge::views;
-use crate::live::{Held, author, note};
+use crate::live::{Held, author, note, warmed};
 
 /// Keys of records about trials that ended start with this; the number is the version of their form.
 const RECORDS: &str = "candidates/1/";
@@ -256,6 +256,7 @@ impl Host {
         let change = async move {
             let _turn = turn;
             let (tenant, generation) = (&by.tenant, candidate.generation());
+            let _warmed = warmed(generation).await;
             let held = Held { generation: generation.id(), by: Arc::clone(&by.name) };
             let held = Some(&held).filter(|held| host.generations.configured(tenant) != Some(held.generation));
             let ended = Ended { trial: key(candidate.id(), candidate.trial()), how: How::Promoted };

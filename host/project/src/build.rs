@@ -76,7 +76,17 @@ pub(crate) struct Job<'a> {
     pub(crate) progress: &'a dyn Fn(&str),
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// What a project's language works on.
+    ///
+    /// # Errors
+    /// A link stands where it would write.
+    fn new(project: &'a Project, progress: &'a dyn Fn(&str)) -> Result<Self, BuildError> {
+        no_links(&project.made(), 2)?;
+        let manifest = project.manifest();
+        Ok(Self { project, contract: Contract::new(manifest.role, &manifest.asks), progress })
+    }
+
     /// The project's folder.
     pub(crate) fn root(&self) -> &Path {
         self.project.folder()
@@ -132,10 +142,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
 
 pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built, BuildError> {
     let started = Instant::now();
-    no_links(&project.made(), 2)?;
+    let job = Job::new(project, progress)?;
     let manifest = project.manifest();
     let stamp = manifest.stamp(manifest.schema(project.folder())?).map_err(ComponentError::from)?;
-    let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
     let output = match manifest.language {
         Language::Rust => rust::build(&job)?,
         Language::Ts => javascript::build(&job, true)?,
@@ -155,7 +164,7 @@ pub(crate) fn build(project: &Project, progress: &dyn Fn(&str)) -> Result<Built,
 /// The source for a loader, where the language has one and the project can do with it.
 pub(crate) fn develop(project: &Project, progress: &dyn Fn(&str)) -> Result<Option<Development>, BuildError> {
     let manifest = project.manifest();
-    let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
+    let job = Job::new(project, progress)?;
     match manifest.language {
         Language::Ts => javascript::develop(&job, true).map(Some),
         Language::Js => javascript::develop(&job, false).map(Some),
@@ -171,7 +180,7 @@ pub(crate) fn loader(
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, BuildError> {
     let manifest = project.manifest();
-    let job = Job { project, contract: Contract::new(manifest.role, &manifest.asks), progress };
+    let job = Job::new(project, progress)?;
     if let Some(kept) = development::kept(&job, development)? {
         return Ok(kept);
     }

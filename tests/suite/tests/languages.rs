@@ -439,10 +439,11 @@ fn each_save_is_judged_also_one_while_a_round_runs() {
     assert!(last.contains("a third text") && !last.contains("another text"), "{last}");
 }
 
-#[test]
-fn a_watched_plugin_in_javascript_is_loaded_from_its_source() {
-    let folder = new("js", "detector", "watched-js");
-    let source = folder.join("src/plugin.js");
+/// A new detector that is watched and loaded from its source, which the language's tool is not needed for. The file, and what is
+/// in it; another text was just judged.
+fn watched(language: &str, file: &str, tool: &str) -> (Watch, PathBuf, String) {
+    let folder = new(language, "detector", &format!("watched-{language}"));
+    let source = folder.join(file);
     let good = fs::read_to_string(&source).unwrap();
     let mut watch = Watch::start(&folder);
     let first = watch.verdict();
@@ -451,7 +452,13 @@ fn a_watched_plugin_in_javascript_is_loaded_from_its_source() {
     fs::write(&source, good.replace("a forbidden word", "another text")).unwrap();
     let changed = watch.verdict();
     assert!(changed.contains("another text") && changed.contains(" failed;"), "{changed}");
-    assert!(!changed.contains("componentize-qjs"), "the tool runs once: {changed}");
+    assert!(!changed.contains(tool), "the tool runs once: {changed}");
+    (watch, source, good)
+}
+
+#[test]
+fn a_watched_plugin_in_javascript_is_loaded_from_its_source() {
+    let (mut watch, source, good) = watched("js", "src/plugin.js", "componentize-qjs");
     fs::write(&source, format!("{good}\nfunction (")).unwrap();
     let broken = watch.verdict();
     assert!(broken.contains("esbuild failed") && broken.contains("src/plugin.js:"), "{broken}");
@@ -465,17 +472,7 @@ fn a_watched_plugin_in_javascript_is_loaded_from_its_source() {
 
 #[test]
 fn a_watched_plugin_in_python_is_loaded_from_its_source() {
-    let folder = new("python", "detector", "watched-python");
-    let source = folder.join("src/plugin.py");
-    let good = fs::read_to_string(&source).unwrap();
-    let mut watch = Watch::start(&folder);
-    let first = watch.verdict();
-    assert!(first.contains("27 cases, all passed") && first.contains("development loader"), "{first}");
-
-    fs::write(&source, good.replace("a forbidden word", "another text")).unwrap();
-    let changed = watch.verdict();
-    assert!(changed.contains("another text") && changed.contains(" failed;"), "{changed}");
-    assert!(!changed.contains("componentize-py"), "the tool runs once: {changed}");
+    let (mut watch, source, good) = watched("python", "src/plugin.py", "componentize-py");
     fs::write(&source, format!("{good}\ndef broken(:\n")).unwrap();
     let broken = watch.verdict();
     assert!(broken.contains("File \"/0/plugin.py\"") && broken.contains("SyntaxError: invalid syntax"), "{broken}");
@@ -484,7 +481,7 @@ fn a_watched_plugin_in_python_is_loaded_from_its_source() {
     assert!(raised.contains("in <module>") && raised.contains("ValueError: at the top"), "{raised}");
 
     // What the loader does not have yet is put into it; a module of the project is none of these.
-    fs::write(folder.join("src/own.py"), "import shlex\n\nquoted = shlex.quote\n").unwrap();
+    fs::write(source.with_file_name("own.py"), "import shlex\n\nquoted = shlex.quote\n").unwrap();
     fs::write(&source, format!("import own\n{good}\nassert own.quoted(\"a b\") == \"'a b'\"\n")).unwrap();
     assert!(watch.until("the source imports").contains("shlex"));
     watch.until("cases, all passed");

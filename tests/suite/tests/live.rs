@@ -667,12 +667,13 @@ fn what_is_being_prepared_is_seen_while_the_old_pipeline_serves() {
         assert!(shown.is_null() || shown["phase"].is_string(), "{shown}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    // Whoever asks next sees nothing of what was.
-    let eve = ask(&server, "GET", "/v1/generations", "eve-token", &Value::Null).json().unwrap();
-    assert_eq!(eve["generations"][0]["tenant"], "globex");
+    // One tenant after the other, their tokens last.
     while !get(&server, "/readyz")["preparing"].is_null() {
         assert!(Instant::now() < until, "it never ended");
     }
+    // Whoever asks next sees nothing of what was.
+    let eve = ask(&server, "GET", "/v1/generations", "eve-token", &Value::Null).json().unwrap();
+    assert_eq!(eve["generations"][0]["tenant"], "globex");
     // One that is refused leaves nothing behind either.
     assert_eq!(change(&server, &fresh.replace("detector-pii", "detector-none")).status, 422);
     assert_eq!(get(&server, "/readyz")["preparing"], Value::Null);

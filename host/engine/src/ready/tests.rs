@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use portcullis_model::{Call, Document, Phase};
 use uuid::Uuid;
@@ -117,40 +118,53 @@ fn nothing_waits_for_a_plugin_that_nobody_has_in_use() {
     assert_eq!(plugin.waiting(), 2);
     plugin.retire();
     assert_eq!(plugin.waiting(), 2, "one still uses it");
-    plugin.rest();
-    assert_eq!(plugin.waiting(), 2);
     plugin.retire();
     assert_eq!((plugin.waiting(), engine.0.pool.used()), (0, 0));
     // Calls that are under way still get their answer, and leave nothing behind.
     assert!(answers(&plugin));
-    plugin.warm();
+    plugin.fill_until(later());
     assert_eq!((fill(&asked), plugin.waiting(), engine.0.pool.used()), (0, 0, 0));
     // It comes back into force.
     plugin.employ();
     fill(&asked);
     assert_eq!(plugin.waiting(), 2);
-    // One that was made ready and never put to use.
-    let built = leaky(&engine, 2, 1);
-    built.warm();
-    fill(&asked);
-    assert_eq!(built.waiting(), 2);
-    built.rest();
-    assert_eq!(built.waiting(), 0);
+}
+
+#[test]
+fn whoever_puts_a_plugin_to_use_can_wait_for_its_instances() {
+    let (engine, asked) = engine(64, never);
+    let plugin = leaky(&engine, 3, 1);
+    plugin.employ();
+    plugin.fill_until(Instant::now());
+    assert_eq!(plugin.waiting(), 0, "it is late already");
+    plugin.fill_until(later());
+    assert_eq!(plugin.waiting(), 3);
+    // The engine's thread finds nothing to do.
+    assert_eq!((fill(&asked), plugin.waiting()), (1, 3));
+    // No more than the pool has room for.
+    let greedy = leaky(&engine, 64, 1);
+    greedy.employ();
+    greedy.fill_until(later());
+    assert_eq!((plugin.waiting(), greedy.waiting()), (3, 13));
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(60)
 }
 
 #[test]
 fn what_waits_is_bounded_by_what_it_takes_and_shared_out() {
     let (engine, asked) = engine(16, never);
     let (one, two, three) = (leaky(&engine, 64, 1), leaky(&engine, 64, 1), leaky(&engine, 64, 5));
-    one.warm();
-    two.warm();
+    one.employ();
+    two.employ();
     fill(&asked);
     assert_eq!((one.waiting(), two.waiting()), (2, 2), "a quarter of the pool, in turns");
     // What comes back from a call is under the same bound.
     assert!(answers(&three));
     assert_eq!(three.waiting(), 0);
     // One of each comes before a second one of any.
-    three.warm();
+    three.employ();
     fill(&asked);
     assert_eq!(three.waiting(), 1);
     assert_eq!(one.waiting() + two.waiting(), 3);
@@ -170,7 +184,7 @@ fn a_call_that_finds_no_slot_gets_that_of_an_instance_that_waits() {
     assert!(modest.starts_at_once());
     // With a full pool nothing is made ahead, and the filler does not wait for a slot.
     let other = modest.inner().make().unwrap();
-    greedy.warm();
+    greedy.employ();
     assert!(fill(&asked) <= 1);
     assert_eq!(greedy.waiting(), 0);
     assert!(greedy.inner().make_now().is_err());

@@ -734,7 +734,7 @@ fn of_trials() -> Value {
         "Preparing": object(&[
             ("since_ms", typed("integer")),
             ("took_ms", typed("integer")),
-            ("phase", json!({ "type": "string", "enum": ["reading", "fetching", "verifying", "compiling", "activating"] })),
+            ("phase", json!({ "type": "string", "enum": ["reading", "fetching", "verifying", "compiling", "warming", "activating"] })),
             ("phase_ms", typed("integer")),
             ("tenant", optional("string")),
             ("plugin", optional("string")),

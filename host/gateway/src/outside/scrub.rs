@@ -53,6 +53,10 @@ impl Scrubber {
 
     /// The text without the secrets that are there once escapes are read, at the least depth that has one.
     fn unescaped(&self, text: &[u8]) -> Option<Vec<u8>> {
+        // Most texts have none, and need no copy then.
+        if !may_be_escaped(text) {
+            return None;
+        }
         let first = Read::of(text).once();
         let depths = std::iter::successors(first, |read| read.once()).take(DEEPEST);
         depths.into_iter().find_map(|read| self.replace(text, &read))
@@ -97,7 +101,7 @@ impl Read {
 
     /// With one more level of escapes read; none if there are no more.
     fn once(&self) -> Option<Self> {
-        if !self.bytes.iter().any(|byte| matches!(byte, b'%' | b'\\')) {
+        if !may_be_escaped(&self.bytes) {
             return None;
         }
         let mut next = Self { bytes: Vec::with_capacity(self.bytes.len()), places: Vec::new() };
@@ -134,6 +138,10 @@ impl Read {
 enum One {
     Byte(u8),
     Char(char),
+}
+
+fn may_be_escaped(text: &[u8]) -> bool {
+    text.iter().any(|byte| matches!(byte, b'%' | b'\\'))
 }
 
 /// What a text begins with, if that is an escape of a URL or of JSON, and how long it is.

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use portcullis_engine::Run;
 use portcullis_model::{AttributedFinding, Decision, Finding, Plan, Reason, Verdict, codes};
@@ -245,7 +246,7 @@ fn copies_that_find_no_room_are_given_up_and_hold_nothing_up() {
 struct Kept {
     inner: Box<dyn Ask>,
     users: Arc<AtomicI32>,
-    resting: Arc<AtomicBool>,
+    filled: Arc<AtomicBool>,
     long: bool,
     free: Arc<AtomicBool>,
     words: Arc<AtomicBool>,
@@ -272,15 +273,16 @@ impl Ask for Kept {
     }
     fn employ(&self) {
         self.users.fetch_add(1, Ordering::SeqCst);
-        self.resting.store(false, Ordering::SeqCst);
+    }
+    fn fill_until(&self, _latest: Instant) {
+        assert!(self.users.load(Ordering::SeqCst) > 0, "nothing is kept of what is made for nobody");
+        self.filled.store(true, Ordering::SeqCst);
     }
     fn retire(&self) {
-        assert!(self.users.fetch_sub(1, Ordering::SeqCst) > 0, "retired more often than put to use");
-        self.rest();
-    }
-    fn rest(&self) {
-        if self.users.load(Ordering::SeqCst) == 0 {
-            self.resting.store(true, Ordering::SeqCst);
+        let before = self.users.fetch_sub(1, Ordering::SeqCst);
+        assert!(before > 0, "retired more often than put to use");
+        if before == 1 {
+            self.filled.store(false, Ordering::SeqCst);
         }
     }
 }
@@ -289,7 +291,7 @@ impl Ask for Kept {
 struct Watched {
     generation: Arc<Generation>,
     users: Arc<AtomicI32>,
-    resting: Arc<AtomicBool>,
+    filled: Arc<AtomicBool>,
     free: Arc<AtomicBool>,
     words: Arc<AtomicBool>,
 }
@@ -297,24 +299,29 @@ struct Watched {
 impl Watched {
     fn new(number: u64, decision: Decision, long: bool) -> Self {
         let stage = Log::default().rule("r", move |_| Ok(verdict(decision, &["because"])));
-        let (users, resting) = (Arc::default(), Arc::default());
+        let (users, filled) = (Arc::default(), Arc::default());
         let (free, words) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
         let Stage { plugin: inner, .. } = stage;
         let kept = Kept {
             inner,
             users: Arc::clone(&users),
-            resting: Arc::clone(&resting),
+            filled: Arc::clone(&filled),
             long,
             free: Arc::clone(&free),
             words: Arc::clone(&words),
         };
         let stage = Stage { plugin: Box::new(kept), ..Log::default().rule("r", |_| unreachable!()) };
         let generation = Arc::new(Generation::of_stages("one", id(number), vec![stage]));
-        Self { generation, users, resting, free, words }
+        Self { generation, users, filled, free, words }
     }
 
-    fn is(&self, users: i32, resting: bool) -> bool {
-        (self.users.load(Ordering::SeqCst), self.resting.load(Ordering::SeqCst)) == (users, resting)
+    /// Whether so many have it in use.
+    fn is(&self, users: i32) -> bool {
+        self.users.load(Ordering::SeqCst) == users
+    }
+
+    fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::SeqCst)
     }
 }
 
@@ -323,34 +330,34 @@ fn only_what_judges_calls_keeps_instances_ready() {
     let generations = keeping(3);
     let [first, second] = [1, 2].map(|number| Watched::new(number, Decision::Allow, false));
     put(&generations, Arc::clone(&first.generation));
-    assert!(first.is(1, false));
+    assert!(first.is(1));
     put(&generations, Arc::clone(&second.generation));
-    assert!(first.is(0, true) && second.is(1, false), "an earlier generation that is kept has nothing ready");
+    assert!(first.is(0) && second.is(1), "an earlier generation that is kept has nothing ready");
     // Back, and put once more.
     put(&generations, Arc::clone(&first.generation));
     put(&generations, Arc::clone(&first.generation));
-    assert!(first.is(1, false) && second.is(0, true));
+    assert!(first.is(1) && second.is(0));
     // On trial in shadow: only the one that sees copies.
     let (tried, shadow) = (Watched::new(3, Decision::Deny, false), Watched::new(3, Decision::Deny, false));
     let trial = Trial { shadow: 1.0, ..Trial::default() };
     let on_trial = candidate(&tried.generation, &shadow.generation, trial);
     generations.try_out("one", Some(on_trial));
-    assert!(tried.is(0, true) && shadow.is(1, false) && first.is(1, false));
+    assert!(tried.is(0) && shadow.is(1) && first.is(1));
     generations.try_out("one", None);
-    assert!(shadow.is(0, true) && first.is(1, false));
+    assert!(shadow.is(0) && first.is(1));
     // As a canary, until it is withdrawn.
     let bounds = Bounds { min_calls: 5, max_deny_drift: Some(0.1), ..Bounds::default() };
     let agents = vec!["bold".to_owned()];
     let trial = Trial { canary_agents: agents, bounds, ..Trial::default() };
     let on_trial = candidate(&tried.generation, &shadow.generation, trial);
     generations.try_out("one", Some(Arc::clone(&on_trial)));
-    assert!(tried.is(1, false) && shadow.is(0, true));
+    assert!(tried.is(1) && shadow.is(0));
     for _ in 0..5 {
         let _own = generations.judge(&Call { agent: "shy".into(), ..call_of("one") });
         let _other = generations.judge(&Call { agent: "bold".into(), ..call_of("one") });
     }
     assert_eq!(on_trial.standing(), Standing::Withdrawn);
-    assert!(tried.is(0, true) && first.is(1, false));
+    assert!(tried.is(0) && first.is(1));
     generations.try_out("one", None);
     // The same generation in force and on trial is in use twice.
     put(&generations, Arc::clone(&tried.generation));
@@ -358,11 +365,27 @@ fn only_what_judges_calls_keeps_instances_ready() {
         "one",
         Some(candidate(&tried.generation, &tried.generation, Trial { shadow: 1.0, ..Trial::default() })),
     );
-    assert!(tried.is(2, false));
+    assert!(tried.is(2));
     generations.try_out("one", None);
-    assert!(tried.is(1, false));
+    assert!(tried.is(1));
     generations.retain(|_| false);
-    assert!(tried.is(0, true));
+    assert!(tried.is(0));
+}
+
+#[test]
+fn what_is_made_ready_before_it_judges_calls_stays_so() {
+    let generations = keeping(1);
+    let watched = Watched::new(1, Decision::Allow, false);
+    let latest = Instant::now() + Duration::from_secs(60);
+    let warmed = watched.generation.warm(latest);
+    assert!(watched.is(1) && watched.is_filled());
+    put(&generations, Arc::clone(&watched.generation));
+    drop(warmed);
+    assert!(watched.is(1) && watched.is_filled());
+    // What never judges calls keeps nothing.
+    let other = Watched::new(2, Decision::Allow, false);
+    drop(other.generation.warm(latest));
+    assert!(other.is(0) && !other.is_filled());
 }
 
 #[test]
@@ -402,5 +425,5 @@ fn words_are_carried_where_somebody_keeps_or_hears_them() {
     generations.try_out("one", on_trial(Trial { shadow: 0.5, outside: Outward::Send, ..Trial::default() }));
     assert!(!words());
     generations.try_out("one", None);
-    assert!(!words() && live.is(1, false));
+    assert!(!words() && live.is(1));
 }

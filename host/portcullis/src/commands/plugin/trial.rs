@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use portcullis_engine::{Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_project::{Ask, Manifest, Project};
+use portcullis_registry::read_file;
 use portcullis_trial::{Case, Report, Subject, Trial, read_cases};
 use serde_json::{Value, json};
 
@@ -56,9 +57,9 @@ fn component(project: &Project, tried: &Tried) -> Result<PluginFile> {
         return Ok(PluginFile::new(make(project)?.component));
     }
     let path = project.component();
-    let size = fs::metadata(&path).with_context(|| format!("{}: build it first", path.display()))?.len();
-    anyhow::ensure!(size <= MAX_PLUGIN_BYTES as u64, "{}: has {size} bytes", path.display());
-    Ok(PluginFile::new(fs::read(&path).with_context(|| path.display().to_string())?))
+    anyhow::ensure!(path.exists(), "{}: build it first", path.display());
+    let component = read_file(&path, MAX_PLUGIN_BYTES as u64).with_context(|| path.display().to_string())?;
+    Ok(PluginFile::new(component))
 }
 
 /// A file with what the project's manifest says.
@@ -206,7 +207,6 @@ pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
 pub(super) fn bench(measured: &cli::Measured) -> Result<()> {
     let cli::Measured { subject: tried, only, calls, every_ms, ahead, reuse, json: as_json } = measured;
     let calls = *calls;
-    anyhow::ensure!(calls > 0, "--calls: at least one");
     let (project, mut subject) = subject(tried)?;
     subject.instances = Instances { ahead: *ahead, reuse: *reuse };
     let cases = Chosen { only: only.as_deref(), folder: None }.read(&project)?;
@@ -214,7 +214,7 @@ pub(super) fn bench(measured: &cli::Measured) -> Result<()> {
     let mut trial = Trial::new(subject, None)?;
     let first = trial.run(case);
     anyhow::ensure!(first.differences.is_empty(), "{}: {}", case.name, first.differences.join("; "));
-    let mut micros = Vec::with_capacity(calls);
+    let mut micros = Vec::new();
     let (mut fuel, mut memory) = (0, 0);
     for _ in 0..calls {
         thread::sleep(Duration::from_millis(*every_ms));
