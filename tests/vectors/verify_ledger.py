@@ -14,7 +14,7 @@ import sys
 import uuid
 
 ZERO = bytes(32)
-KINDS = ["decision", "outcome", "refusal", "activation", "approval", "erasure"]
+KINDS = ["decision", "outcome", "refusal", "activation", "approval", "erasure", "trial"]
 DOORS = ["inspect", "mcp", "clavenar", "arden", "control"]
 PHASES = ["call", "result", "listing", "message"]
 MODES = ["enforce", "observe"]

@@ -34,6 +34,8 @@ pub enum EntryKind {
     Approval,
     /// Sensitive material was erased.
     Erasure,
+    /// A generation is tried beside the one in force, is so no longer, or was withdrawn as a canary.
+    Trial,
 }
 
 /// The way in.

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::host::{Host, activation};
 use crate::judge::{named, views};
-use crate::trials::Withdrawal;
+use crate::trials::{Withdrawal, entry};
 
 /// Keys of records about tenants where an operator went back start with this; the number is the version of their form.
 const RECORDS: &str = "generations/1/";
@@ -77,7 +77,7 @@ pub(crate) fn listener(metrics: Arc<Metrics>, events: Events, withdrawn: Unbound
                 );
                 events.candidate(tenant, generation.id(), "withdrawn");
                 // At most one of each candidate. It fails when the server ends.
-                let _sent = withdrawn.send(Withdrawal { entry: activation(generation), why: evidence.line() });
+                let _sent = withdrawn.send(Withdrawal { entry: entry(generation), why: evidence.line() });
                 return;
             }
         };

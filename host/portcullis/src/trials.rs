@@ -8,7 +8,7 @@ use anyhow::Result;
 use portcullis_gateway::gate::now_ms;
 use portcullis_gateway::ports::{StepError, Stepped, TrialStep, Who};
 use portcullis_ledger::{Attachment, Ledger, Record};
-use portcullis_model::{Digest, Draft};
+use portcullis_model::{Digest, Draft, EntryKind};
 use portcullis_pipeline::{Activation, Candidate, Generation, Generations, Standing, Trial, Why};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
@@ -85,6 +85,11 @@ impl Trials {
 fn key(generation: Digest, trial: &Trial) -> Digest {
     let how = serde_json::to_vec(trial).unwrap_or_default();
     Digest::of_parts([&generation.0[..], &how])
+}
+
+/// The entry about a generation that is tried, by nobody in particular and without a note.
+pub(crate) fn entry(generation: &Generation) -> Draft {
+    Draft { kind: EntryKind::Trial, ..activation(generation) }
 }
 
 fn record(tenant: &str, ended: Option<&Ended>) -> Attachment {
@@ -198,7 +203,7 @@ impl Host {
             let entry = Draft {
                 agent: author(by, tenant),
                 note: Some(format!("candidate: {what}; beside {}", current.id())),
-                ..activation(candidate.generation())
+                ..entry(candidate.generation())
             };
             let forgotten = (standing != Standing::Withdrawn).then(|| record(tenant, None));
             self.ledger.append_with(entry, forgotten.into_iter().collect()).await?;
@@ -215,7 +220,7 @@ impl Host {
     async fn end(&self, candidate: &Candidate, by: Option<&Who>, why: &str) -> Result<()> {
         let tenant = candidate.generation().tenant();
         let note = Some(format!("candidate ended: {why}"));
-        let entry = Draft { agent: author(by, tenant), note, ..activation(candidate.generation()) };
+        let entry = Draft { agent: author(by, tenant), note, ..entry(candidate.generation()) };
         self.ledger.append(entry).await?;
         self.generations.try_out(tenant, None);
         self.gate.events().candidate(tenant, candidate.id(), "dropped");
@@ -292,7 +297,7 @@ impl Host {
             let _turn = turn;
             let ended = Ended { trial: key(candidate.id(), candidate.trial()), how: How::Dropped };
             let note = Some("candidate ended: dropped".to_owned());
-            let entry = Draft { agent: Arc::clone(&by.name), note, ..activation(candidate.generation()) };
+            let entry = Draft { agent: Arc::clone(&by.name), note, ..entry(candidate.generation()) };
             let appended = host.ledger.append_with(entry, vec![record(&by.tenant, Some(&ended))]).await;
             appended.map_err(|error| StepError::Unavailable(error.to_string()))?;
             host.generations.try_out(&by.tenant, None);

@@ -414,6 +414,7 @@ fn copies_of_calls_show_what_a_candidate_would_say_and_touch_nothing() {
     let log = ledger(&folder.path().join("data"), &["show", "--json", "--limit", "1000"]).unwrap();
     let tried = trial["generation"].as_str().unwrap();
     assert_eq!(log.matches(tried).count(), 1, "its beginning is on record, nothing else");
+    assert_eq!(log.matches("\"kind\":\"trial\"").count(), 1, "{log}");
 }
 
 #[test]
@@ -473,7 +474,10 @@ fn a_candidate_that_is_fast_in_shadow_and_traps_as_a_canary_is_withdrawn_by_itse
         said
     };
     until("its entry", || {
-        log(&server).contains("canary withdrawn; max_trap_rate 1.0000 is more than 0.2000").then_some(())
+        let said = log(&server);
+        let entry =
+            said.lines().find(|line| line.contains("canary withdrawn; max_trap_rate 1.0000 is more than 0.2000"));
+        entry.inspect(|entry| assert!(entry.contains(" trial "), "{entry}")).map(drop)
     });
     let (_, said, _) = server.portcullis(&["generations", "report", "--data", "data"]).unwrap();
     assert!(said.contains("withdrawn: max_trap_rate 1.0000 is more than 0.2000"), "{said}");

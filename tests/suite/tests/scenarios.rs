@@ -98,7 +98,7 @@ fn run(folder: &Path) -> Result<(), String> {
         return Err(format!("ledger show: {errors}"));
     }
     let entries = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let calls: Vec<Value> = entries.filter(|entry| entry["kind"] != "activation").collect();
+    let calls: Vec<Value> = entries.filter(|entry| entry["kind"] != "activation" && entry["kind"] != "trial").collect();
     fits(&Value::from(scenario.entries), &Value::from(calls)).map_err(|problem| format!("entries{problem}"))
 }
 

@@ -9,7 +9,7 @@
 //! | 1 | `seq` | uint |
 //! | 2 | `prev` | 32 bytes |
 //! | 3 | `tenant` | text, 1 to 256 bytes |
-//! | 4 | `kind` | 0 decision, 1 outcome, 2 refusal, 3 activation, 4 approval, 5 erasure |
+//! | 4 | `kind` | 0 decision, 1 outcome, 2 refusal, 3 activation, 4 approval, 5 erasure, 6 trial |
 //! | 5 | `id` | 16 bytes |
 //! | 6 | `time_ms` | uint |
 //! | 7 | `agent` | text, 1 to 256 bytes |
@@ -58,13 +58,14 @@ const MAX_ITEMS: usize = 64;
 /// Fields that every entry has.
 const REQUIRED: u64 = 11;
 
-const KINDS: [EntryKind; 6] = [
+const KINDS: [EntryKind; 7] = [
     EntryKind::Decision,
     EntryKind::Outcome,
     EntryKind::Refusal,
     EntryKind::Activation,
     EntryKind::Approval,
     EntryKind::Erasure,
+    EntryKind::Trial,
 ];
 const DOORS: [Door; 5] = [Door::Inspect, Door::Mcp, Door::Clavenar, Door::Arden, Door::Control];
 const PHASES: [Phase; 4] = [Phase::Call, Phase::Result, Phase::Listing, Phase::Message];

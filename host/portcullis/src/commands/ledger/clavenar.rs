@@ -194,6 +194,7 @@ fn method(entry: &Entry) -> String {
     match (entry.kind, entry.phase) {
         (EntryKind::Activation, _) => "portcullis/activation".to_owned(),
         (EntryKind::Erasure, _) => "portcullis/erasure".to_owned(),
+        (EntryKind::Trial, _) => "portcullis/trial".to_owned(),
         (_, Phase::Call | Phase::Result) => "tools/call".to_owned(),
         (_, Phase::Listing) => "tools/list".to_owned(),
         (_, Phase::Message) => tool(),
@@ -216,7 +217,7 @@ fn category(entry: &Entry) -> (&'static str, bool) {
         _ => "PolicyDeny",
     };
     match entry.kind {
-        EntryKind::Activation | EntryKind::Erasure => ("Routine", true),
+        EntryKind::Activation | EntryKind::Erasure | EntryKind::Trial => ("Routine", true),
         EntryKind::Refusal if said(codes::RATE_LIMITED) => ("RateLimitDenied", false),
         EntryKind::Refusal => ("PolicyDeny", false),
         EntryKind::Approval if entry.phase == Phase::Listing => ("SupplyChain", passes),
