@@ -1,14 +1,18 @@
 //! `build`, `up`: plugins embedded, one binary.
 
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::guests::{self, Kind};
 use crate::setup::{call, cargo};
 use crate::toolchain::Choice;
+
+/// Where the server listens unless told otherwise.
+const LISTENS: &str = "127.0.0.1:8787";
 
 /// Plugins, then the binary that holds them.
 pub(crate) fn build(root: &Path) -> Result<()> {
@@ -23,12 +27,18 @@ pub(crate) fn build(root: &Path) -> Result<()> {
 
 /// Builds, then becomes the server.
 pub(crate) fn up(root: &Path, arguments: &[String]) -> Result<()> {
+    let named = |name: &str| arguments.iter().any(|argument| argument.starts_with(name));
+    // Better before the build than after it.
+    if !named("--listen") && !named("--config") {
+        let free = TcpListener::bind(LISTENS).map(drop);
+        free.with_context(|| format!("{LISTENS} is taken; another address: `cargo xtask up --listen 127.0.0.1:8788`"))?;
+    }
     build(root)?;
     let binary = root.join("target/release/portcullis");
     let data = root.join("target/portcullis-data");
     let mut server = Command::new(binary);
     server.arg("serve");
-    if !arguments.iter().any(|argument| argument.starts_with("--data") || argument.starts_with("--config")) {
+    if !named("--data") && !named("--config") {
         server.arg("--data").arg(data);
     }
     Err(server.args(arguments).exec().into())

@@ -29,7 +29,7 @@ enum Task {
     /// Installs what guests need, builds plugins and binary, and starts the server with the embedded default.
     Up {
         /// More arguments of `portcullis serve`.
-        #[arg(last = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Builds plugins and the binary that holds them: target/release/portcullis.

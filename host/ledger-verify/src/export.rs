@@ -118,8 +118,12 @@ pub fn read_export(mut input: impl BufRead, known: Option<&Head>) -> Result<Repo
             return Err(ExportError::Cut);
         }
         let at = |reason: String| ExportError::Line { line: number, reason };
-        match serde_json::from_slice(&line).map_err(|error| at(error.to_string()))? {
-            Line::Row(row) => rows.push(BASE64_STANDARD.decode(row.entry).map_err(|error| at(error.to_string()))?),
+        match serde_json::from_slice(&line).map_err(|error| at(format!("neither an entry nor the head ({error})")))? {
+            Line::Row(row) => rows.push(
+                BASE64_STANDARD
+                    .decode(row.entry)
+                    .map_err(|error| at(format!("neither an entry nor the head ({error})")))?,
+            ),
             Line::End(End { head }) => {
                 verifier.push_all(&rows);
                 if read_line(&mut input, &mut line, number + 1)? {

@@ -24,6 +24,8 @@ use crate::trials::{Withdrawal, entry};
 const RECORDS: &str = "generations/1/";
 /// For as long, at most, instances are made of what an operator puts in force.
 const HURRY: Duration = Duration::from_secs(1);
+/// The end of a note about a generation that is in force although it is not the configuration's.
+pub(crate) const NOT_CONFIGURED: &str = "; not what the configuration says";
 /// Who changes pipelines where no operator does.
 const OURSELVES: &str = "portcullis";
 
@@ -183,7 +185,7 @@ impl Host {
             let record = Held::record(&by.tenant, Some(&held).filter(|_| !configured));
             let mut note = note(why, Some(from));
             if !configured {
-                note.push_str("; not what the configuration says");
+                note.push_str(NOT_CONFIGURED);
             }
             let entry = Draft { agent: Arc::clone(&by.name), note: Some(note), ..activation(&generation) };
             let appended = host.ledger.append_with(entry, vec![record]).await;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::host::{Host, activation};
 use crate::judge::views;
-use crate::live::{Held, author, note, warmed};
+use crate::live::{Held, NOT_CONFIGURED, author, note, warmed};
 
 /// Keys of records about trials that ended start with this; the number is the version of their form.
 const RECORDS: &str = "candidates/1/";
@@ -98,7 +98,7 @@ fn record(tenant: &str, ended: Option<&Ended>) -> Attachment {
 }
 
 /// How a candidate is tried, for the ledger and the log.
-fn described(trial: &Trial) -> String {
+pub(crate) fn described(trial: &Trial) -> String {
     let mut parts = Vec::new();
     if trial.shadow > 0.0 {
         parts.push(format!("shadow {} % of calls", trial.shadow * 100.0));
@@ -265,8 +265,11 @@ impl Host {
             let held = Held { generation: generation.id(), by: Arc::clone(&by.name) };
             let held = Some(&held).filter(|held| host.generations.configured(tenant) != Some(held.generation));
             let ended = Ended { trial: key(candidate.id(), candidate.trial()), how: How::Promoted };
-            let attach = vec![Held::record(tenant, held), record(tenant, Some(&ended))];
             let mut note = note(Why::Promote, Some(from));
+            if held.is_some() {
+                note.push_str(NOT_CONFIGURED);
+            }
+            let attach = vec![Held::record(tenant, held), record(tenant, Some(&ended))];
             if withdrawn {
                 note.push_str("; although it was withdrawn as a canary");
             }

@@ -43,7 +43,7 @@ pub enum NewError {
         role: &'static str,
     },
     /// It cannot be written.
-    #[error("{}: cannot be written: {source}", path.display())]
+    #[error("{}: cannot be written", path.display())]
     Write {
         /// Where.
         path: PathBuf,

@@ -29,7 +29,7 @@ pub enum ToolError {
         output: String,
     },
     /// It could not be started.
-    #[error("{tool} cannot be started: {source}")]
+    #[error("{tool} cannot be started")]
     Start {
         /// Which.
         tool: String,

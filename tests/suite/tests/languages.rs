@@ -430,6 +430,15 @@ fn each_save_is_judged_also_one_while_a_round_runs() {
     fs::remove_file(folder.join("cases/own.json")).unwrap();
     assert!(watch.verdict().contains("cases, all passed"));
 
+    // A schema that says something else than the plugin.
+    let schema = folder.join("config.schema.json");
+    let said = fs::read_to_string(&schema).unwrap();
+    fs::write(&schema, said.replacen("\"words\"", "\"phrases\"", 1)).unwrap();
+    let stale = watch.verdict();
+    assert!(stale.contains("its schema does not") && stale.contains(" failed;"), "{stale}");
+    fs::write(&schema, said).unwrap();
+    assert!(watch.verdict().contains("cases, all passed"));
+
     // Saved while the round of the save before runs.
     fs::write(&source, &other).unwrap();
     watch.until("cargo build");
@@ -475,7 +484,7 @@ fn a_watched_plugin_in_python_is_loaded_from_its_source() {
     let (mut watch, source, good) = watched("python", "src/plugin.py", "componentize-py");
     fs::write(&source, format!("{good}\ndef broken(:\n")).unwrap();
     let broken = watch.verdict();
-    assert!(broken.contains("File \"/0/plugin.py\"") && broken.contains("SyntaxError: invalid syntax"), "{broken}");
+    assert!(broken.contains("File \"src/plugin.py\"") && broken.contains("SyntaxError: invalid syntax"), "{broken}");
     fs::write(&source, format!("{good}\nraise ValueError(\"at the top\")\n")).unwrap();
     let raised = watch.verdict();
     assert!(raised.contains("in <module>") && raised.contains("ValueError: at the top"), "{raised}");

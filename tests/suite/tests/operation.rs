@@ -360,13 +360,16 @@ fn a_process_that_was_killed_does_not_stand_in_the_way() {
     let folder = server.kill().unwrap();
     let data = folder.path().join("data");
     assert!(data.join("server.json").exists(), "it was killed");
-    // Whoever has the number of the process now: this test.
-    let other = left.replace(&format!("\"pid\":{}", running["pid"]), &format!("\"pid\":{}", std::process::id()));
+    // Whoever has the number of the process now. Not this test, which may have begun in the same hundredth of a second.
+    let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+    let other = left.replace(&format!("\"pid\":{}", running["pid"]), &format!("\"pid\":{}", sleeper.id()));
     for stale in [left, other] {
         fs::write(data.join("server.json"), stale).unwrap();
         let verify = Command::new(binary().unwrap()).args(["ledger", "verify", "--data"]).arg(&data).output().unwrap();
         assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stderr));
     }
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
     let again = Server::start_in(folder, &Setup::default()).unwrap();
     assert_eq!(again.inspect(&harmless()).unwrap()["verdict"], "allow");
 }

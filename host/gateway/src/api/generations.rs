@@ -131,7 +131,10 @@ impl Api {
         let [] = query::read(query, [])?;
         let tenant = onlooker(context)?;
         let trial = self.activations()?.trial(tenant);
-        let trial = trial.ok_or_else(|| ApiError::not_found("no generation is tried beside the one in force"))?;
+        let trial = trial.ok_or_else(|| {
+            let hint = "give the tenant a table `candidate` in the configuration";
+            ApiError::new(StatusCode::NOT_FOUND, "not_found", "no generation is tried beside the one in force", hint)
+        })?;
         Ok(json_value(StatusCode::OK, &trial))
     }
 

@@ -1,14 +1,17 @@
 //! `portcullis check`: everything that a start would do with the configuration, without serving.
 
+use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::iter;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
-use serde_json::json;
+use portcullis_pipeline::Generation;
+use serde_json::{Map, Value, json};
 
 use super::Settings;
 use crate::assemble;
@@ -19,7 +22,7 @@ use crate::host;
 use crate::outside;
 use crate::policies::Edited;
 use crate::progress::Progress;
-use crate::trials::Trials;
+use crate::trials::{Trials, described};
 
 pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
     match check(arguments) {
@@ -39,7 +42,7 @@ pub(crate) fn run(arguments: &Check) -> Result<ExitCode> {
 }
 
 /// The tenants, and what is amiss, but not so that it could not be served.
-fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
+fn check(arguments: &Check) -> Result<(Vec<Value>, Vec<String>)> {
     let settings = Settings::read(&Where { config: arguments.config.clone(), data: None })?;
     assemble::directory(&settings.config, settings.place.as_ref(), None, None)?;
     host::upstreams(&settings.config, settings.place.as_ref(), &[])?;
@@ -54,24 +57,41 @@ fn check(arguments: &Check) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
     warnings.extend(channels::warnings(&settings.config, &pipelines));
     warnings.extend(outside::warnings(&settings.config, &pipelines));
     let engine = host::lone_engine(&settings)?;
-    for tried in
-        assemble::candidates(&settings.config, settings.place.as_ref(), &Edited::default(), &pipelines, &progress)?
-    {
-        tried.build(&engine, &Trials::default(), &progress)?;
+    let candidates =
+        assemble::candidates(&settings.config, settings.place.as_ref(), &Edited::default(), &pipelines, &progress)?;
+    let mut tried = HashMap::new();
+    for candidate in candidates {
+        let candidate = candidate.build(&engine, &Trials::default(), &progress)?;
+        let mut about = about(candidate.generation());
+        about.insert("trial".to_owned(), described(candidate.trial()).into());
+        tried.insert(Arc::clone(candidate.generation().tenant()), Value::from(about));
     }
     let mut tenants = Vec::new();
     for pipeline in pipelines {
         let generation = pipeline.build(&engine, &progress)?;
-        tenants.push(json!({
-            "tenant": pipeline.spec.tenant, "mode": generation.mode(), "generation": generation.id(),
-            "plugins": generation.summary().plugins.iter().map(|plugin| json!({
-                "name": plugin.name, "role": plugin.role, "digest": plugin.digest, "tier": plugin.tier, "prepared": plugin.prepared,
-                "on_failure": plugin.on_failure,
-            })).collect::<Vec<_>>(),
-            "warnings": generation.warnings(),
-        }));
+        let mut about = about(&generation);
+        about.insert("tenant".to_owned(), json!(pipeline.spec.tenant));
+        about.insert("mode".to_owned(), json!(generation.mode()));
+        about.insert("candidate".to_owned(), tried.remove(&pipeline.spec.tenant).unwrap_or_default());
+        tenants.push(Value::from(about));
     }
     Ok((tenants, warnings))
+}
+
+fn about(generation: &Generation) -> Map<String, Value> {
+    let summary = generation.summary();
+    let plugins = summary.plugins.iter().map(|plugin| {
+        json!({
+            "name": plugin.name, "role": plugin.role, "digest": plugin.digest, "tier": plugin.tier, "prepared": plugin.prepared,
+            "on_failure": plugin.on_failure,
+        })
+    });
+    let about = [
+        ("generation", json!(generation.id())),
+        ("plugins", plugins.collect()),
+        ("warnings", json!(generation.warnings())),
+    ];
+    about.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// A program that is not there fails with the first session only.
@@ -113,15 +133,12 @@ fn patterns_without_upstream(config: &Config) -> Vec<String> {
     warnings
 }
 
-fn report(json: bool, tenants: &[serde_json::Value], warnings: &[String]) -> io::Result<()> {
+fn report(json: bool, tenants: &[Value], warnings: &[String]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         writeln!(out, "{}", json!({ "good": true, "tenants": tenants, "warnings": warnings }))?;
         return Ok(());
     }
-    let text = |value: &serde_json::Value, key: &str| {
-        value.get(key).and_then(|value| value.as_str()).unwrap_or("-").to_owned()
-    };
     for warning in warnings {
         writeln!(out, "note: {warning}")?;
     }
@@ -133,20 +150,35 @@ fn report(json: bool, tenants: &[serde_json::Value], warnings: &[String]) -> io:
             text(tenant, "mode"),
             text(tenant, "generation")
         )?;
-        for plugin in tenant.get("plugins").and_then(|plugins| plugins.as_array()).into_iter().flatten() {
-            writeln!(
-                out,
-                "  {:<22} {:<9} {:<11} {:<9} on failure {}",
-                text(plugin, "name"),
-                text(plugin, "role"),
-                text(plugin, "tier"),
-                text(plugin, "prepared"),
-                text(plugin, "on_failure")
-            )?;
-        }
-        for warning in tenant.get("warnings").and_then(|warnings| warnings.as_array()).into_iter().flatten() {
-            writeln!(out, "  note: {}", warning.as_str().unwrap_or_default())?;
+        plugins(&mut out, tenant)?;
+        if let Some(candidate) = tenant.get("candidate").filter(|candidate| candidate.is_object()) {
+            writeln!(out, "  candidate {}: {}", text(candidate, "generation"), text(candidate, "trial"))?;
+            plugins(&mut out, candidate)?;
         }
     }
     Ok(())
+}
+
+/// The plugins of a pipeline, and what is amiss with it.
+fn plugins(out: &mut impl io::Write, pipeline: &Value) -> io::Result<()> {
+    let list = |key: &str| pipeline.get(key).and_then(Value::as_array).into_iter().flatten();
+    for plugin in list("plugins") {
+        writeln!(
+            out,
+            "  {:<22} {:<9} {:<11} on failure {:<7} configured {}",
+            text(plugin, "name"),
+            text(plugin, "role"),
+            text(plugin, "tier"),
+            text(plugin, "on_failure"),
+            text(plugin, "prepared")
+        )?;
+    }
+    for warning in list("warnings") {
+        writeln!(out, "  note: {}", warning.as_str().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or("-")
 }

@@ -34,6 +34,11 @@ fn list(log: &Log) -> Result<ExitCode> {
     if let Some(preparing) = server.get("/v1/generations")?.get("preparing").filter(|one| one.is_object()) {
         println!("{}", printable(&prepared(preparing)));
     }
+    // A file that was refused, for instance: what is in force is not what is written then.
+    let health = server.get("/readyz").unwrap_or_default();
+    for problem in health.get("problems").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        println!("! {}", printable(problem));
+    }
     for past in &history.0 {
         println!("{}", line(past));
     }
@@ -261,7 +266,7 @@ fn report(log: &Log) -> Result<ExitCode> {
                 part("failed")
             )
         };
-        println!("  {}", printable(&format!("{:<24} {calls} calls; {said}", text(&tool, "/tool"))));
+        println!("  {}", printable(&format!("{:<24} {}; {said}", text(&tool, "/tool"), counted(calls))));
         if calls > 0 {
             println!("    in force   {}", side("live"));
             println!("    candidate  {}", side("candidate"));
@@ -290,10 +295,20 @@ fn report(log: &Log) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn counted(calls: u64) -> String {
+    if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") }
+}
+
 /// Names what it saw: nobody puts another one in force than was looked at.
 fn end_trial(log: &Log, how: &str, withdrawn: bool) -> Result<ExitCode> {
     let server = server(log, true)?;
-    let candidate = text(&server.get("/v1/generations/shadow")?, "/generation");
+    let trial = server.get("/v1/generations/shadow")?;
+    if how == "promote" && !withdrawn && text(&trial, "/standing") == "withdrawn" {
+        bail!(
+            "the candidate was withdrawn by its bounds, `portcullis generations report` says why; --withdrawn puts it in force all the same"
+        );
+    }
+    let candidate = text(&trial, "/generation");
     let meant = match withdrawn {
         true => json!({ "candidate": candidate, "withdrawn": true }),
         false => json!({ "candidate": candidate }),

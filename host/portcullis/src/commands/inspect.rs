@@ -148,6 +148,15 @@ fn for_people(verdict: &Value) -> String {
             text(&reason, "plugin")
         ));
     }
+    for finding in list("findings") {
+        let score = finding.get("score").and_then(Value::as_f64).unwrap_or_default();
+        let places = finding.get("spans").and_then(Value::as_array).into_iter().flatten();
+        let mut places: Vec<_> = places.map(|span| text(span, "pointer")).collect();
+        places.dedup();
+        let at = if places.is_empty() { String::new() } else { format!(" at {}", places.join(", ")) };
+        let (category, plugin) = (text(&finding, "category"), text(&finding, "plugin"));
+        out.push_str(&format!("  {category} {score:.2}: {}{at} [{plugin}]\n", text(&finding, "message")));
+    }
     for key in ["arguments", "content"] {
         if let Some(value) = verdict.get(key).filter(|value| !value.is_null()) {
             out.push_str(&format!("  {key} to forward: {value}\n"));

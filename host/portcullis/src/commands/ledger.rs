@@ -148,6 +148,19 @@ fn show(log: &Log, from: Option<u64>, limit: usize) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The text with twelve digits of each digest.
+fn shortened(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(part.len());
+        let (digest, rest) = part.split_at(end);
+        out.push_str(digest.get(..12).unwrap_or(digest));
+        out.push_str(rest);
+    }
+    out
+}
+
 /// One entry for people.
 fn line(entry: &Value) -> String {
     let text = |key: &str| printable(entry.get(key).and_then(Value::as_str).unwrap_or("-"));
@@ -161,7 +174,12 @@ fn line(entry: &Value) -> String {
     let hash = text("hash");
     let hash = hash.strip_prefix("sha256:").unwrap_or(&hash);
     let note = text("note");
-    let note = if note == "-" { String::new() } else { format!("  {note}") };
+    let generation = text("generation");
+    let note = match (&*text("kind"), &*note) {
+        ("activation" | "trial", _) => format!("  {}: {}", shortened(&generation), shortened(&note)),
+        (_, "-") => String::new(),
+        (_, note) => format!("  {}", shortened(note)),
+    };
     format!(
         "{:>6}  {}  {:<10} {:<9} {:<14} {:<24} {:<28} {}{note}",
         number("seq"),

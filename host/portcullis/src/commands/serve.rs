@@ -216,7 +216,7 @@ fn announce(arguments: &cli::Serve, settings: &Settings, host: &Host, url: &str,
     };
     let certificate = if certificate { " --cert AGENT.pem --key AGENT.key" } else { "" };
     let token = agents().any(|agent| !agent.token_sha256.is_empty());
-    let token = if token { " -H \"authorization: Bearer $TOKEN\"" } else { "" };
+    let token = if token { " -H \"authorization: Bearer $PORTCULLIS_TOKEN\"" } else { "" };
     println!("  curl -sS{ca}{certificate} {url}/v1/inspect -H 'content-type: application/json'{token} -d '{body}'");
     Ok(())
 }

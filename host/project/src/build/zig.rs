@@ -14,7 +14,8 @@ const ZIG: &str = "PORTCULLIS_ZIG";
 /// The release that the SDK is written for: the language still changes from one to the next.
 const RELEASE: &str = "0.17.";
 /// How to get it.
-pub(super) const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0";
+pub(super) const INSTALL: &str =
+    "run `python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0` in the project's folder";
 /// Places of Python environments, in the project's folder or in one above it.
 const ENVIRONMENTS: &[&str] =
     &[".venv", "tools/guest-python", "target/tools/guest-python", "tools/python", "target/tools/python"];

@@ -388,23 +388,37 @@ impl Case {
             (Outcome::Findings(seen), None) => self.check_findings(seen, &mut differ),
             (Outcome::Verdict { decision, reasons, messages, redacted }, None) => {
                 if expect.decision.as_ref().is_some_and(|wanted| wanted != decision) {
-                    differ(format!("decided {decision} for {reasons:?}, expected {:?}", expect.decision));
+                    let reasons = if reasons.is_empty() { "no reason".to_owned() } else { reasons.join(", ") };
+                    let wanted = expect.decision.as_deref().unwrap_or_default();
+                    differ(format!("decided {decision} for {reasons}, expected {wanted}"));
                 }
                 if expect.reasons.as_ref().is_some_and(|wanted| wanted != reasons) {
-                    differ(format!("reasons {reasons:?}, expected {:?}", expect.reasons));
+                    differ(format!(
+                        "reasons {}, expected {}",
+                        list(reasons),
+                        list(expect.reasons.as_deref().unwrap_or_default())
+                    ));
                 }
                 if expect.messages.as_ref().is_some_and(|wanted| wanted != messages) {
-                    differ(format!("messages {messages:?}, expected {:?}", expect.messages));
+                    differ(format!(
+                        "messages {}, expected {}",
+                        list(messages),
+                        list(expect.messages.as_deref().unwrap_or_default())
+                    ));
                 }
                 if expect.redacted.is_some() && expect.redacted != *redacted {
-                    differ(format!("redacted to {redacted:?}, expected {:?}", expect.redacted));
+                    differ(format!(
+                        "redacted to {}, expected {}",
+                        json(redacted.as_ref()),
+                        json(expect.redacted.as_ref())
+                    ));
                 }
             }
             (Outcome::Plan(plan), None) => {
                 for (key, wanted) in expect.plan.iter().flatten() {
                     let got = plan.get(key);
                     if got != Some(wanted) {
-                        differ(format!("the plan's {key} is {got:?}, expected {wanted}"));
+                        differ(format!("the plan's {key} is {}, expected {wanted}", json(got)));
                     }
                 }
             }
@@ -418,17 +432,32 @@ impl Case {
         }
         let Some(expected) = &self.expect.findings else { return };
         for wanted in expected.iter().filter(|wanted| !seen.iter().any(|seen| wanted.fits(seen))) {
-            differ(format!("no finding like {wanted:?} in {seen:?}"));
+            let seen: Vec<_> = seen.iter().map(Seen::told).collect();
+            differ(format!("no finding like {}; there is {}", wanted.told(), list(&seen)));
         }
         if self.exact || expected.is_empty() {
             for extra in seen.iter().filter(|seen| !expected.iter().any(|wanted| wanted.fits(seen))) {
-                differ(format!("unexpected finding {extra:?}"));
+                differ(format!("unexpected finding {}", extra.told()));
             }
         }
     }
 }
 
 impl ExpectedFinding {
+    /// For people.
+    fn told(&self) -> String {
+        let mut out = self.category.clone();
+        match self.max_score {
+            Some(most) => out.push_str(&format!(" from {} to {most}", self.min_score)),
+            None if self.min_score > 0.0 => out.push_str(&format!(" from {}", self.min_score)),
+            None => {}
+        }
+        out.extend(self.message.as_ref().map(|message| format!(" {message:?}")));
+        out.extend(self.pointer.as_ref().map(|pointer| format!(" at {pointer:?}")));
+        out.extend(self.text.as_ref().map(|text| format!(" on {text:?}")));
+        out
+    }
+
     fn fits(&self, seen: &Seen) -> bool {
         let place_fits = |(pointer, text): &(String, String)| {
             self.pointer.as_ref().is_none_or(|wanted| wanted == pointer)
@@ -440,6 +469,15 @@ impl ExpectedFinding {
             && self.max_score.is_none_or(|most| seen.score <= most)
             && self.message.as_ref().is_none_or(|wanted| *wanted == seen.message)
             && (anywhere || seen.places.iter().any(place_fits))
+    }
+}
+
+impl Seen {
+    /// For people.
+    fn told(&self) -> String {
+        let mut out = format!("{} {} {:?}", self.category, self.score, self.message);
+        out.extend(self.places.iter().map(|(pointer, text)| format!(" at {pointer:?} on {text:?}")));
+        out
     }
 }
 
@@ -534,4 +572,12 @@ fn redact(payload: &JsonPayload, redaction: &Redaction) -> Result<Value, CaseErr
         }
     }
     Ok(document)
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+fn json(value: Option<&Value>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), Value::to_string)
 }

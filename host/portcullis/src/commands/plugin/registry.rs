@@ -280,8 +280,9 @@ fn pull_one(reference: &str, arguments: &cli::Pull) -> Result<ExitCode> {
         }
     }
     needs.lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    if let Some(path) = &arguments.output {
-        writeln!(out, "in        {}, {} bytes", path.display(), loaded.bytes.len())?;
+    match &arguments.output {
+        Some(path) => writeln!(out, "in        {}, {} bytes", path.display(), loaded.bytes.len())?,
+        None => writeln!(out, "in        no file: name one with --output")?,
     }
     Ok(ExitCode::SUCCESS)
 }

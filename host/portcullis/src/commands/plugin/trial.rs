@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use jsonschema::Validator;
 use portcullis_engine::{Folder, Grants, Instances, Limits, MAX_PLUGIN_BYTES, PluginFile};
 use portcullis_project::{Ask, Manifest, Project};
 use portcullis_registry::read_file;
@@ -125,16 +126,40 @@ pub(super) fn test(tried: &Tried, chosen: &Chosen<'_>, as_json: bool) -> Result<
     let (project, subject) = subject(tried)?;
     let cases = chosen.read(&project)?;
     let mut trial = Trial::new(subject, None)?;
-    let passed = cases_of(&mut trial, &cases, as_json)?;
+    let passed = cases_of(&mut trial, &cases, schema(&project)?.as_ref(), as_json)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
+/// What the project says its configurations are.
+fn schema(project: &Project) -> Result<Option<Validator>> {
+    let manifest = project.manifest();
+    let (Some(schema), Some(name)) = (manifest.schema(project.folder())?, &manifest.config_schema) else {
+        return Ok(None);
+    };
+    let schema = jsonschema::validator_for(&schema).map_err(|error| anyhow::anyhow!("{}: {error}", name.display()))?;
+    Ok(Some(schema))
+}
+
+/// A configuration that the plugin takes, and its schema does not.
+fn refused_by(schema: &Validator, case: &Case) -> Option<String> {
+    if case.expect.error.is_some() {
+        return None;
+    }
+    let none = json!({});
+    let config = if case.config.is_null() { &none } else { &case.config };
+    let error = schema.iter_errors(config).next()?;
+    let place = error.instance_path().to_string();
+    let place = if place.is_empty() { "the configuration".to_owned() } else { place };
+    Some(format!("the plugin takes this configuration, its schema does not: {place}: {error}"))
+}
+
 /// Runs cases and prints what came of each; whether all passed.
-fn cases_of(trial: &mut Trial, cases: &[Case], as_json: bool) -> Result<bool> {
+fn cases_of(trial: &mut Trial, cases: &[Case], schema: Option<&Validator>, as_json: bool) -> Result<bool> {
     let mut out = io::stdout().lock();
     let mut reports = Vec::new();
     for case in cases {
-        let report = trial.run(case);
+        let mut report = trial.run(case);
+        report.differences.extend(schema.and_then(|schema| refused_by(schema, case)));
         if !as_json {
             print(&mut out, &report)?;
         }
@@ -198,7 +223,12 @@ pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
     });
     let case: Case = serde_json::from_str(&case.to_string())?;
     let (_, subject) = subject(&call.subject)?;
-    let answer = Trial::new(subject, None)?.answer(&case).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let mut trial = Trial::new(subject, None)?;
+    if let Err(error) = trial.load(&case.config_text()) {
+        let hint = if error.refused && case.config.is_null() { "; give a configuration with --config" } else { "" };
+        anyhow::bail!("{error}{hint}");
+    }
+    let answer = trial.answer(&case).map_err(|error| anyhow::anyhow!("{error}"))?;
     writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
     Ok(())
 }

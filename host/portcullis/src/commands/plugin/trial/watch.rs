@@ -17,7 +17,7 @@ use portcullis_model::Digest;
 use portcullis_project::{Development, Project, Unloaded};
 use portcullis_trial::{Case, Subject, Trial};
 
-use super::{Chosen, cases_of, component, subject_of};
+use super::{Chosen, cases_of, component, schema, subject_of};
 use crate::cli::Tried;
 
 /// How often the files are looked at.
@@ -78,7 +78,7 @@ impl Rounds<'_> {
             self.built = Some(sources);
         }
         let trial = self.trial.as_mut().context("nothing is built")?;
-        cases_of(trial, &cases, false).map(drop)
+        cases_of(trial, &cases, schema(&project)?.as_ref(), false).map(drop)
     }
 
     /// Puts what the project is now into the trial.
@@ -121,6 +121,8 @@ impl Rounds<'_> {
                 None => return Ok(unfit(&error.text)),
                 Some(Unloaded::Unfit(why)) => return Ok(unfit(&why)),
                 Some(Unloaded::Broken(text)) => {
+                    // Where the loader of Python puts the project's `src`.
+                    let text = text.replace("File \"/0/", "File \"src/");
                     bail!("{}: the plugin cannot be loaded:\n{text}", project.folder().display())
                 }
                 Some(Unloaded::Needs(names)) => names,
