@@ -6,7 +6,7 @@ use std::time::Instant;
 use portcullis_engine::{Engine, Heard, LoadError, PackageError, Plugin, Prepared, Source, Stores};
 use portcullis_model::{Call, Decision, Digest, Document, DocumentError, Judgement, Mode, Role};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::breaker::{Breaker, Clock};
 use crate::difference::{self, Described, Difference};
@@ -141,8 +141,8 @@ pub struct PluginSummary {
 struct About {
     tier: &'static str,
     prepared: Prepared,
-    /// What a verdict depends on, for comparisons.
-    settings: Value,
+    /// What a verdict depends on, for comparisons, as JSON text: a tree of it would be most of what an idle tenant takes.
+    settings: Box<str>,
 }
 
 impl Generation {
@@ -280,7 +280,11 @@ impl Generation {
     fn described(&self) -> Vec<Described> {
         let stages = self.stages.iter().chain(&self.router).zip(&self.about);
         stages
-            .map(|(stage, about)| Described { name: Arc::clone(&stage.name), settings: about.settings.clone() })
+            .map(|(stage, about)| Described {
+                name: Arc::clone(&stage.name),
+                // It was written here.
+                settings: serde_json::from_str(&about.settings).unwrap_or_default(),
+            })
             .collect()
     }
 
@@ -488,6 +492,7 @@ fn stage(
         "files_digest": plugin.inputs(),
         "outside_digest": plugin.outside(),
     });
+    let settings = settings.to_string().into();
     let about = About { tier: plugin.tier().as_str(), prepared: plugin.prepared().clone(), settings };
     let stage = Stage {
         name: Arc::clone(&spec.name),

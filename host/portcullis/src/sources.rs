@@ -92,6 +92,7 @@ pub(crate) struct Sources {
     anew: bool,
     progress: Progress,
     known: HashMap<(PathBuf, Reference), (Change, PluginFile)>,
+    built_in: HashMap<String, PluginFile>,
 }
 
 impl Sources {
@@ -106,6 +107,7 @@ impl Sources {
             anew: false,
             progress: Progress::default(),
             known: HashMap::new(),
+            built_in: HashMap::new(),
         })
     }
 
@@ -133,7 +135,13 @@ impl Sources {
     pub(crate) fn component(&mut self, name: &str, place: &Place, trust: &Trust) -> Result<PluginFile> {
         let reference: Reference = name.parse()?;
         if let Reference::BuiltIn(name) = &reference {
-            return Ok(PluginFile::new(embedded::plugin(name)?));
+            // The bytes are copied: once, not for each of a thousand tenants.
+            if let Some(file) = self.built_in.get(name) {
+                return Ok(file.clone());
+            }
+            let file = PluginFile::new(embedded::plugin(name)?);
+            self.built_in.insert(name.clone(), file.clone());
+            return Ok(file);
         }
         let base = place.relative(Path::new(""));
         let key = (base, reference);
@@ -169,4 +177,21 @@ pub(crate) fn settings(config: &Config, place: &Place) -> Vec<PathBuf> {
     let keys = config.tenant.iter().flat_map(|tenant| &tenant.trust.keys).map(|path| place.relative(path));
     let hosts = config.registry.host.iter().flat_map(|host| [&host.password_file, &host.ca]).flatten().cloned();
     keys.chain(hosts).chain([config.data.join(LOCK_FILE)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_built_in_plugin_are_there_once_for_all_tenants() {
+        let Some((name, _)) = embedded::plugins().next() else {
+            eprintln!("this binary was built without its plugins");
+            return;
+        };
+        let mut sources = Sources::of(&Config::default(), None).unwrap();
+        let place = Place::embedded("test", "");
+        let mut bytes = || sources.component(name, &place, &Trust::default()).unwrap().bytes().as_ptr();
+        assert_eq!(bytes(), bytes());
+    }
 }
