@@ -1,11 +1,13 @@
 //! `build`, `up`: plugins embedded, one binary.
 
+use std::env;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 
 use crate::guests::{self, Kind};
 use crate::setup::{call, cargo};
@@ -29,9 +31,9 @@ pub(crate) fn build(root: &Path) -> Result<()> {
 pub(crate) fn up(root: &Path, arguments: &[String]) -> Result<()> {
     let named = |name: &str| arguments.iter().any(|argument| argument.starts_with(name));
     // Better before the build than after it.
-    if !named("--listen") && !named("--config") {
-        let free = TcpListener::bind(LISTENS).map(drop);
-        free.with_context(|| format!("{LISTENS} is taken; another address: `cargo xtask up --listen 127.0.0.1:8788`"))?;
+    let elsewhere = named("--listen") || named("--config") || env::var_os("PORTCULLIS_CONFIG").is_some();
+    if !elsewhere && TcpListener::bind(LISTENS).is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+        bail!("{LISTENS} is taken; another address: `cargo xtask up --listen 127.0.0.1:8788`");
     }
     build(root)?;
     let binary = root.join("target/release/portcullis");

@@ -152,7 +152,7 @@ impl Plugin {
     /// use again. It can still be called: each call makes an instance of its own.
     pub fn retire(&self) {
         if let Some(ready) = &self.0.ready {
-            ready.retire();
+            ready.retire(&self.0);
         }
     }
 

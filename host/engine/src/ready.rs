@@ -152,10 +152,13 @@ impl Ready {
     }
 
     /// One no longer does. After the last one nothing waits here until somebody puts it to use.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, plugin: &Arc<plugin::Inner>) {
         let mut users = self.users();
         *users = users.saturating_sub(1);
         if *users > 0 {
+            drop(users);
+            // Whoever warmed it goes when what it takes the place of is gone: there may be room now.
+            self.ask(plugin);
             return;
         }
         self.closed.store(true, Ordering::SeqCst);

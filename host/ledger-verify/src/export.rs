@@ -120,9 +120,7 @@ pub fn read_export(mut input: impl BufRead, known: Option<&Head>) -> Result<Repo
         let at = |reason: String| ExportError::Line { line: number, reason };
         match serde_json::from_slice(&line).map_err(|error| at(format!("neither an entry nor the head ({error})")))? {
             Line::Row(row) => rows.push(
-                BASE64_STANDARD
-                    .decode(row.entry)
-                    .map_err(|error| at(format!("neither an entry nor the head ({error})")))?,
+                BASE64_STANDARD.decode(row.entry).map_err(|error| at(format!("its entry is no base64: {error}")))?,
             ),
             Line::End(End { head }) => {
                 verifier.push_all(&rows);

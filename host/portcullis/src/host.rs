@@ -199,7 +199,12 @@ impl Host {
             self.progress.step(Work::Warming, Some(generation.tenant()), None);
             generation.warm(latest)
         };
-        soon.map(warm).collect()
+        // Those that judge calls already come last: most of a file's tenants are as they were.
+        let in_force = |generation: &Arc<Generation>| {
+            self.generations.current(generation.tenant()).is_some_and(|current| current.id() == generation.id())
+        };
+        let (again, new): (Vec<_>, Vec<_>) = soon.partition(|generation| in_force(generation));
+        new.into_iter().chain(again).map(warm).collect()
     }
 
     /// Tenants that trust fewer than until now, and whether what leads outside is another: then generations of before must not

@@ -220,9 +220,10 @@ impl Host {
 
 /// Makes ready what comes back into force, but not for long: whoever goes back is in a hurry.
 pub(crate) async fn warmed(generation: &Arc<Generation>) -> Option<Warmed> {
-    let generation = Arc::clone(generation);
-    // If that cannot be done, the first calls do it.
-    tokio::task::spawn_blocking(move || generation.warm(Instant::now() + HURRY)).await.ok()
+    let (generation, latest) = (Arc::clone(generation), Instant::now() + HURRY);
+    let warming = tokio::task::spawn_blocking(move || generation.warm(latest));
+    // Also where calls hold all threads, perhaps just because of what is in force. What is not ready then, the first calls make.
+    tokio::time::timeout(HURRY, warming).await.ok()?.ok()
 }
 
 /// One line of the ledger about an activation.

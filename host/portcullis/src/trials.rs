@@ -251,17 +251,21 @@ impl Host {
         turn: OwnedMutexGuard<()>,
     ) -> Result<Stepped, StepError> {
         let candidate = self.meant(&step)?;
-        let withdrawn = candidate.standing() == Standing::Withdrawn;
-        if withdrawn && !step.withdrawn {
+        if candidate.standing() == Standing::Withdrawn && !step.withdrawn {
             return Err(StepError::Withdrawn);
         }
         let from = self.generations.current(&step.by.tenant).ok_or(StepError::Nothing)?.id();
-        let (host, by) = (Arc::clone(self), step.by);
+        let (host, by, knowingly) = (Arc::clone(self), step.by, step.withdrawn);
         // A task of its own: what is recorded comes into effect, whether or not anybody still waits. The turn goes with it.
         let change = async move {
             let _turn = turn;
             let (tenant, generation) = (&by.tenant, candidate.generation());
             let _warmed = warmed(generation).await;
+            // Calls are judged meanwhile.
+            let withdrawn = candidate.standing() == Standing::Withdrawn;
+            if withdrawn && !knowingly {
+                return Err(StepError::Withdrawn);
+            }
             let held = Held { generation: generation.id(), by: Arc::clone(&by.name) };
             let held = Some(&held).filter(|held| host.generations.configured(tenant) != Some(held.generation));
             let ended = Ended { trial: key(candidate.id(), candidate.trial()), how: How::Promoted };

@@ -212,8 +212,9 @@ fn what_the_compiler_says_reaches_the_author() {
     let error = build(&root).unwrap().unwrap_err().to_string();
     assert!(error.contains("nonsense") && error.contains("src/plugin.c:"), "{error}");
     fs::remove_file(&source).unwrap();
-    let error = build(&root).unwrap().unwrap_err().to_string();
-    assert!(error.contains("no .c, .cc or .cpp file"), "{error}");
+    let error = build(&root).unwrap().unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("no .c, .cc or .cpp file"), "{error}: {cause}");
 }
 
 #[test]

@@ -361,7 +361,7 @@ fn a_process_that_was_killed_does_not_stand_in_the_way() {
     let data = folder.path().join("data");
     assert!(data.join("server.json").exists(), "it was killed");
     // Whoever has the number of the process now. Not this test, which may have begun in the same hundredth of a second.
-    let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+    let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
     let other = left.replace(&format!("\"pid\":{}", running["pid"]), &format!("\"pid\":{}", sleeper.id()));
     for stale in [left, other] {
         fs::write(data.join("server.json"), stale).unwrap();

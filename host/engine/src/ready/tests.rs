@@ -148,6 +148,25 @@ fn whoever_puts_a_plugin_to_use_can_wait_for_its_instances() {
     assert_eq!((plugin.waiting(), greedy.waiting()), (3, 13));
 }
 
+#[test]
+fn what_found_no_room_is_made_once_there_is_some() {
+    let (engine, asked) = engine(16, never);
+    let (old, new) = (leaky(&engine, 64, 1), leaky(&engine, 3, 1));
+    old.employ();
+    fill(&asked);
+    assert_eq!(old.waiting(), 4, "a quarter of the pool");
+    // As a pipeline is changed: warmed, put in force, the old one goes, then whoever warmed it.
+    new.employ();
+    new.fill_until(later());
+    new.employ();
+    fill(&asked);
+    assert!(new.waiting() < 3);
+    old.retire();
+    new.retire();
+    fill(&asked);
+    assert_eq!((old.waiting(), new.waiting()), (0, 3));
+}
+
 fn later() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }

@@ -154,9 +154,16 @@ fn shortened(text: &str) -> String {
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let end = part.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(part.len());
-        let (digest, rest) = part.split_at(end);
-        out.push_str(digest.get(..12).unwrap_or(digest));
-        out.push_str(rest);
+        match part.split_at(end) {
+            (digest, rest) if end == 64 => {
+                out.push_str(digest.get(..12).unwrap_or(digest));
+                out.push_str(rest);
+            }
+            _ => {
+                out.push_str("sha256:");
+                out.push_str(part);
+            }
+        }
     }
     out
 }
@@ -176,7 +183,7 @@ fn line(entry: &Value) -> String {
     let note = text("note");
     let generation = text("generation");
     let note = match (&*text("kind"), &*note) {
-        ("activation" | "trial", _) => format!("  {}: {}", shortened(&generation), shortened(&note)),
+        ("activation" | "trial", note) => format!("  {}: {}", shortened(&generation), shortened(note)),
         (_, "-") => String::new(),
         (_, note) => format!("  {}", shortened(note)),
     };
