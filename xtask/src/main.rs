@@ -42,6 +42,15 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Scores the built detectors on labelled texts: `cargo xtask eval --data DIR`.
+    Eval {
+        /// A JSONL file or a folder of them: before other arguments.
+        #[arg(long)]
+        data: PathBuf,
+        /// More arguments of `portcullis eval`: --plugin NAME, --api URL, --pictures DIR, --json.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Looks for inputs for which a property of the doors does not hold.
     Fuzz(fuzz::Arguments),
     /// Installs what the tests need besides Rust.
@@ -69,6 +78,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Build => build::build(&root),
         Task::Test => test::run(&root),
         Task::Bench { arguments } => bench::run(&root, arguments),
+        Task::Eval { data, arguments } => build::eval(&root, data, arguments),
         Task::Fuzz(arguments) => fuzz::run(&root, arguments),
         Task::Setup => setup::run(&root),
         Task::Guests(arguments) => guests::run(&root, arguments),

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     /// Write, build, test, sign and look at plugins, and exchange them with registries.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Score detectors on labelled texts: as they are built, in the engine, or as a server answers. Beside a list of keywords.
+    Eval(Eval),
     /// Make a token: the token for its holder, its SHA-256 for the configuration file.
     Token {
         /// What it begins with. Arden's keys for tests begin with `arden_test_`.
@@ -56,6 +58,34 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = ReferenceFormat::Markdown)]
         format: ReferenceFormat,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    #[command(flatten)]
+    pub place: Where,
+    /// A file of labelled texts, or a folder of `*.jsonl`: one JSON object in a line with `text` and `label` (1: attack, 0: benign), and
+    /// `kind`, `source`, `phase`, `tool`, `task`, `persona` where there are such.
+    #[arg(value_name = "FILE|DIR")]
+    pub texts: PathBuf,
+    /// A detector: a built-in one by name, or the file of a component. Repeatable; all built-in ones if not given.
+    #[arg(long = "plugin", value_name = "NAME|FILE")]
+    pub plugins: Vec<String>,
+    /// Ask the inspect API of a server instead. Each text is a call there, with its entry in the ledger.
+    #[arg(long, value_name = "URL", conflicts_with = "plugins")]
+    pub api: Option<String>,
+    /// Bearer token of an agent, for --api.
+    #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The score from which findings count where they are used.
+    #[arg(long, default_value_t = 0.8, value_parser = share)]
+    pub threshold: f32,
+    /// Draw receiver operating characteristics and reliability into this folder, as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where configuration and data are.
@@ -701,4 +731,9 @@ fn parse_language(text: &str) -> Result<Language, String> {
 pub(crate) enum ReferenceFormat {
     Markdown,
     Schema,
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let share: f32 = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("give a number from 0 to 1".to_owned()) }
 }

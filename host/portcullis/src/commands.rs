@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod check;
+pub(crate) mod eval;
 pub(crate) mod generations;
 pub(crate) mod inspect;
 pub(crate) mod ledger;

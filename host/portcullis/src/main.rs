@@ -72,6 +72,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Generations(command) => commands::generations::run(command),
         Command::Pins(command) => commands::pins::run(command),
         Command::Plugin(command) => commands::plugin::run(command),
+        Command::Eval(arguments) => commands::eval::run(arguments),
         Command::Token { prefix } => commands::token::run(prefix),
         Command::Reference { format } => {
             let text = match format {

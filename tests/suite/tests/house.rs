@@ -35,6 +35,8 @@ fn arrows_point_one_way() {
         ("portcullis-tenancy", &["portcullis-model"]),
         ("portcullis-pipeline", &["portcullis-model", "portcullis-engine"]),
         ("portcullis-project", &["portcullis-model"]),
+        ("portcullis-score", &[]),
+        ("portcullis-eval", &["portcullis-model", "portcullis-engine", "portcullis-score"]),
         // It reads cases in the SDK's format.
         ("portcullis-trial", &["portcullis-model", "portcullis-engine", "portcullis-plugin"]),
     ];
