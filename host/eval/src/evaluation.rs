@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_score::{At, Reliability, Scores, Share};
+use portcullis_score::{At, Reliability, Scores};
 use serde::Serialize;
 
 use crate::question::Question;
@@ -178,19 +178,10 @@ impl Cost {
     }
 }
 
-/// A share for people: `94.1 % [89.2 to 97.0]`.
-#[must_use]
-pub fn percent(share: Share) -> String {
-    match (share.value(), share.interval()) {
-        (Some(value), Some((low, high))) => {
-            format!("{:.1} % [{:.1} to {:.1}]", value * 100.0, low * 100.0, high * 100.0)
-        }
-        _ => "-".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use portcullis_score::Share;
+
     use super::*;
 
     fn answer(score: f64) -> Answer {

@@ -12,7 +12,7 @@ mod question;
 mod row;
 
 pub use crate::component::{Components, NotScored};
-pub use crate::evaluation::{Answer, Cost, Evaluation, Figures, OfQuestion, OfSource, percent};
+pub use crate::evaluation::{Answer, Cost, Evaluation, Figures, OfQuestion, OfSource};
 pub use crate::keywords::keyword_score;
 pub use crate::question::Question;
 pub use crate::row::{MAX_LINE, Row, RowError, Rows};

@@ -33,6 +33,33 @@ pub enum Question {
     Packages,
 }
 
+/// What is asked of kinds that begin so; the first that fits counts.
+const KINDS: [(&str, Option<Question>); 23] = [
+    ("shell.recon", None),
+    ("shell.other_attack", None),
+    ("tool_malicious_capability", None),
+    ("inj.direct", Some(Question::Overrides)),
+    ("inj.giskard", Some(Question::Overrides)),
+    ("jailbreak", Some(Question::Overrides)),
+    ("inj.", Some(Question::Results)),
+    ("benign.question", Some(Question::Overrides)),
+    ("benign.instruction", Some(Question::Overrides)),
+    ("benign.user_", Some(Question::Overrides)),
+    ("hardneg.", Some(Question::Overrides)),
+    ("benign.doc_cmd", Some(Question::Shell)),
+    ("shell.", Some(Question::Shell)),
+    ("benign.document", Some(Question::Results)),
+    ("benign.email", Some(Question::Results)),
+    ("benign.tool_output", Some(Question::Results)),
+    ("tool_", Some(Question::Tools)),
+    ("call.", Some(Question::Calls)),
+    ("sqli", Some(Question::Sql)),
+    ("sql.", Some(Question::Sql)),
+    ("code.", Some(Question::Code)),
+    ("pii.", Some(Question::Personal)),
+    ("pkg.", Some(Question::Packages)),
+];
+
 impl Question {
     /// All of them, in the order in which they are told.
     pub const ALL: [Self; 9] = [
@@ -51,29 +78,17 @@ impl Question {
     /// that is no attack either, for instance mere reconnaissance, is left out.
     #[must_use]
     pub fn of(row: &Row) -> Option<Self> {
-        let kind = row.kind.as_str();
-        let begins = |words: &[&str]| words.iter().any(|word| kind.starts_with(word));
-        if begins(&["shell.recon", "shell.other_attack", "tool_malicious_capability"]) {
-            return None;
+        let by_kind = KINDS.iter().find(|(begin, _)| row.kind.starts_with(begin));
+        by_kind.map_or_else(|| row.phase.map(Self::of_phase), |(_, question)| *question)
+    }
+
+    fn of_phase(phase: Phase) -> Self {
+        match phase {
+            Phase::Call => Self::Calls,
+            Phase::Result => Self::Results,
+            Phase::Listing => Self::Tools,
+            Phase::Message => Self::Overrides,
         }
-        Some(match row.phase {
-            _ if begins(&["inj.direct", "inj.giskard", "jailbreak"]) => Self::Overrides,
-            _ if begins(&["inj."]) => Self::Results,
-            _ if begins(&["benign.question", "benign.instruction", "benign.user_", "hardneg."]) => Self::Overrides,
-            _ if begins(&["benign.doc_cmd", "shell."]) => Self::Shell,
-            _ if begins(&["benign.document", "benign.email", "benign.tool_output"]) => Self::Results,
-            _ if begins(&["tool_"]) => Self::Tools,
-            _ if begins(&["call."]) => Self::Calls,
-            _ if begins(&["sqli", "sql."]) => Self::Sql,
-            _ if begins(&["code."]) => Self::Code,
-            _ if begins(&["pii."]) => Self::Personal,
-            _ if begins(&["pkg."]) => Self::Packages,
-            Some(Phase::Result) => Self::Results,
-            Some(Phase::Listing) => Self::Tools,
-            Some(Phase::Message) => Self::Overrides,
-            Some(Phase::Call) => Self::Calls,
-            None => return None,
-        })
     }
 
     /// Its name.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::iter;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -353,7 +354,7 @@ impl Host {
             let generation =
                 pipeline.build(&engine, &host.progress).map_err(|error| PolicyError::Invalid(error.message))?;
             let generation = host.continued(generation);
-            let warmed = host.warmed([&generation].into_iter());
+            let warmed = host.warmed(iter::once(&generation));
             host.progress.step(Work::Activating, Some(&pipeline.spec.tenant), None);
             Ok((edited, view.ok_or(PolicyError::Unknown)?, generation, warmed))
         };

@@ -1,5 +1,7 @@
 //! A share and how sure it is.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// Two-sided 95 % of the normal distribution.
@@ -29,6 +31,18 @@ impl Share {
         let middle = (share + square / (2.0 * of)) / over;
         let half = Z / over * (share * (1.0 - share) / of + square / (4.0 * of * of)).sqrt();
         Some(((middle - half).max(0.0), (middle + half).min(1.0)))
+    }
+}
+
+/// For people: `94.1 % [89.2 to 97.0]`; `-` of nothing.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.value(), self.interval()) {
+            (Some(value), Some((low, high))) => {
+                write!(f, "{:.1} % [{:.1} to {:.1}]", value * 100.0, low * 100.0, high * 100.0)
+            }
+            _ => f.write_str("-"),
+        }
     }
 }
 

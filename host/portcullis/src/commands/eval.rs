@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_engine::{Limits, MAX_PLUGIN_BYTES, PluginFile};
-use portcullis_eval::{Answer, Components, Evaluation, OfQuestion, Question, Row, Rows, keyword_score, percent};
+use portcullis_eval::{Answer, Components, Evaluation, OfQuestion, Question, Row, Rows, keyword_score};
 use portcullis_model::{Call, Finding};
 use portcullis_registry::read_file;
-use portcullis_score::{Reliability, reliability_picture, roc_picture};
+use portcullis_score::{At, Reliability, Share, reliability_picture, roc_picture};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -88,17 +88,14 @@ pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
         "{scored} texts scored, {passed} ask nothing that is known; findings count from {}",
         arguments.threshold
     )?;
+    // Who was asked for by name, or stands for all, is told of also if there is nothing to tell.
+    let named = !arguments.plugins.is_empty() || arguments.api.is_some();
     for question in Question::ALL {
-        // Who was asked for by name, or stands for all, is told of also if there is nothing to tell.
-        let named = !arguments.plugins.is_empty() || arguments.api.is_some();
-        let of = |(name, evaluation): &(String, Evaluation)| {
-            let told = named || [TOGETHER, KEYWORDS].contains(&name.as_str()) || !evaluation.is_silent(question);
-            told.then_some(name.clone())
-        };
-        let heard: Vec<String> = subjects.iter().filter_map(of).collect();
-        let here = results.iter().filter(|(name, _)| heard.iter().any(|heard| heard == name));
+        let here = subjects.iter().zip(&results).filter(|((name, evaluation), _)| {
+            named || [TOGETHER, KEYWORDS].contains(&name.as_str()) || !evaluation.is_silent(question)
+        });
         let here: Vec<_> =
-            here.filter_map(|(name, of)| Some((*name, of.iter().find(|of| of.question == question)?))).collect();
+            here.filter_map(|(_, (name, of))| Some((*name, of.iter().find(|of| of.question == question)?))).collect();
         print(&mut out, question, &here, arguments.threshold)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -184,22 +181,17 @@ fn print(
     let (attacks, benign) = (first.all.attacks, first.all.benign);
     writeln!(out, "\n{}: {} ({attacks} attacks, {benign} benign texts)", question.as_str(), question.asks())?;
     for (name, of) in subjects {
-        let at = |at: Option<portcullis_score::At>| at.map_or_else(|| "-".to_owned(), |at| percent(at.recall));
+        let found = |at: Option<At>| at.map_or_else(Share::default, |at| at.recall);
         writeln!(out, "  {}", printable(name))?;
         match (of.all.auc, of.all.auc_interval) {
             (Some(auc), Some((low, high))) => writeln!(out, "    AUC           {auc:.3} [{low:.3} to {high:.3}]")?,
             (Some(auc), None) => writeln!(out, "    AUC           {auc:.3}")?,
             (None, _) => {}
         }
-        writeln!(out, "    found at 1 %  {}", at(of.all.at_1))?;
-        writeln!(out, "    found at 2 %  {}", at(of.all.at_2))?;
+        writeln!(out, "    found at 1 %  {}", found(of.all.at_1))?;
+        writeln!(out, "    found at 2 %  {}", found(of.all.at_2))?;
         let shipped = of.all.shipped;
-        writeln!(
-            out,
-            "    from {threshold:<8} found {}, false alarms {}",
-            percent(shipped.recall),
-            percent(shipped.false_alarms)
-        )?;
+        writeln!(out, "    from {threshold:<8} found {}, false alarms {}", shipped.recall, shipped.false_alarms)?;
         if let Some(reliability) = &of.reliability {
             writeln!(out, "    reliability   error {:.3}, Brier {:.3}", reliability.error, reliability.brier)?;
         }
@@ -221,23 +213,14 @@ fn print(
     writeln!(out, "  by source, {}:", printable(name))?;
     for source in &of.sources {
         let figures = &source.figures;
-        let mut parts = Vec::new();
-        if figures.attacks > 0 {
-            let one = figures.at_1.map_or_else(|| "-".to_owned(), |at| percent(at.recall));
-            parts.push(format!(
-                "{} attacks, found at 1 % {one}, from {threshold} {}",
-                figures.attacks,
-                percent(figures.shipped.recall)
-            ));
-        }
-        if figures.benign > 0 {
-            let one = figures.at_1.map_or_else(|| "-".to_owned(), |at| percent(at.false_alarms));
-            parts.push(format!(
-                "{} benign, false alarms at 1 % {one}, from {threshold} {}",
-                figures.benign,
-                percent(figures.shipped.false_alarms)
-            ));
-        }
+        let part = |texts: &str, found: &str, share: fn(At) -> Share| {
+            let (shipped, one) = (share(figures.shipped), figures.at_1.map(share).unwrap_or_default());
+            (shipped.of > 0)
+                .then(|| format!("{} {texts}, {found} at 1 % {one}, from {threshold} {shipped}", shipped.of))
+        };
+        let attacks = part("attacks", "found", |at| at.recall);
+        let benign = part("benign", "false alarms", |at| at.false_alarms);
+        let parts: Vec<_> = attacks.into_iter().chain(benign).collect();
         writeln!(out, "    {:<24} {}", printable(&source.source), parts.join("; "))?;
     }
     Ok(())

@@ -224,11 +224,12 @@ pub(super) fn run(call: &cli::TriedCall) -> Result<()> {
     let case: Case = serde_json::from_str(&case.to_string())?;
     let (_, subject) = subject(&call.subject)?;
     let mut trial = Trial::new(subject, None)?;
-    if let Err(error) = trial.load(&case.config_text()) {
-        let hint = if error.refused && case.config.is_null() { "; give a configuration with --config" } else { "" };
-        anyhow::bail!("{error}{hint}");
-    }
-    let answer = trial.answer(&case).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let answer = trial.answer(&case).map_err(|error| {
+        // Loaded by now, or known not to.
+        let refused = trial.load(&case.config_text()).is_err_and(|error| error.refused);
+        let hint = if refused && case.config.is_null() { "; give a configuration with --config" } else { "" };
+        anyhow::anyhow!("{error}{hint}")
+    })?;
     writeln!(io::stdout().lock(), "{}", serde_json::to_string_pretty(&answer)?)?;
     Ok(())
 }
