@@ -661,7 +661,9 @@ async fn a_state_that_is_not_this_callers_for_this_call_is_refused() {
     let state = asked["result"]["requestState"].as_str().unwrap().to_owned();
     served.parking.approve_all();
     let mut changed = state.clone();
-    changed.replace_range(changed.len() - 9..changed.len() - 8, if changed.ends_with('A') { "B" } else { "A" });
+    let at = changed.len() - 9;
+    let another = if changed[at..].starts_with('A') { "B" } else { "A" };
+    changed.replace_range(at..=at, another);
     let forged = "portcullis.1.AAAA";
     let accept = |state: &str| came_back("accept", state);
     let tries = [
