@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_model::{Document, DocumentError, DocumentFault, Edit, Kind, Value};
 
+use crate::doors::inspect::question::MAX_TASK;
 use crate::gate::CallFacts;
 
 /// Members that have a meaning in a message. A twin in another case is refused: some decoders do not tell them apart.
@@ -12,9 +13,11 @@ const RESERVED: &[&str] = &["jsonrpc", "id", "method", "params", "result", "erro
 /// The same for the parameters that are read here.
 const RESERVED_PARAMS: &[&str] =
     &["name", "arguments", "task", "uri", "inputResponses", "requestState", "_meta", "requestId", "progressToken"];
+/// Member of a request's `_meta` that says what the user asked for.
+const TASK: &str = "portcullis/task";
 /// The same for `_meta` of a request.
 const RESERVED_META: &[&str] =
-    &["progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"];
+    &["progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities", TASK];
 /// The same for results.
 const RESERVED_RESULT: &[&str] = &[
     "content",
@@ -339,6 +342,12 @@ impl Frame {
     /// The protocol revision that a request of the stateless era carries in its body.
     pub(crate) fn stated_version(&self) -> Option<&str> {
         self.params()?.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
+    }
+
+    /// What the user asked for, where the client says it: `portcullis/task` in `_meta`. What is longer than a task may be is cut.
+    pub(crate) fn task(&self) -> Option<&str> {
+        let task = self.params()?.get("_meta")?.get(TASK)?.as_str()?;
+        task.get(..task.floor_char_boundary(MAX_TASK))
     }
 
     /// The message with these strings in the place of some of its values; every other byte stays.

@@ -669,7 +669,8 @@ impl Inspector {
             }
         };
         let name = asked.tool.map_or(method, |tool| tool.name);
-        let call = Call { attached: attached(frame), ..self.call(Phase::Call, name, Arc::new(asked.payload())) };
+        let call = self.call(Phase::Call, name, Arc::new(asked.payload()));
+        let call = Call { attached: attached(frame), task: frame.task().map(Arc::from), ..call };
         let before = returned.as_ref().map(|_| Before::Returned);
         let ruled = match returned {
             None => self.gate.rule_waiting(&call, Door::Mcp).await,

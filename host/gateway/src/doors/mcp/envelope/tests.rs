@@ -157,3 +157,18 @@ fn a_splice_changes_nothing_else() {
     assert_eq!(spliced, text.replace("{\"a\":\"\\u0041\"}", "{}"));
     assert_eq!(frame.splice(arguments, arguments.raw()), text);
 }
+
+#[test]
+fn a_task_is_what_the_client_says_and_no_longer_than_a_task_may_be() {
+    let call = |meta: &str| {
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","_meta":{meta}}}}}"#);
+        Frame::parse(text)
+    };
+    let task = |meta: &str| call(meta).unwrap_or_else(|_| panic!("{meta}")).task().map(str::to_owned);
+    assert_eq!(task(r#"{"portcullis/task":"answer \u0041nna"}"#).as_deref(), Some("answer Anna"));
+    assert_eq!((task("{}"), task(r#"{"portcullis/task":7}"#)), (None, None));
+    let long = task(&format!(r#"{{"portcullis/task":"{}"}}"#, "\u{20ac}".repeat(10_000))).unwrap();
+    assert!(long.len() <= MAX_TASK && long.len() > MAX_TASK - 3, "{}", long.len());
+    assert!(call(r#"{"portcullis/task":"a","Portcullis/Task":"b"}"#).is_err(), "which of the two?");
+}
