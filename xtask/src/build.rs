@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::guests::{self, Kind};
 use crate::setup::{call, cargo};
@@ -44,12 +44,4 @@ pub(crate) fn up(root: &Path, arguments: &[String]) -> Result<()> {
         server.arg("--data").arg(data);
     }
     Err(server.args(arguments).exec().into())
-}
-
-/// Builds, then scores the built detectors.
-pub(crate) fn eval(root: &Path, data: &Path, arguments: &[String]) -> Result<()> {
-    ensure!(data.exists(), "{}: is not there", data.display());
-    build(root)?;
-    let mut eval = Command::new(root.join("target/release/portcullis"));
-    Err(eval.arg("eval").arg(data).args(arguments).exec().into())
 }

@@ -9,6 +9,7 @@ mod inputs;
 mod setup;
 mod test;
 mod toolchain;
+mod training;
 mod wit;
 
 use std::path::{Path, PathBuf};
@@ -42,12 +43,27 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Scores the built detectors on labelled texts: `cargo xtask eval --data DIR`.
-    Eval {
-        /// A JSONL file or a folder of them: before other arguments.
+    /// Makes the tables of the detectors from labelled texts anew, the same to the last bit.
+    Train {
+        /// The folder of labelled texts.
         #[arg(long)]
         data: PathBuf,
-        /// More arguments of `portcullis eval`: --plugin NAME, --api URL, --pictures DIR, --json.
+        /// Writes nothing, and fails where the committed tables differ from what the texts give.
+        #[arg(long)]
+        check: bool,
+        /// Only this detector.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Scores the built detectors on labelled texts, and then tells which goals are met on sources that were left out of training.
+    Eval {
+        /// A JSONL file or a folder of them: before other arguments. The goals need the folder that the tables were made from.
+        #[arg(long)]
+        data: PathBuf,
+        /// Only the goals.
+        #[arg(long)]
+        goals: bool,
+        /// More arguments of `portcullis eval`: --plugin NAME, --api URL, --pictures DIR, --json. With any of them no goals are told.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -78,7 +94,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Build => build::build(&root),
         Task::Test => test::run(&root),
         Task::Bench { arguments } => bench::run(&root, arguments),
-        Task::Eval { data, arguments } => build::eval(&root, data, arguments),
+        Task::Train { data, check, only } => training::train(&root, data, *check, only.as_deref()),
+        Task::Eval { data, goals, arguments } => training::eval(&root, data, *goals, arguments),
         Task::Fuzz(arguments) => fuzz::run(&root, arguments),
         Task::Setup => setup::run(&root),
         Task::Guests(arguments) => guests::run(&root, arguments),

@@ -33,6 +33,10 @@ pub enum NotScored {
     },
 }
 
+/// What is granted, as [`Description::asks`](portcullis_engine::Description::asks) names it: what stays on this machine. A model is
+/// asked, and a host reached, only where somebody has said which.
+pub const GRANTED: [&str; 3] = ["clock", "labels", "state"];
+
 impl Components {
     /// Loads detectors, each with a name, its component and its configuration as JSON text. Slow the first time.
     ///
@@ -45,7 +49,8 @@ impl Components {
     ) -> Result<Self, NotScored> {
         let mut plugins = Vec::new();
         for (name, file, config) in components {
-            let (grants, instances) = (Grants::default(), Instances::default());
+            let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
+            let instances = Instances::default();
             let source = Source { name, tenant: "eval", file: &file, config, grants: &grants, limits, instances };
             let plugin = engine
                 .load(&source)

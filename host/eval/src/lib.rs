@@ -11,7 +11,7 @@ mod keywords;
 mod question;
 mod row;
 
-pub use crate::component::{Components, NotScored};
+pub use crate::component::{Components, GRANTED, NotScored};
 pub use crate::evaluation::{Answer, Cost, Evaluation, Figures, OfQuestion, OfSource};
 pub use crate::keywords::keyword_score;
 pub use crate::question::Question;

@@ -127,7 +127,9 @@ impl Question {
     #[must_use]
     pub fn categories(self) -> &'static [&'static str] {
         match self {
-            Self::Overrides | Self::Results | Self::Tools => &["injection.", "tool."],
+            Self::Overrides => &["injection."],
+            Self::Results => &["injection.", "instruction."],
+            Self::Tools => &["injection.", "instruction.", "tool."],
             Self::Calls => &["alignment.", "injection.", "command."],
             Self::Shell => &["command."],
             Self::Sql => &["sql."],

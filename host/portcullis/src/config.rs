@@ -372,7 +372,7 @@ pub(crate) struct ArdenPrice {
 pub(crate) struct Tenant {
     /// Letters, digits, `.`, `_`, `-`; at most 63.
     pub name: String,
-    /// Policy pack: `arden`, `baseline`, `observe`, `pinned`, `private`, or the folder of your own pack. With `plugins` given,
+    /// Policy pack: `arden`, `baseline`, `observe`, `pinned`, `private`, `strict`, or the folder of your own pack. With `plugins` given,
     /// leave it out.
     pub policy: Option<String>,
     /// `enforce` or `observe`; default is the pack's, else `enforce`.

@@ -27,6 +27,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let payload = serde_json::json!({ &key: text });
         let call = Call { tool: "tool".into(), ..Call::default() };
         let findings = detector.inspect(&call, &JsonPayload::new(&payload.to_string())?)?;
+        if let Some(prefix) = rest.iter().position(|arg| arg == "--dump").and_then(|at| rest.get(at + 1)) {
+            let told: Vec<_> = findings.iter().map(|one| (&one.category, one.score, &one.message)).collect();
+            let score = findings
+                .iter()
+                .filter(|one| one.category.starts_with(prefix.as_str()))
+                .map(|one| one.score)
+                .fold(0.0, f32::max);
+            println!(
+                "{}",
+                serde_json::json!({"id": word("id"), "label": row["label"], "kind": word("kind"), "score": score, "told": told, "text": text})
+            );
+            continue;
+        }
         let found = findings.iter().any(|finding| finding.score >= ACTS);
         let attack = row.get("label").and_then(Value::as_u64) == Some(1);
         let slot = table.entry((attack, word("kind"), word("source"))).or_default();

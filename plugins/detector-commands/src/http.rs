@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+use plugin_text::{host_of, within};
+
 use crate::report::{HTTP_EXFILTRATION, HTTP_PRIVATE, HTTP_SCHEME, METADATA, Report};
 
 /// Addresses from which a cloud tells a machine its own credentials.
@@ -136,24 +138,7 @@ pub(crate) fn drop_site(text: &str) -> Option<&'static str> {
     }
     let rest = text.split_once("://").map_or(text, |pair| pair.1);
     let host = host_of(rest);
-    DROP_SITES.iter().find(|site| belongs(host, site)).copied()
-}
-
-/// Whether the host is this site's, or one of its parts.
-fn belongs(host: &str, site: &str) -> bool {
-    let Some(at) = host.len().checked_sub(site.len()) else { return false };
-    let same = host.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(site));
-    same && (at == 0 || host.as_bytes().get(at - 1) == Some(&b'.'))
-}
-
-/// Host of what follows `://`.
-fn host_of(rest: &str) -> &str {
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |pair| pair.1);
-    if let Some(inner) = host.strip_prefix('[') {
-        return inner.split(']').next().unwrap_or_default();
-    }
-    host.split(':').next().unwrap_or_default()
+    DROP_SITES.iter().find(|site| within(host, site)).copied()
 }
 
 fn url(scheme: &str, rest: &str, range: &Range<usize>, request: bool, options: &Options, report: &mut Report) {
@@ -184,7 +169,7 @@ fn url(scheme: &str, rest: &str, range: &Range<usize>, request: bool, options: &
         return;
     }
     address(host, request, range, options, report);
-    let known = drop_site(&format!("x://{rest}")).is_some() || options.sites.iter().any(|site| belongs(host, site));
+    let known = drop_site(&format!("x://{rest}")).is_some() || options.sites.iter().any(|site| within(host, site));
     let secret = secret_in_query(rest);
     if known {
         let score = if secret { 0.92 } else { 0.6 };

@@ -5,20 +5,24 @@
 //! first ([`plugin_text::Views`]).
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use plugin_model::Head;
 use plugin_text::{Hit, Kind, Limits, View, Views, without};
-use portcullis_plugin::{Call, Detector, Finding, Payload, Span, Text};
+use portcullis_plugin::{Call, Detector, Finding, Payload, Span, Text, join_findings};
 
 pub use crate::config::Config;
 use crate::context::Context;
 use crate::http::Options;
-use crate::report::{CATEGORIES, CREDENTIALS, OBFUSCATED, PERSISTENCE, Report, Seen, keep_strongest};
+pub use crate::opinion::{DENSE, Reading};
+use crate::report::{CATEGORIES, CREDENTIALS, OBFUSCATED, PERSISTENCE, Report, SUSPICIOUS, Seen, keep_strongest};
 use crate::signatures::Signatures;
 
 mod config;
 mod context;
 mod http;
+mod opinion;
 mod report;
 mod shell;
 mod signatures;
@@ -33,8 +37,13 @@ pub struct Commands {
     min_score: f32,
     options: Options,
     command_keys: Vec<String>,
+    model: Cow<'static, [u8]>,
 }
 
+/// The trained table.
+const MODEL: &[u8] = include_bytes!("../model.bin");
+/// No table is surer than this: what it says, it cannot explain.
+const SUREST: f32 = 0.9;
 /// Programs whose name in a document is worth a look at what follows.
 const PROGRAMS: &[&str] = &[
     "rm",
@@ -100,11 +109,32 @@ const MOST_TRIES: usize = 4096;
 const LONGEST_LINE: usize = 1000;
 /// Most findings of one text.
 const MOST_FINDINGS: usize = 64;
+/// Most findings of a payload, and most of their spans: a text more is no reason to find nothing.
+const MOST_REPORTED: usize = 128;
+const MOST_SPANS: usize = 4096;
 
 impl Detector for Commands {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Commands, String> {
+        Commands::with_model(config, Cow::Borrowed(MODEL))
+    }
+
+    fn inspect(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
+        self.all(call, payload)
+    }
+}
+
+impl Commands {
+    /// A detector whose second opinion is another table; without any bytes it has none.
+    ///
+    /// # Errors
+    /// The configuration or the table cannot be used.
+    pub fn with_model(config: Config, model: Cow<'static, [u8]>) -> Result<Commands, String> {
+        if !model.is_empty() {
+            Head::read(&model).map_err(|error| error.to_string())?;
+        }
+        unix::prepare();
         if let Some(unknown) = config.disable.iter().find(|name| !CATEGORIES.contains(&name.as_str())) {
             return Err(format!("disable: there is no category `{unknown}`; there are {}", CATEGORIES.join(", ")));
         }
@@ -131,10 +161,19 @@ impl Detector for Commands {
                 allow_hosts: config.allow_hosts,
             },
             command_keys: config.command_keys,
+            model,
         })
     }
 
-    fn inspect(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
+    /// A command as the second opinion reads it.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Reading {
+        let views = Views::new(text, &Limits::default());
+        let plain = views.iter().next().map_or(text, |(_, view)| &view.text);
+        opinion::read(plain, &self.rules(Context::Run, &views, text))
+    }
+
+    fn all(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
         let texts = payload.texts();
         let mut findings = Vec::new();
         for (index, text) in texts.iter().enumerate() {
@@ -149,7 +188,7 @@ impl Detector for Commands {
             }));
         }
         self.split(call, &texts, &mut findings);
-        Ok(findings)
+        Ok(join_findings(findings, MOST_REPORTED, MOST_SPANS))
     }
 }
 
@@ -212,6 +251,29 @@ impl Commands {
     /// Everything in one text, in every form it may be read in; the strongest of each category and place.
     fn text(&self, context: Context, text: &str) -> Vec<Seen> {
         let views = Views::new(text, &Limits::default());
+        let mut all = self.rules(context, &views, text);
+        if context == Context::Run && !self.disabled.iter().any(|name| name == SUSPICIOUS) {
+            self.suspect(&views, &mut all);
+        }
+        all
+    }
+
+    /// The second opinion, where it is surer than every rule on commands.
+    fn suspect(&self, views: &Views<'_>, all: &mut Vec<Seen>) {
+        let Some((at, view)) = views.iter().next() else { return };
+        let Ok(head) = Head::read(&self.model) else { return };
+        let Some((score, range)) = opinion::opinion(&head, &view.text, all) else { return };
+        let score = score.min(SUREST);
+        let known = all.iter().filter(|seen| seen.category.starts_with("command.")).map(|seen| seen.score);
+        if score >= self.min_score && known.fold(0.0, f32::max) < score {
+            let message = "Reads like what attackers run, though no rule names it for sure";
+            let range = views.origin(at, range);
+            keep_strongest(all, Seen { category: SUSPICIOUS, score, message, range }, MOST_FINDINGS);
+        }
+    }
+
+    /// What the rules find.
+    fn rules(&self, context: Context, views: &Views<'_>, text: &str) -> Vec<Seen> {
         // What cannot be read to its end is a sign where commands are expected, and hardly one in a document.
         let hides = if context == Context::Run { 0.75 } else { 0.3 };
         let mut all: Vec<Seen> = Vec::new();
@@ -272,8 +334,10 @@ impl Commands {
         };
         let run = context == Context::Run;
         let words = self.signatures.words(text);
+        // One word that nobody said to run, without a mark of the shell, is a name, a path, an address.
+        let several = || text.contains(|c: char| c.is_whitespace() || "$;|&`<>({".contains(c));
         if text.len() <= LONGEST
-            && (run || (matches!(context, Context::Unknown | Context::Query) && !text.contains('\n')))
+            && (run || (matches!(context, Context::Unknown | Context::Query) && !text.contains('\n') && several()))
         {
             let factor = if run { 1.0 } else { 0.95 };
             let mut inner = Report::default();

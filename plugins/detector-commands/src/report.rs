@@ -7,6 +7,7 @@ pub(crate) const EXFILTRATION: &str = "command.exfiltration";
 pub(crate) const CREDENTIALS: &str = "command.credentials";
 pub(crate) const PERSISTENCE: &str = "command.persistence";
 pub(crate) const OBFUSCATED: &str = "command.obfuscated";
+pub(crate) const SUSPICIOUS: &str = "command.suspicious";
 pub(crate) const SQL_DESTRUCTIVE: &str = "sql.destructive";
 pub(crate) const SQL_INJECTION: &str = "sql.injection";
 pub(crate) const CODE_EXECUTION: &str = "code.execution";
@@ -24,6 +25,7 @@ pub(crate) const CATEGORIES: &[&str] = &[
     CREDENTIALS,
     PERSISTENCE,
     OBFUSCATED,
+    SUSPICIOUS,
     SQL_DESTRUCTIVE,
     SQL_INJECTION,
     CODE_EXECUTION,

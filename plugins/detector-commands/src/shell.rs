@@ -42,9 +42,17 @@ const LONGEST_VALUE: usize = 1024;
 /// Most bytes that variables may add to a text: `a=$b$b; b=$a$a; …` would double it with each step.
 const MOST_EXPANDED: usize = 64 * 1024;
 
+#[cfg(test)]
+thread_local! {
+    /// Words read for the ranges of commands on this thread.
+    pub(crate) static RANGED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Command {
     /// Bytes from the first to the last word.
     pub(crate) fn range(&self) -> Range<usize> {
+        #[cfg(test)]
+        RANGED.set(RANGED.get() + self.words.len() + self.redirects.len());
         let words =
             self.words.iter().map(|word| &word.range).chain(self.redirects.iter().map(|redirect| &redirect.1.range));
         let start = words.clone().map(|range| range.start).min().unwrap_or(0);

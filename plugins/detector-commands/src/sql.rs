@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::report::{Report, SQL_DESTRUCTIVE, SQL_INJECTION};
 
 mod gate;
+mod short;
 
 /// One token; words are small letters.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,9 +42,25 @@ const LONGEST: usize = 64 * 1024;
 /// Looks at `text`.
 pub(crate) fn inspect(text: &str, part: Part, report: &mut Report) {
     let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
+    if part != Part::Statement
+        && short::may(text)
+        && let Some((score, message)) = short::breaks(text, part == Part::Either)
+    {
+        report.add(SQL_INJECTION, score, message, &(0..text.len()));
+    }
     if (part != Part::Statement || gate::may_start(text)) && gate::may_match(text) {
         read(text, part, report);
     }
+}
+
+/// The worst that a whole statement, or several, destroy.
+pub(crate) fn destroys(text: &str) -> Option<(f32, &'static str)> {
+    let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
+    let tokens = tokens(text, 0, None, usize::MAX);
+    let mut report = Report::default();
+    statements(&tokens, true, &mut report);
+    let worst = report.seen.iter().filter(|seen| seen.category == SQL_DESTRUCTIVE && seen.score >= 0.5);
+    worst.max_by(|one, other| one.score.total_cmp(&other.score)).map(|seen| (seen.score, seen.message))
 }
 
 /// Reads `text` word by word; what this looks for, [`gate`] must let through.
@@ -842,6 +859,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn short_expressions_are_found() {
+        for text in [
+            "x' / current_date != '1",
+            "q'^0!='1",
+            "b' rlike binary 0 #",
+            "A' + 'B",
+            "'REGEXP'",
+            "1 or name like '%'",
+            "2e0UNION SELECT 3",
+            "length((select version()))",
+            "(select password from users limit 1)",
+            "7 and ascii(substring(pass,1,1)) > 64",
+            "select 'x', sin(1) from t where",
+            "exec(@stored)",
+            "k' declare @found int",
+            "5) order by 3",
+            "case when (1=1) then 2 end",
+        ] {
+            assert!(best(text, false).0 >= 0.8, "{text} {:?}", best(text, false));
+        }
+    }
+
     /// Injections that are read as such, also by the gate.
     pub(super) const INJECTED: [&str; 11] = [
         "1' OR '1'='1",
@@ -875,6 +915,26 @@ mod tests {
             "Let's drop the table by the window",
             "delete from here to there",
             "O'Brien and 2 others",
+            "the 'null' value",
+            "\"Like\" button",
+            "select 'and' here",
+            "Rock 'n' Roll",
+            "'70s & '80s music",
+            "f(x) = 2*x + 1",
+            "size 10 (8 or 9 in US)",
+            "2 * (3 + 4)",
+            "price < 100",
+            "cats AND (dogs OR birds)",
+            "user@example.com (Ann)",
+            "Don't select more than 5 (or 6) from the list",
+            "case 12 (when needed)",
+            "C# and F#",
+            "AT&T",
+            "{\"a\": 1}",
+            "[1, 2, 3]",
+            "from:ann subject:\"order by Monday\"",
+            "status = 'open' and priority",
+            "24\" x 36\" poster",
         ] {
             assert!(best(text, false).0 < 0.8, "{text} {:?}", best(text, false));
         }

@@ -8,10 +8,15 @@ use crate::unix::effects::{cloud, destructive, persistence, system, write_target
 pub(crate) use crate::unix::paths::{autostart, sensitive};
 use crate::unix::paths::{device, network_path, trace};
 use crate::unix::run::Run;
+pub(crate) use crate::unix::table::prepare;
+use crate::unix::table::table;
+use crate::unix::tricks::{assigned, hidden, one_liner, statement};
 
 mod effects;
 mod paths;
 mod run;
+mod table;
+mod tricks;
 
 /// Deepest `sh -c` within `sh -c` that is followed.
 const DEEPEST: u8 = 8;
@@ -20,8 +25,28 @@ const SHELLS: &[&str] =
     &["sh", "bash", "zsh", "dash", "ksh", "ash", "csh", "tcsh", "fish", "busybox", "pwsh", "powershell"];
 const INTERPRETERS: &[&str] =
     &["python", "python2", "python3", "perl", "ruby", "node", "php", "lua", "deno", "bun", "osascript"];
-const DOWNLOADERS: &[&str] =
-    &["curl", "wget", "fetch", "aria2c", "lwp-download", "lwp-request", "lynx", "http", "https", "xh", "axel", "iwr"];
+const DOWNLOADERS: &[&str] = &[
+    "curl",
+    "wget",
+    "fetch",
+    "aria2c",
+    "lwp-download",
+    "lwp-request",
+    "lynx",
+    "http",
+    "https",
+    "xh",
+    "axel",
+    "iwr",
+    "dig",
+    "lftp",
+    "tftp",
+    "w3m",
+    "links",
+    "elinks",
+    "GET",
+    "ftp",
+];
 const READERS: &[&str] = &[
     "cat",
     "tac",
@@ -45,6 +70,7 @@ const READERS: &[&str] = &[
     "od",
     "hexdump",
     "strings",
+    "logger",
     "grep",
     "egrep",
     "rg",
@@ -215,6 +241,20 @@ impl<'c> Script<'c> {
         self.credentials(index, command, &run, &place, report);
         self.network(index, command, &run, &place, report);
         persistence(&run, &place, report);
+        table(&run, &place, report);
+        hidden(command, &run, &place, report);
+        self.kills(command, &run, &place, report);
+        one_liner(command, &run, &place, report);
+        statement(command, &run, self.spoken(index).as_deref(), &place, report);
+    }
+
+    /// What `echo` or `printf` put into the pipe that ends at `index`.
+    fn spoken(&self, index: usize) -> Option<String> {
+        let command = self.commands.get(index).filter(|command| command.piped)?;
+        let source = self.commands.get(index.checked_sub(1 + command.inner.len())?)?;
+        let run = self.runs(source).filter(|run| run.is(&["echo", "printf", "cat"]))?;
+        let words: Vec<&str> = run.args.iter().map(|word| word.text.as_str()).collect();
+        Some(source.heredoc.clone().unwrap_or_else(|| words.join(" ")))
     }
 
     /// Texts that are run as commands: `sh -c`, `eval`, `find -exec`, a pipe into a shell.
@@ -261,6 +301,17 @@ impl<'c> Script<'c> {
                     .map(|word| if words.len() == 1 { word.text.clone() } else { quote(&word.text) })
                     .collect();
                 deeper(&joined.join(" "), &run.range);
+            }
+        }
+        if run.program == "osascript" {
+            // `do shell script "..."`, also of a terminal.
+            for word in &run.args {
+                if let Some((_, script)) =
+                    word.text.split_once("do shell script \"").or_else(|| word.text.split_once("do script \""))
+                {
+                    let end = script.rfind('"').unwrap_or(script.len());
+                    deeper(&script.get(..end).unwrap_or_default().replace("\\\"", "\""), &word.range);
+                }
             }
         }
         if run.program == "find" {
@@ -345,8 +396,9 @@ impl<'c> Script<'c> {
     }
 
     fn redirects(&self, command: &Command, report: &mut Report) {
+        // Once for all of them: it reads each.
+        let place = self.place(&command.range());
         for (operator, target) in &command.redirects {
-            let place = self.place(&command.range());
             let path = target.text.as_str();
             if operator.starts_with('>') {
                 if device(path) {
@@ -382,6 +434,7 @@ impl<'c> Script<'c> {
             if matches!(name.as_str(), "LD_PRELOAD" | "DYLD_INSERT_LIBRARIES") && value.contains('/') {
                 report.add(PERSISTENCE, 0.8, "Loads a library of its own into another program", &place);
             }
+            assigned(name, value, &place, report);
         }
     }
 
@@ -487,6 +540,19 @@ impl<'c> Script<'c> {
             .any(|command| command.inner.contains(&index) && self.runs(command).is_some_and(|run| run.is(NETWORK)))
     }
 
+    /// `kill $(pidof auditd)`.
+    fn kills(&self, command: &Command, run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
+        if !run.is(&["kill", "xargs"]) {
+            return;
+        }
+        let named = command.inner.iter().filter_map(|at| self.commands.get(*at)).filter_map(|inner| self.runs(inner));
+        for inner in named.filter(|inner| inner.is(&["pgrep", "pidof", "cat", "ps", "grep"])) {
+            let args = inner.args.clone();
+            let stops = Run { program: "pkill".to_owned(), args, range: run.range.clone(), fed: false };
+            system(&stops, place, report);
+        }
+    }
+
     fn network(&self, index: usize, command: &Command, run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
         if run.any(network_path) {
             report.add(EXFILTRATION, 0.95, "Opens a network connection from the shell (a reverse shell)", place);
@@ -554,7 +620,18 @@ impl<'c> Script<'c> {
             } else if fed && self.leaks_environment(index) {
                 report.add(EXFILTRATION, 0.85, "Sends the environment over the network", place);
             } else if up {
-                report.add(EXFILTRATION, 0.4, "Sends a file over the network", place);
+                // A service has a name and a certificate; a number without one is somebody's machine.
+                let bare = url.is_some_and(|url| tricks::bare_address(&url.text));
+                report.add(EXFILTRATION, if bare { 0.72 } else { 0.4 }, "Sends a file over the network", place);
+            }
+            if run.any(|word| word.contains("169.254.169.254") || word.contains("metadata.google.internal"))
+                && run.any(|word| {
+                    ["/token", "/iam/", "security-credentials", "/identity", "user-data", "/instance"]
+                        .iter()
+                        .any(|part| word.contains(part))
+                })
+            {
+                report.add(CREDENTIALS, 0.88, "Takes credentials from the metadata service of a cloud", place);
             }
         }
     }
@@ -607,6 +684,7 @@ impl<'c> Script<'c> {
     fn together(&self, text: &str, report: &mut Report) {
         let runs: Vec<Run<'_>> = self.commands.iter().filter_map(|command| self.runs(command)).collect();
         let all = self.place(&(0..text.len()));
+        tricks::together(&runs, self.commands, text, &all, report);
         if runs.iter().any(|run| run.is(&["mkfifo", "mknod"]))
             && runs.iter().any(|run| run.is(&["nc", "ncat", "netcat", "telnet", "openssl"]))
             && runs.iter().any(|run| run.is(SHELLS))
@@ -672,12 +750,13 @@ fn quote(word: &str) -> String {
 fn decodes(run: &Run<'_>) -> bool {
     match run.program.as_str() {
         "base64" | "base32" | "gbase64" => run.flag("dD", &["decode"]),
-        "b64decode" | "uudecode" => true,
+        "uudecode" | "basenc" => true,
         "xxd" => run.any(|word| word.starts_with('-') && word.contains('r')),
         "openssl" => {
             run.any(|word| word == "-d") && run.any(|word| matches!(word, "enc" | "base64") || word.starts_with("aes"))
         }
-        "rev" => true,
+        "rev" | "zcat" | "gunzip" | "bunzip2" | "unxz" | "xzcat" | "bzcat" | "uncompress" | "b64decode" => true,
+        "gzip" | "bzip2" | "xz" | "zstd" | "lz4" => run.flag("d", &["decompress", "uncompress"]),
         "tr" => run.args.len() >= 2 && !run.flag("d", &[]) && run.any(|word| word.len() > 8 || word.contains('-')),
         "perl" | "python" | "python3" => run.any(|word| word.contains("decode")),
         _ => false,

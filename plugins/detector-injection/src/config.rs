@@ -16,6 +16,10 @@ pub struct Config {
     pub patterns: Vec<Pattern>,
     /// Whether member names of tool definitions and schemas are looked at too.
     pub names: bool,
+    /// Whether the trained model is asked. Without it the rules alone count.
+    pub model: bool,
+    /// Findings of the model alone (`injection.likely`) below this score are not reported; 0 to 1.
+    pub likely_score: f32,
 }
 
 /// A pattern of the configuration: words in this order, not far from each other.
@@ -38,7 +42,15 @@ pub struct Pattern {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { disable: Vec::new(), min_score: 0.3, allow: Vec::new(), patterns: Vec::new(), names: true }
+        Config {
+            disable: Vec::new(),
+            min_score: 0.3,
+            allow: Vec::new(),
+            patterns: Vec::new(),
+            names: true,
+            model: true,
+            likely_score: 0.5,
+        }
     }
 }
 

@@ -36,12 +36,15 @@ pub(crate) enum Category {
     Hidden,
     Jailbreak,
     Encoded,
+    /// Seen by the model, and by no rule.
+    Likely,
     /// A pattern of the configuration, by its number.
     Extra(u16),
 }
 
 impl Category {
-    pub(crate) const ALL: [Category; 8] = [
+    /// Those that rules find, in the order of the model's features.
+    pub(crate) const RULED: [Category; 8] = [
         Category::Override,
         Category::Role,
         Category::Exfiltration,
@@ -51,6 +54,17 @@ impl Category {
         Category::Jailbreak,
         Category::Encoded,
     ];
+
+    /// Those that a configuration can name.
+    pub(crate) fn named() -> impl Iterator<Item = Category> {
+        Category::RULED.into_iter().chain([Category::Likely])
+    }
+
+    /// Whether the words around it can tell that it is no attack: what is quoted, what speaks of rules of something else. What
+    /// is hidden, encoded or a marker of a conversation has no business in a text whatever stands around it.
+    pub(crate) fn is_soft(self) -> bool {
+        matches!(self, Category::Override | Category::Exfiltration | Category::Concealment | Category::Jailbreak)
+    }
 
     /// The name in findings; empty for an extra pattern, which brings its own.
     pub(crate) fn name(self) -> &'static str {
@@ -63,6 +77,7 @@ impl Category {
             Category::Hidden => "injection.hidden",
             Category::Jailbreak => "injection.jailbreak",
             Category::Encoded => "injection.encoded",
+            Category::Likely => "injection.likely",
             Category::Extra(_) => "",
         }
     }
@@ -78,6 +93,7 @@ impl Category {
             Category::Hidden => "The text holds a part that is not seen when it is shown",
             Category::Jailbreak => "The text asks the model to take on a persona without rules",
             Category::Encoded => "The text holds instructions behind an encoding",
+            Category::Likely => "The text reads like one written to steer the model away from its instructions",
             Category::Extra(_) => "A configured pattern",
         }
     }

@@ -72,6 +72,8 @@ pub(crate) fn find_v6(bytes: &[u8], colon: usize, context: &mut Context<'_>) -> 
     let rest = bytes.get(start..).unwrap_or_default();
     let mut run = rest.iter().take_while(part).count();
     let stop = start + run;
+    #[cfg(test)]
+    crate::tests::looked_at(run);
     // The last four bytes may be written as an address of version 4.
     if byte(bytes, stop) == b'.' {
         run += rest

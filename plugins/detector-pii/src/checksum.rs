@@ -1,5 +1,7 @@
 //! Checksums and structure rules of numbers that states and banks give out. Digits come as ASCII, without separators.
 
+pub(crate) use plugin_text::luhn;
+
 /// Letters of the Spanish identity number, by its remainder of 23.
 const DNI: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
 /// Letters that stand for the twelve months in an Italian fiscal code.
@@ -9,12 +11,6 @@ const CF_ODD: [u32; 26] =
     [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
 /// Letters in place of the digits 0 to 9 in a fiscal code that two people would share.
 const CF_DIGITS: &[u8; 10] = b"LMNPQRSTUV";
-
-/// ISO/IEC 7812-1 annex B: the sum of the digits, every second one from the right doubled, ends in 0.
-pub(crate) fn luhn(digits: &[u8]) -> bool {
-    let doubled = |(at, digit): (usize, u32)| if at % 2 == 0 { digit } else { 2 * digit - 9 * u32::from(digit > 4) };
-    values(digits).rev().enumerate().map(doubled).sum::<u32>() % 10 == 0
-}
 
 /// ISO 13616 with ISO 7064 mod 97-10, over capital letters and digits: the first four characters go to the end.
 pub(crate) fn iban(text: &[u8]) -> bool {

@@ -19,6 +19,8 @@ impl Topics {
     pub(crate) const PHONE: Self = Self(1);
     /// Words that stand beside telephone numbers and beside much else: they count only right there.
     pub(crate) const CALL: Self = Self(1 << 1);
+    /// Those words, with another one or two in between.
+    pub(crate) const CALLED: Self = Self(1 << 27);
     pub(crate) const CARD: Self = Self(1 << 2);
     pub(crate) const IP: Self = Self(1 << 3);
     /// Versions.
@@ -56,6 +58,10 @@ impl Topics {
 
     pub(crate) fn any(self, of: Self) -> bool {
         self.0 & of.0 != 0
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     pub(crate) fn and(self, other: Self) -> Self {
@@ -103,12 +109,19 @@ const WORDS: &[(&str, Topics)] = &[
     ("address", Topics::IP),
     ("amex", Topics::CARD),
     ("amount", Topics::OTHER),
+    ("anrufen", Topics::CALL),
     ("answering", Topics::CALL),
+    ("answers", Topics::CALL),
+    ("appel", Topics::CALL),
+    ("appeler", Topics::CALL),
+    ("appelez", Topics::CALL),
     ("article", Topics::OTHER),
     ("asn", Topics::OTHER),
     ("bankaccount", Topics::BANK),
     ("batch", Topics::OTHER),
     ("bday", Topics::BIRTH),
+    ("bel", Topics::CALL),
+    ("bellen", Topics::CALL),
     ("birth", Topics::BIRTH),
     ("birthdate", Topics::BIRTH),
     ("birthday", Topics::BIRTH),
@@ -120,6 +133,7 @@ const WORDS: &[(&str, Topics)] = &[
     ("burgerservicenummer", Topics::BSN),
     ("bytes", Topics::OTHER),
     ("call", Topics::CALL),
+    ("callback", Topics::CALL),
     ("caller", Topics::PHONE),
     ("callme", Topics::PHONE),
     ("card", Topics::CARD),
@@ -127,10 +141,14 @@ const WORDS: &[(&str, Topics)] = &[
     ("case", Topics::OTHER),
     ("cc", Topics::CARD),
     ("ccn", Topics::CARD),
+    ("cel", Topics::PHONE),
     ("cell", Topics::PHONE),
     ("cellphone", Topics::PHONE),
     ("celular", Topics::PHONE),
     ("checksum", Topics::OTHER),
+    ("chiama", Topics::CALL),
+    ("chiamami", Topics::CALL),
+    ("chiamare", Topics::CALL),
     ("client", Topics::IP),
     ("cnpj", Topics::CNPJ),
     ("code", Topics::OTHER),
@@ -148,6 +166,10 @@ const WORDS: &[(&str, Topics)] = &[
     ("datenaissance", Topics::BIRTH),
     ("debit", Topics::CARD),
     ("desk", Topics::CALL),
+    ("dial", Topics::CALL),
+    ("dialing", Topics::CALL),
+    ("dialled", Topics::CALL),
+    ("direct", Topics::CALL),
     ("dl", Topics::LICENCE),
     ("dlnumber", Topics::LICENCE),
     ("dni", Topics::DNI),
@@ -158,18 +180,26 @@ const WORDS: &[(&str, Topics)] = &[
     ("driverslicense", Topics::LICENCE),
     ("drivinglicence", Topics::LICENCE),
     ("drivinglicense", Topics::LICENCE),
+    ("emergency", Topics::CALL),
     ("epoch", Topics::OTHER),
+    ("erreichbar", Topics::CALL),
+    ("erreichen", Topics::CALL),
     ("error", Topics::OTHER),
+    ("extension", Topics::CALL),
     ("fax", Topics::PHONE),
     ("fiscalcode", Topics::FISCAL),
+    ("fon", Topics::PHONE),
     ("geboren", Topics::BIRTH),
     ("geburtsdatum", Topics::BIRTH),
+    ("gsm", Topics::PHONE),
     ("handy", Topics::PHONE),
+    ("handynr", Topics::PHONE),
     ("handynummer", Topics::PHONE),
     ("hash", Topics::OTHER),
     ("healthcard", Topics::HEALTH),
     ("healthservice", Topics::NHS),
     ("height", Topics::OTHER),
+    ("helpline", Topics::PHONE),
     ("host", Topics::IP),
     ("hotline", Topics::PHONE),
     ("iban", Topics::BANK),
@@ -191,16 +221,29 @@ const WORDS: &[(&str, Topics)] = &[
     ("issue", Topics::OTHER),
     ("item", Topics::OTHER),
     ("itin", Topics::US_TAX),
+    ("joindre", Topics::CALL),
     ("kartennummer", Topics::CARD),
     ("kreditkarte", Topics::CARD),
+    ("landline", Topics::CALL),
+    ("landlinenumber", Topics::PHONE),
     ("length", Topics::OTHER),
+    ("ligar", Topics::CALL),
+    ("ligue", Topics::CALL),
     ("line", Topics::OTHER),
+    ("llama", Topics::CALL),
+    ("llamame", Topics::CALL),
+    ("llamar", Topics::CALL),
     ("login", Topics::IP),
     ("mastercard", Topics::CARD),
     ("medicare", Topics::MEDICARE),
     ("message", Topics::CALL),
     ("messages", Topics::CALL),
+    ("mobiel", Topics::PHONE),
+    ("mobiele", Topics::PHONE),
+    ("mobil", Topics::PHONE),
     ("mobile", Topics::PHONE),
+    ("mobilnr", Topics::PHONE),
+    ("mobilnummer", Topics::PHONE),
     ("mobiltelefon", Topics::PHONE),
     ("movil", Topics::PHONE),
     ("msisdn", Topics::PHONE),
@@ -209,6 +252,7 @@ const WORDS: &[(&str, Topics)] = &[
     ("naissance", Topics::BIRTH),
     ("nascimento", Topics::BIRTH),
     ("nascita", Topics::BIRTH),
+    ("natel", Topics::PHONE),
     ("nationalid", Topics::IDENTITY),
     ("nationalidentity", Topics::IDENTITY),
     ("nationalinsurance", Topics::NINO),
@@ -222,6 +266,7 @@ const WORDS: &[(&str, Topics)] = &[
     ("offset", Topics::OTHER),
     ("order", Topics::OTHER),
     ("page", Topics::OTHER),
+    ("pager", Topics::CALL),
     ("pan", Topics::CARD),
     ("parcel", Topics::OTHER),
     ("passport", Topics::PASSPORT),
@@ -229,7 +274,11 @@ const WORDS: &[(&str, Topics)] = &[
     ("personalnumber", Topics::PERSONNUMMER),
     ("personnummer", Topics::PERSONNUMMER),
     ("pesel", Topics::PESEL),
+    ("ph", Topics::PHONE),
     ("phone", Topics::PHONE),
+    ("phoned", Topics::CALL),
+    ("phonenumber", Topics::PHONE),
+    ("phonenumbers", Topics::PHONE),
     ("phones", Topics::PHONE),
     ("ping", Topics::IP),
     ("pnr", Topics::PERSONNUMMER),
@@ -238,6 +287,10 @@ const WORDS: &[(&str, Topics)] = &[
     ("price", Topics::OTHER),
     ("product", Topics::OTHER),
     ("purchase", Topics::OTHER),
+    ("reach", Topics::CALL),
+    ("reachable", Topics::CALL),
+    ("reached", Topics::CALL),
+    ("reception", Topics::CALL),
     ("ref", Topics::OTHER),
     ("reference", Topics::OTHER),
     ("registered", Topics::CALL),
@@ -245,6 +298,9 @@ const WORDS: &[(&str, Topics)] = &[
     ("remote", Topics::IP),
     ("request", Topics::OTHER),
     ("revision", Topics::OTHER),
+    ("ring", Topics::CALL),
+    ("ringing", Topics::CALL),
+    ("rufen", Topics::CALL),
     ("rufnummer", Topics::PHONE),
     ("secu", Topics::NIR),
     ("securite", Topics::NIR),
@@ -263,19 +319,29 @@ const WORDS: &[(&str, Topics)] = &[
     ("ssn", Topics::SSN),
     ("steueridentifikationsnummer", Topics::DE_TAX),
     ("steuernummer", Topics::DE_TAX),
+    ("switchboard", Topics::CALL),
     ("tarjeta", Topics::CARD),
     ("tax", Topics::TAX),
     ("taxfile", Topics::TFN),
     ("taxid", Topics::TAX),
     ("taxpayer", Topics::TAX),
     ("tel", Topics::PHONE),
+    ("telef", Topics::PHONE),
     ("telefon", Topics::PHONE),
     ("telefone", Topics::PHONE),
     ("telefonnummer", Topics::PHONE),
     ("telefono", Topics::PHONE),
+    ("telefonu", Topics::PHONE),
     ("telefoon", Topics::PHONE),
+    ("telefoonnummer", Topics::PHONE),
+    ("telemovel", Topics::PHONE),
     ("telephone", Topics::PHONE),
+    ("telnr", Topics::PHONE),
+    ("text", Topics::CALL),
+    ("texted", Topics::CALL),
+    ("texting", Topics::CALL),
     ("tfn", Topics::TFN),
+    ("tfno", Topics::PHONE),
     ("ticket", Topics::OTHER),
     ("time", Topics::OTHER),
     ("timestamp", Topics::OTHER),
@@ -285,11 +351,13 @@ const WORDS: &[(&str, Topics)] = &[
     ("transaction", Topics::OTHER),
     ("uidai", Topics::AADHAAR),
     ("upgrade", Topics::SOFTWARE),
+    ("urgence", Topics::CALL),
     ("uuid", Topics::OTHER),
     ("version", Topics::SOFTWARE),
     ("versions", Topics::SOFTWARE),
     ("visa", Topics::CARD),
     ("visitor", Topics::IP),
+    ("voicemail", Topics::PHONE),
     ("weight", Topics::OTHER),
     ("whatsapp", Topics::PHONE),
     ("width", Topics::OTHER),
@@ -297,8 +365,8 @@ const WORDS: &[(&str, Topics)] = &[
 
 /// Words that say nothing and stand between a label and its value.
 const FILLERS: &[&str] = &[
-    "a", "and", "at", "de", "di", "is", "my", "n", "no", "nr", "num", "number", "numero", "of", "on", "s", "the", "to",
-    "us", "your",
+    "a", "al", "and", "at", "au", "back", "de", "di", "is", "it", "me", "my", "n", "no", "nr", "num", "number",
+    "numero", "of", "on", "s", "the", "to", "us", "your",
 ];
 
 /// The words around the values of one text. What stands before a place is looked up once.
@@ -363,6 +431,8 @@ impl Context<'_> {
     fn letters(&mut self, start: usize) -> bool {
         let from = start.saturating_sub(BEFORE);
         let new = self.bytes.get(self.seen.max(from).min(start)..start).unwrap_or_default();
+        #[cfg(test)]
+        crate::tests::looked_at(new.len());
         if let Some(at) = new.iter().rposition(u8::is_ascii_alphabetic) {
             self.letter = start - new.len() + at + 1;
         }
@@ -382,7 +452,9 @@ pub(crate) fn of_pointer(pointer: &str) -> Topics {
     }
     let parent = names.next().unwrap_or_default();
     let parent = before(parent.as_bytes(), parent.len());
-    if parent.other { found.all } else { found.all.and(parent.all) }
+    let all = if parent.other { found.all } else { found.all.and(parent.all) };
+    // `/message` and `/text` hold everything.
+    all.without(Topics::CALL.and(Topics::CALLED))
 }
 
 /// What a label says that is a text of its own, as in `{"name": "phone", "value": "…"}`.
@@ -394,6 +466,8 @@ pub(crate) fn of_label(label: &str) -> Topics {
 fn before(bytes: &[u8], start: usize) -> Before {
     let from = start.saturating_sub(BEFORE);
     let window = bytes.get(from..start).unwrap_or_default();
+    #[cfg(test)]
+    crate::tests::looked_at(window.len());
     let words = Words::backwards(window);
     let mut out = Before::default();
     let mut at = 0;
@@ -412,6 +486,9 @@ fn before(bytes: &[u8], start: usize) -> Before {
             continue;
         }
         if topics == Topics::CALL && distance > 1 {
+            if distance <= NEAR {
+                out.all = out.all.and(Topics::CALLED);
+            }
             continue;
         }
         out.all = out.all.and(topics);

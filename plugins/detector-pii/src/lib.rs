@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_plugin::{Call, Detector, Finding, Payload, Phase, Span};
+use portcullis_plugin::{Call, Detector, Finding, Payload, Phase, Span, widen_spans};
 use serde::Deserialize;
 
 pub use crate::kind::{Kind, Region};
@@ -67,6 +67,8 @@ pub struct Pii {
 
 /// Most values of a payload that get a finding of their own; the host takes a thousand findings of a plugin.
 const MOST_VALUES: usize = 400;
+/// Most spans of an answer; beyond it they are widened, so that nothing is left out. The host takes 10,000.
+const MOST_SPANS: usize = 8000;
 /// Score from which a value in a member's name is reported: it cannot be redacted, so it had better be one.
 const SURE: f32 = 0.8;
 /// Shortest name that is searched.
@@ -150,6 +152,7 @@ impl Detector for Pii {
             let finding = Finding::new(category(kind), score, format!("{}{places}", kind.title()));
             findings.push(finding.with_spans(spans));
         }
+        widen_spans(&mut findings, MOST_SPANS);
         if self.names {
             self.inspect_names(&payload.names(), &mut findings);
         }

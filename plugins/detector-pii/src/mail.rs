@@ -172,6 +172,8 @@ pub(crate) fn find(bytes: &[u8], at: usize) -> Option<Hit> {
     let local = |byte: u8| byte.is_ascii_alphanumeric() || b"._+'-~".contains(&byte) || byte >= 0x80;
     let before = bytes.get(at.saturating_sub(LONGEST_LOCAL)..at)?;
     let length = before.iter().rev().take_while(|byte| local(**byte)).count();
+    #[cfg(test)]
+    crate::tests::looked_at(length);
     let mut start = at - length;
     while start < at && b".'-~+".contains(&byte(bytes, start)) {
         start += 1;
@@ -182,6 +184,8 @@ pub(crate) fn find(bytes: &[u8], at: usize) -> Option<Hit> {
     let host = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.' || byte >= 0x80;
     let rest = bytes.get(at + 1..)?;
     let length = rest.iter().take(LONGEST_DOMAIN).take_while(|byte| host(**byte)).count();
+    #[cfg(test)]
+    crate::tests::looked_at(length);
     if !rest.get(..length)?.contains(&b'.') {
         return None;
     }

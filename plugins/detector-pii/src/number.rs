@@ -34,6 +34,8 @@ impl Number {
             let rest = bytes.get(at..).unwrap_or_default();
             let run = rest.iter().take(MOST_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
             let end = at + run;
+            #[cfg(test)]
+            crate::tests::looked_at(run);
             let goes_on = is_word(byte(bytes, end)) && !extension(bytes, end, self.digits.len() + run);
             if run == 0 || goes_on || self.digits.len() + run > MOST_DIGITS {
                 break;

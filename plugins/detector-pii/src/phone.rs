@@ -17,7 +17,7 @@ const CALLED: f32 = 0.6;
 const LONGEST: usize = 15;
 
 /// Groups of national numbers that begin without a zero, as [`Number::shape`] tells.
-const SHAPES: [u32; 11] = [0x28, 0x36, 0x37, 0x55, 0x244, 0x254, 0x333, 0x334, 0x1334, 0x2322, 0x3222];
+const SHAPES: [u32; 13] = [0x28, 0x36, 0x37, 0x55, 0x244, 0x254, 0x333, 0x334, 0x344, 0x1334, 0x2322, 0x3222, 0x13322];
 
 /// The number that begins with the groups of `number`.
 pub(crate) fn find(bytes: &[u8], number: &Number, regions: &[Region], context: &mut Context<'_>) -> Option<Hit> {
@@ -40,6 +40,7 @@ pub(crate) fn find(bytes: &[u8], number: &Number, regions: &[Region], context: &
     }
     let area = |count: usize| paren || number.groups.iter().take(count).skip(1).any(|group| group.sep == b'(');
     let mut best = None;
+    let mut address = None;
     for count in (1..=number.groups.len()).rev() {
         if !number.ends(bytes, count) || byte(bytes, number.groups.get(count - 1)?.end) == b'%' {
             continue;
@@ -50,7 +51,9 @@ pub(crate) fn find(bytes: &[u8], number: &Number, regions: &[Region], context: &
         let formed =
             plus || number.digits(1).first() == Some(&b'0') || SHAPES.binary_search(&number.shape(count)).is_ok();
         if !(7..=LONGEST + 3).contains(&total)
-            || !(formed || context.around(start, end).any(Topics::PHONE.and(Topics::CALL)))
+            || !(formed
+                || *address.get_or_insert_with(|| beside_address(bytes, start))
+                || context.around(start, end).any(Topics::PHONE.and(Topics::CALL).and(Topics::CALLED)))
         {
             continue;
         }
@@ -59,7 +62,7 @@ pub(crate) fn find(bytes: &[u8], number: &Number, regions: &[Region], context: &
         if same(&digits) {
             continue;
         }
-        let abroad = if plus { Some(&digits[..]) } else { digits.strip_prefix(b"00").filter(|rest| rest.len() >= 9) };
+        let abroad = if plus { Some(&digits[..]) } else { digits.strip_prefix(b"00").filter(|rest| rest.len() >= 10) };
         let found = match abroad {
             Some(abroad) => international(abroad).map(|found| match (plus, count) {
                 (true, _) => found,
@@ -67,7 +70,16 @@ pub(crate) fn find(bytes: &[u8], number: &Number, regions: &[Region], context: &
                 (_, 1) => Found { score: 0.3, ..found },
                 _ => Found { score: 0.65, ..found },
             }),
-            None => national(number, count, &digits, area(count), regions),
+            None => {
+                let known = national(number, count, &digits, area(count), regions);
+                // Whoever names countries wants the forms of those only.
+                let all = regions.len() == Region::ALL.len();
+                let other = if all { elsewhere(number, count, &digits, area(count)) } else { None };
+                match (known, other) {
+                    (Some(known), Some(other)) if known.score < other.score => Some(other),
+                    (known, other) => known.or(other),
+                }
+            }
         };
         if let Some(found) = found {
             best = Some((found, start..end, digits));
@@ -80,13 +92,18 @@ pub(crate) fn find(bytes: &[u8], number: &Number, regions: &[Region], context: &
         }
     }
     let (found, range, digits) = best?;
-    let topics = context.around(range.start, range.end);
+    let mut topics = context.around(range.start, range.end);
+    if address.unwrap_or_else(|| beside_address(bytes, range.start)) {
+        topics = topics.and(Topics::CALL);
+    }
     let grouped = digits.len() < range.len();
-    let score = match (found.score > 0.0, topics.any(Topics::PHONE), topics.any(Topics::CALL)) {
+    let called = topics.any(Topics::CALL) || (grouped && topics.any(Topics::CALLED));
+    let score = match (found.score > 0.0, topics.any(Topics::PHONE), called) {
         (true, true, _) => LABELLED.max(found.score),
         // Digits without any group need more than a structure.
         (true, false, true) => found.score.max(if grouped { 0.75 } else { CALLED }),
-        (true, false, false) if context.is_other(range.start) => found.score * 0.5,
+        // `the line is +90 529 …`: a word such as this takes less from a number that says itself what it is.
+        (true, false, false) if context.is_other(range.start) => found.score * if plus { 0.7 } else { 0.5 },
         (true, false, false) => found.score,
         (false, true, _) => UNKNOWN_FORM,
         (false, false, true) if grouped => CALLED,
@@ -104,6 +121,15 @@ struct Found {
     name: Vec<u8>,
     /// From a range that is kept free for films and books.
     fictional: bool,
+}
+
+/// Whether an e-mail address stands right before a number, as where people can be reached: `ana@corp.test, 980 93 497`.
+fn beside_address(bytes: &[u8], start: usize) -> bool {
+    let before = bytes.get(start.saturating_sub(48)..start).unwrap_or_default();
+    let gap = before.iter().rev().take(6).take_while(|byte| b" \t\r\n,;|>)/-:(".contains(byte)).count();
+    let rest = before.get(..before.len() - gap).unwrap_or_default();
+    let word = rest.iter().rev().take_while(|byte| is_word(**byte) || b".-@+".contains(byte));
+    gap > 0 && gap < 6 && word.filter(|byte| **byte == b'@').count() == 1
 }
 
 /// The digits of the first `count` groups without the `(0)` of `+41 (0)71 …`.
@@ -173,7 +199,8 @@ fn national(number: &Number, count: usize, digits: &[u8], area: bool, regions: &
             Region::Es | Region::It | Region::Pl => 0,
             Region::Br => usize::from(digits.len() > 11 && digits.first() == Some(&b'0')),
             Region::In => usize::from(digits.len() == 11 && digits.first() == Some(&b'0')),
-            _ if digits.first() == Some(&b'0') => 1,
+            // Two zeros lead abroad.
+            _ if digits.first() == Some(&b'0') && digits.get(1) != Some(&b'0') => 1,
             _ => continue,
         };
         let Some(rest) = digits.get(trunk..).filter(|rest| significant(*region, rest)) else { continue };
@@ -184,6 +211,27 @@ fn national(number: &Number, count: usize, digits: &[u8], area: bool, regions: &
         }
     }
     best
+}
+
+/// Forms of the other countries that nothing but a telephone number has: in groups, with the zero that is dialled within a
+/// country before the area, or an area that only mobile telephones have.
+fn elsewhere(number: &Number, count: usize, digits: &[u8], area: bool) -> Option<Found> {
+    let shape = number.shape(count);
+    let spaces = number.groups.iter().take(count).skip(1).all(|group| group.sep == b' ' && !group.wide);
+    let hyphens = number.groups.iter().take(count).skip(1).all(|group| group.sep == b'-' && !group.wide);
+    let short = number.groups.iter().take(count).skip(1).all(|group| (2..=4).contains(&(group.end - group.start)));
+    let score = match digits {
+        // Russia and its neighbours: `8 (912) 345-67-89`.
+        [b'8', b'3' | b'4' | b'8' | b'9', ..] if area && shape == 0x13322 => 0.75,
+        // Zero and an area: `0664 123 4567`, `079 123 45 67`, `02 345 67 89`.
+        [b'0', b'1'..=b'9', ..] if spaces && short && count >= 3 && (9..=11).contains(&digits.len()) => 0.6,
+        // Japan, Korea, Israel, South Africa: `090-1234-5678`, `052-123-4567`.
+        [b'0', b'2'..=b'9', ..] if hyphens && matches!(shape, 0x344 | 0x334 | 0x244) => 0.6,
+        // Mobile numbers in China.
+        [b'1', b'3'..=b'9', ..] if (spaces || hyphens) && shape == 0x344 => 0.6,
+        _ => return None,
+    };
+    Some(Found { score, name: digits.to_vec(), fictional: is_sequence(digits) })
 }
 
 /// How sure the grouping makes a number that the structure allows.

@@ -95,6 +95,8 @@ impl Scanner {
         // Where the last word ended, and up to where colons have been looked at.
         let (mut floor, mut colons) = (0, 0);
         while let Some(found) = next(bytes, at) {
+            #[cfg(test)]
+            crate::tests::looked_at(found - at);
             at = found + 1;
             match byte(bytes, found) {
                 b'@' => {
@@ -122,6 +124,8 @@ impl Scanner {
                     let start = found - lead.iter().rev().take_while(|byte| is_word(**byte)).count();
                     let rest = bytes.get(found..).unwrap_or_default();
                     let end = found + rest.iter().take_while(|byte| is_word(**byte)).count();
+                    #[cfg(test)]
+                    crate::tests::looked_at(end - start);
                     floor = end;
                     at = end;
                     let first = hits.len();

@@ -1,5 +1,6 @@
 //! Values that are secret because of their name: passwords, and keys and tokens without a format of their own.
 
+use crate::checksum;
 use crate::placeholder::{is_placeholder, is_trivial_password};
 
 /// What a name promises.
@@ -109,6 +110,8 @@ const ABOUT: &[&str] = &[
     "version",
     "endpoint",
     "ref",
+    "secretsmanager",
+    "secretmanager",
     "selector",
     "regex",
     "pattern",
@@ -175,6 +178,11 @@ pub(crate) fn judge(kind: Kind, name: &[u8], value: &[u8], quoted: bool, thresho
     if is_about(name) || is_placeholder(value) || is_trivial_password(value) || is_path(value) {
         return None;
     }
+    // `Authorization: Basic …` of a manual.
+    let pair = checksum::base64(value).filter(|pair| checksum::user_password(pair));
+    if pair.and_then(|pair| pair.splitn(2, |byte| *byte == b':').nth(1).map(is_trivial_password)) == Some(true) {
+        return None;
+    }
     let code = value.iter().any(|byte| b"()[]{}".contains(byte));
     (quoted || !(code || is_reference(value))).then_some(score)
 }
@@ -202,9 +210,17 @@ fn token_score(value: &[u8], threshold: f32) -> Option<f32> {
     let least = if hex { threshold.min(3.0) } else { threshold };
     // Words and numbers joined by signs are a name; a key has a long piece that is neither.
     let piece = value.split(|byte| b"-_./:".contains(byte)).max_by_key(|piece| piece.len())?;
-    let dense =
-        piece.len() >= 12 && (piece.iter().any(u8::is_ascii_digit) || (piece.len() >= 24 && entropy(piece) >= 4.0));
+    let dense = piece.len() >= 12
+        && (piece.iter().any(u8::is_ascii_digit)
+            || (piece.len() >= 24 && entropy(piece) >= 4.0)
+            || turns(piece) * 3 >= piece.len());
     (bits >= least && dense).then_some(if bits >= least + 0.5 { 0.8 } else { 0.65 })
+}
+
+/// How often letters turn from small to capital or back: in random ones half the time, in names at most at each word.
+fn turns(piece: &[u8]) -> usize {
+    let kind = |byte: &u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase());
+    piece.windows(2).filter(|pair| matches!(pair, [a, b] if kind(a) != kind(b))).count()
 }
 
 /// Whether one of the name's words says that the value is about a secret.

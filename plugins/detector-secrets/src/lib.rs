@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_plugin::{Call, Detector, Finding, Payload, Phase, Span};
+use portcullis_plugin::{Call, Detector, Finding, Payload, Phase, Span, widen_spans};
 use serde::Deserialize;
 
 mod anchors;
@@ -99,6 +99,9 @@ impl Default for Config {
     }
 }
 
+/// Most spans of an answer; beyond it they are widened, so that nothing is left out. The host takes 10,000.
+const MOST_SPANS: usize = 8000;
+
 impl Detector for Secrets {
     type Config = Config;
 
@@ -143,6 +146,7 @@ impl Detector for Secrets {
             let finding = Finding::new(rule.category(), f32::from_bits(score), format!("{}{places}", rule.title));
             findings.push(finding.with_spans(spans));
         }
+        widen_spans(&mut findings, MOST_SPANS);
         if self.names {
             self.inspect_names(&payload.names(), &mut findings);
         }

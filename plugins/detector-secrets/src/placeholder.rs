@@ -199,7 +199,13 @@ fn monotonous(value: &[u8]) -> bool {
         }
     }
     let different = seen.iter().filter(|seen| **seen).count();
-    different <= 2 || (body.len() >= 20 && different <= 4)
+    different <= 2 || (body.len() >= 20 && different <= 4) || counted(value)
+}
+
+/// Mostly characters that follow each other: `0123456789abcdef`, `abcdefghijklmnop`.
+fn counted(value: &[u8]) -> bool {
+    let next = |pair: &[u8]| matches!(pair, [a, b] if *b == a.wrapping_add(1) || (*a == b'9' && *b == b'a'));
+    value.len() >= 10 && value.windows(2).filter(|pair| next(pair)).count() * 3 >= value.len() * 2
 }
 
 #[cfg(test)]
@@ -210,6 +216,8 @@ mod tests {
     fn gaps_examples_and_references_are_let_through() {
         for value in [
             "AKIAIOSFODNN7EXAMPLE",
+            "0123456789abcdef0123456789abcdef",
+            "abcdefghijklmnopqrstuvwxyz123456",
             "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
             "sk-your-api-key-goes-here-0000",
             "changeme123",

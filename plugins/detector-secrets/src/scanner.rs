@@ -113,6 +113,9 @@ enum Allowed {
     Suffix(String),
 }
 
+/// Longest value that is compared with a form again without its case.
+const LONGEST_NEAR: usize = 256;
+
 /// Where structures begin: text, whether in either case, what.
 const STARTS: &[(&str, bool, Start, &[Structure])] = &[
     ("-----BEGIN", false, Start::Pem, &[Structure::KeyBlock]),
@@ -266,12 +269,12 @@ impl Scanner {
                 hits.extend(begin.and_then(|begin| self.form(bytes, *rule, *form, begin, *strict)));
             }
             Some(Target::Near { rules, whole }) if !*whole || is_whole(bytes, start, end, false) => {
-                if let Some(value) = crowd.value(bytes, &(start..end)) {
+                if let Some(value) = crowd.value(bytes, &(start..end), true) {
                     hits.extend(rules.iter().filter_map(|rule| self.near_value(bytes, *rule, &value.range)));
                 }
             }
             Some(Target::Generic { kind, whole }) if !*whole || is_whole(bytes, start, end, true) => {
-                if let Some(value) = crowd.value(bytes, &(start..end)) {
+                if let Some(value) = crowd.value(bytes, &(start..end), false) {
                     let name = name_around(bytes, &(start..end));
                     hits.extend(self.generic_value(*kind, name, bytes, value.range, value.quoted));
                 }
@@ -332,7 +335,14 @@ impl Scanner {
     fn near_value(&self, bytes: &[u8], index: usize, range: &Range<usize>) -> Option<Hit> {
         let rule = self.rules.get(index)?;
         let value = bytes.get(range.clone())?;
-        let (form, secret) = rule.forms.iter().find_map(|form| form.match_whole(value).map(|secret| (form, secret)))?;
+        #[cfg(test)]
+        crate::tests::looked_at(value.len());
+        let of = |value: &[u8]| rule.forms.iter().find_map(|form| form.match_whole(value).map(|secret| (form, secret)));
+        // The name says what it is: case, and which sign stands for the last two digits of base64, are not looked at.
+        let (form, secret) = of(value).or_else(|| {
+            let even = |byte: &u8| if *byte == b'=' { b'_' } else { byte.to_ascii_lowercase() };
+            (value.len() <= LONGEST_NEAR).then(|| of(&value.iter().map(even).collect::<Vec<u8>>())).flatten()
+        })?;
         let score = score(rule, value, value)?;
         let plain = form.literal_len() < 3 || form.literal_len() == 4;
         if is_placeholder(value) || (plain && !generic::is_irregular(value)) {
@@ -342,6 +352,8 @@ impl Scanner {
     }
 
     fn generic_value(&self, kind: Kind, name: &[u8], bytes: &[u8], range: Range<usize>, quoted: bool) -> Option<Hit> {
+        #[cfg(test)]
+        crate::tests::looked_at(name.len() + range.len());
         let structure = if kind == Kind::Password { Structure::Password } else { Structure::Entropy };
         let rule = *self.structures.get(&structure)?;
         let score = generic::judge(kind, name, bytes.get(range.clone())?, quoted, self.entropy)?;
@@ -469,6 +481,8 @@ impl Scanner {
 struct Crowd {
     end: usize,
     count: usize,
+    /// Bytes that end no value.
+    plain: Range<usize>,
 }
 
 impl Crowd {
@@ -476,11 +490,11 @@ impl Crowd {
     const MOST: usize = 8;
 
     /// The value of the name at `name`, unless too many names before it reach into the same one.
-    fn value(&mut self, bytes: &[u8], name: &Range<usize>) -> Option<Value> {
+    fn value(&mut self, bytes: &[u8], name: &Range<usize>, loose: bool) -> Option<Value> {
         if name.start < self.end && self.count >= Self::MOST {
             return None;
         }
-        let value = value::after(bytes, name)?;
+        let value = value::after(bytes, name, loose, &mut self.plain)?;
         if value.range.start >= self.end {
             self.count = 0;
         }

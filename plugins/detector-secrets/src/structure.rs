@@ -38,6 +38,9 @@ fn is_pem(byte: u8) -> bool {
 
 /// The private part of a PuTTY key file whose first line begins at `start`.
 pub(crate) fn putty(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let bytes = bytes.get(..bytes.len().min(start + MAX_BLOCK))?;
+    // No further than the next file, so that many of them are read once.
+    let bytes = bytes.get(..find(bytes, b"PuTTY-User-Key-File-", start + 1).unwrap_or(bytes.len()))?;
     let private = find(bytes, b"Private-Lines:", start)?;
     let end = find(bytes, b"Private-MAC:", private).unwrap_or(bytes.len());
     (end - private > 40 && end - start < MAX_BLOCK).then_some(private..end)
@@ -53,6 +56,8 @@ pub(crate) fn address(bytes: &[u8], start: usize) -> Option<(Range<usize>, bool)
     let rest = bytes.get(from..)?;
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/\"'`<>\\,;|".contains(byte);
     let authority = rest.get(..rest.iter().take(512).position(ends).unwrap_or(rest.len().min(512)))?;
+    #[cfg(test)]
+    crate::tests::looked_at(authority.len());
     let at = authority.iter().rposition(|byte| *byte == b'@')?;
     let user = authority.get(..at)?;
     let colon = user.iter().position(|byte| *byte == b':')?;
@@ -90,6 +95,8 @@ pub(crate) fn web_token(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     }
     let at_least =
         |least: &[usize]| lengths.len() == least.len() && lengths.iter().zip(least).all(|(is, least)| is >= least);
+    #[cfg(test)]
+    crate::tests::looked_at(at);
     let signed = at_least(&[10, 4, 16]) && rest.get(lengths.first()? + 1..)?.starts_with(b"e");
     let encrypted = at_least(&[10, 0, 8, 10, 10]);
     let header = rest.get(..*lengths.first()?)?;
@@ -102,6 +109,8 @@ pub(crate) fn basic(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = bytes.get(start..)?;
     let length =
         rest.iter().take(1024).take_while(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte)).count();
+    #[cfg(test)]
+    crate::tests::looked_at(length);
     let text = rest.get(..length)?;
     if length < 8 || length % 4 == 1 {
         return None;
@@ -116,6 +125,8 @@ pub(crate) fn bearer(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = bytes.get(start..)?;
     let length =
         rest.iter().take(MAX_PART).take_while(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte)).count();
+    #[cfg(test)]
+    crate::tests::looked_at(length);
     let token = rest.get(..length)?;
     let mixed = token.iter().any(u8::is_ascii_digit) && token.iter().any(u8::is_ascii_alphabetic);
     (length >= 16 && mixed && crate::generic::entropy(token) >= 3.0 && !is_placeholder(token))
@@ -129,6 +140,8 @@ pub(crate) fn curl_user(bytes: &[u8], start: usize) -> Option<Range<usize>> {
     let mut at = 0;
     let mut flagged = false;
     for word in line.split(|byte| byte.is_ascii_whitespace()) {
+        #[cfg(test)]
+        crate::tests::looked_at(word.len());
         let begin = at;
         at += word.len() + 1;
         // The next command has its own turn.
@@ -175,6 +188,8 @@ pub(crate) fn kubernetes(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut values, mut secret, mut inside) = (Vec::new(), false, false);
     let mut at = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        #[cfg(test)]
+        crate::tests::looked_at(line.len());
         let text = line.trim_ascii_end();
         if text.starts_with(b"---") {
             out.extend(values.drain(..).filter(|_| secret));
@@ -227,5 +242,8 @@ pub(crate) fn aws_secret_near(bytes: &[u8], id: &Range<usize>) -> Option<Range<u
 }
 
 fn find(hay: &[u8], needle: &[u8], from: usize) -> Option<usize> {
-    hay.get(from..)?.windows(needle.len()).position(|window| window == needle).map(|at| from + at)
+    let found = hay.get(from..)?.windows(needle.len()).position(|window| window == needle).map(|at| from + at);
+    #[cfg(test)]
+    crate::tests::looked_at(found.unwrap_or(hay.len()) - from);
+    found
 }

@@ -85,7 +85,13 @@ pub(crate) static RULES: &[Rule] = &[
     near("codacy_token", "Codacy", "Codacy token", &["codacy"], &["{alnum:20}", "{hex:32}"]),
     near("bitrise_token", "Bitrise", "Bitrise token", &["bitrise"], &["{url:86}", "{alnum:22}"]),
     form("sonar_token", "SonarQube", "SonarQube token", &["sq{[upa]:1}_{[a-z0-9_-]:40}"]),
-    near("sonar_legacy_token", "SonarQube", "SonarQube token", &["sonar"], &["{lower:40}"]),
+    near(
+        "sonar_legacy_token",
+        "SonarQube",
+        "SonarQube token",
+        &["sonar"],
+        &["{lower:40}", "{url:40}", "sq{[upa]:1}_{url:40}"],
+    ),
     near("snyk_token", "Snyk", "Snyk API token", &["snyk"], &["{uuid}"]),
     form(
         "snyk_service_token",
@@ -126,6 +132,10 @@ pub(crate) static RULES: &[Rule] = &[
         &["vault"],
         &["s.{alnum:24}", "s.{alnum:24}.{alnum:5}", "b.{url:90-200}"],
     ),
+    // Old ones have so little of a form that they must look random.
+    form("vault_service_token", "HashiCorp Vault", "Vault token", &["s.{alnum:24}"])
+        .check(Check::HighEntropy)
+        .score(0.7),
     near("consul_token", "HashiCorp Consul", "Consul token", &["consul"], &["{uuid}"]),
     near("nomad_token", "HashiCorp Nomad", "Nomad token", &["nomad"], &["{uuid}"]),
     form("pulumi_token", "Pulumi", "Pulumi access token", &["pul-{hex:40}"]),
@@ -321,7 +331,7 @@ pub(crate) static RULES: &[Rule] = &[
         "teams_webhook",
         "Microsoft Teams",
         "Teams webhook address",
-        &["webhook.office.com/webhookb2/({uuid}@{uuid}/IncomingWebhook/{lower:32}/{uuid})"],
+        &["webhook.office.com/webhookb2/({[a-z0-9-]:36}@{[a-z0-9-]:36}/IncomingWebhook/{lower:32}/{[a-z0-9-]:36})"],
     ),
     near("nuget_config_password", "NuGet", "NuGet source password", &["cleartextpassword"], &["{any:8-200}"]),
     form(
@@ -591,7 +601,11 @@ pub(crate) static RULES: &[Rule] = &[
         "slack_bot_token",
         "Slack",
         "Slack bot token",
-        &["xoxb-{digit:8-14}-{digit:8-14}-{alnum:10-64}", "xoxb-{digit:8-14}-{alnum:18-40}"],
+        &[
+            "xoxb-{digit:8-14}-{digit:8-14}-{alnum:10-64}",
+            "xoxb-{digit:8-14}-{digit:8-13}{[A-Za-z-]:1}{[A-Za-z0-9-]:10-64}",
+            "xoxb-{digit:8-14}-{alnum:18-40}",
+        ],
     ),
     form(
         "slack_user_token",
@@ -604,7 +618,7 @@ pub(crate) static RULES: &[Rule] = &[
         "Slack",
         "Slack token",
         &[
-            "xox{[os]:1}-{digit:1-14}-{digit:1-14}-{digit:1-14}-{xdigit:8-64}",
+            "xox{[os]:1}-{digit:1-40}-{digit:1-40}-{digit:1-40}-{xdigit:8-64}",
             "xox{[ar]:1}-{digit:1}-{alnum:8-48}",
             "xox{[ar]:1}-{alnum:8-48}",
             "xox{[ar]:1}-{digit:8-14}-{digit:8-14}-{digit:8-14}-{alnum:20-64}",
@@ -620,7 +634,7 @@ pub(crate) static RULES: &[Rule] = &[
         "slack_app_token",
         "Slack",
         "Slack app-level token",
-        &["xapp-{digit:1}-{upper:6-20}-{digit:6-16}-{lower:20-80}"],
+        &["xapp-{digit:1}-{upper:6-40}-{digit:6-40}-{alnum:10-80}"],
     ),
     form(
         "slack_config_token",
@@ -691,7 +705,7 @@ pub(crate) static RULES: &[Rule] = &[
         "Mailgun",
         "Mailgun signing key",
         &["mailgun"],
-        &["{hex:32}-{hex:8}-{hex:8}", "{hex:32}"],
+        &["{[a-h0-9]:32}-{[a-h0-9]:8}-{[a-h0-9]:8}", "{hex:32}"],
     ),
     form("mailchimp_key", "Mailchimp", "Mailchimp API key", &["{hex:32}-us{digit:1-2}"]),
     near("mandrill_key", "Mandrill", "Mandrill API key", &["mandrill"], &["md-{url:22}", "{url:22}"]),
@@ -751,7 +765,8 @@ pub(crate) static RULES: &[Rule] = &[
         ],
     ),
     form("stripe_webhook_secret", "Stripe", "Stripe webhook secret", &["whsec_{[A-Za-z0-9+/=]:32-64}"]),
-    form("square_token", "Square", "Square token", &["sq0atp-{url:22-60}", "sq0csp-{url:43}", "EAAA{url:60}"]),
+    form("square_token", "Square", "Square token", &["sq0atp-{url:22-60}", "sq0csp-{url:43}", "EAAA{url:22-60}"])
+        .check(Check::HighEntropy),
     near("square_legacy_token", "Square", "Square token", &["square"], &["EAAA{url:22-60}"]),
     form(
         "paypal_token",
@@ -961,10 +976,10 @@ pub(crate) static RULES: &[Rule] = &[
         "Authress",
         "Authress service key",
         &[
-            "sc_{lower:5-30}.{lower:4-6}.acc{[_-]:1}{[a-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
-            "ext_{lower:5-30}.{lower:4-6}.acc{[_-]:1}{[a-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
-            "scauth_{lower:5-30}.{lower:4-6}.acc{[_-]:1}{[a-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
-            "authress_{lower:5-30}.{lower:4-6}.acc{[_-]:1}{[a-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
+            "sc_{alnum:5-30}.{alnum:4-6}.acc{[_-]:1}{[A-Za-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
+            "ext_{alnum:5-30}.{alnum:4-6}.acc{[_-]:1}{[A-Za-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
+            "scauth_{alnum:5-30}.{alnum:4-6}.acc{[_-]:1}{[A-Za-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
+            "authress_{alnum:5-30}.{alnum:4-6}.acc{[_-]:1}{[A-Za-z0-9-]:10-32}.{[A-Za-z0-9+/_=-]:30-120}",
         ],
     ),
     near("onelogin_secret", "OneLogin", "OneLogin client secret", &["onelogin"], &["{hex:64}"]),
@@ -1155,13 +1170,13 @@ pub(crate) static RULES: &[Rule] = &[
     near("twitch_token", "Twitch", "Twitch token", &["twitch"], &["{lower:30}", "oauth:{lower:30}"]),
     near("reddit_secret", "Reddit", "Reddit client secret", &["reddit"], &["{url:27}", "{url:30}"]),
     near("spotify_secret", "Spotify", "Spotify client secret", &["spotify"], &["{hex:32}"]),
-    near("flickr_key", "Flickr", "Flickr key", &["flickr"], &["{hex:32}", "{hex:16}"]),
+    near("flickr_key", "Flickr", "Flickr key", &["flickr"], &["{lower:32}", "{hex:16}"]),
     near(
         "nytimes_key",
         "New York Times",
         "New York Times key",
         &["nytimes", "new-york-times", "newyorktimes", "new_york_times"],
-        &["{alnum:32}"],
+        &["{alnum:32}", "{url:32}"],
     ),
     near("rapidapi_key", "RapidAPI", "RapidAPI key", &["rapidapi"], &["{url:50}"]),
     form("mapbox_token", "Mapbox", "Mapbox secret token", &["sk.eyJ{url:50-200}.{url:22}"]),

@@ -29,9 +29,11 @@ const SCHEMES: &[&[u8]] = &[
     b"genieKey ",
 ];
 
-/// The value assigned to the name whose keyword stands at `keyword`.
-pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>) -> Option<Value> {
-    let sign = sign(bytes, keyword)?;
+/// The value assigned to the name whose keyword stands at `keyword`. `loose`: a comma or `>` is a sign wherever it stands, as
+/// in tables of names and values; then the value must speak for itself. `plain`: bytes that were found to end no value when
+/// names before were read, so that names in a row are not read again and again.
+pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>, loose: bool, plain: &mut Range<usize>) -> Option<Value> {
+    let sign = sign(bytes, keyword, loose)?;
     let mut at = sign;
     let mut quote = None;
     // What may stand between the sign and the value.
@@ -53,8 +55,10 @@ pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>) -> Option<Value> {
         let end = rest.iter().position(|byte| *byte == quote || matches!(byte, b'\n' | b'\r'))?;
         (rest.get(end) == Some(&quote)).then_some(end)
     });
+    #[cfg(test)]
+    crate::tests::looked_at(closed.unwrap_or_default() + at - keyword.start);
     let quote = quote.filter(|_| closed.is_some());
-    let mut length = closed.unwrap_or_else(|| rest.iter().position(|byte| ends_bare(*byte)).unwrap_or(rest.len()));
+    let mut length = closed.unwrap_or_else(|| bare(rest, at, plain));
     if length > MAX_VALUE {
         return None;
     }
@@ -63,9 +67,28 @@ pub(crate) fn after(bytes: &[u8], keyword: &Range<usize>) -> Option<Value> {
     while length > 0 && rest.get(length - 1).is_some_and(|byte| trailing.contains(byte)) {
         length -= 1;
     }
+    // An escaped line end is none of the value.
+    if rest.get(..length).is_some_and(|value| value.ends_with(b"\\n") || value.ends_with(b"\\r")) {
+        length -= 2;
+    }
     // After `--password` an option may follow instead of a value.
-    let option = quote.is_none() && rest.first() == Some(&b'-');
+    let spaced = sign.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_whitespace);
+    let option = quote.is_none() && spaced && rest.first() == Some(&b'-');
     (length > 0 && !option).then(|| Value { range: at..at + length, quoted: quote.is_some() })
+}
+
+/// Length of a value without quotes that begins at `at`.
+fn bare(rest: &[u8], at: usize, plain: &mut Range<usize>) -> usize {
+    if !plain.contains(&at) {
+        *plain = at..at;
+    }
+    let known = (plain.end - at).min(rest.len());
+    let unread = rest.get(known..).unwrap_or_default();
+    let length = known + unread.iter().position(|byte| ends_bare(*byte)).unwrap_or(unread.len());
+    #[cfg(test)]
+    crate::tests::looked_at(length - known);
+    plain.end = plain.end.max(at + length);
+    length
 }
 
 /// Whether a value without quotes ends here.
@@ -81,7 +104,7 @@ pub(crate) fn skip_scheme(bytes: &[u8], at: usize) -> usize {
 }
 
 /// One past the sign that assigns: `=`, `:`, `=>`, `>`, `,` after a quote, a space after `--name`, or the word "is".
-fn sign(bytes: &[u8], keyword: &Range<usize>) -> Option<usize> {
+fn sign(bytes: &[u8], keyword: &Range<usize>, loose: bool) -> Option<usize> {
     let option = is_option(bytes, keyword.start);
     let mut blanks = 0;
     let mut quoted = false;
@@ -90,8 +113,10 @@ fn sign(bytes: &[u8], keyword: &Range<usize>) -> Option<usize> {
         match byte {
             b'=' => return Some(at + 1),
             b':' => return (!bytes.get(at + 1..)?.starts_with(b"//")).then_some(at + 1),
-            b'>' if quoted || blanks == 0 || bytes.get(at.wrapping_sub(1)) == Some(&b'-') => return Some(at + 1),
-            b',' if quoted => return Some(at + 1),
+            b'>' if quoted || blanks == 0 || loose || bytes.get(at.wrapping_sub(1)) == Some(&b'-') => {
+                return Some(at + 1);
+            }
+            b',' if quoted || loose => return Some(at + 1),
             b'|' if bytes.get(at + 1) == Some(&b'|') => return Some(at + 2),
             b'?' if bytes.get(at + 1) == Some(&b'=') => return Some(at + 2),
             b' ' | b'\t' if option => return Some(at + 1),
@@ -111,6 +136,13 @@ fn sign(bytes: &[u8], keyword: &Range<usize>) -> Option<usize> {
             }
             b'"' | b'\'' | b'`' => quoted = true,
             b'\\' | b']' | b'[' | b')' | b'(' | b'_' | b'-' | b'.' | b'/' | b'*' | b'+' => {}
+            // A quote ends the name: `"bad password" id=…` says nothing of the password; `name="password" value="…"` does.
+            _ if quoted && bytes.get(at.wrapping_sub(1)).is_some_and(u8::is_ascii_whitespace) => {
+                let value = bytes.get(at..at + 5).is_some_and(|word| word.eq_ignore_ascii_case(b"value"));
+                if !value {
+                    return None;
+                }
+            }
             _ if byte.is_ascii_alphanumeric() => {}
             _ => return None,
         }
@@ -132,7 +164,8 @@ mod tests {
 
     fn value(text: &str, keyword: &str) -> Option<String> {
         let start = text.find(keyword).unwrap();
-        after(text.as_bytes(), &(start..start + keyword.len())).map(|value| text[value.range].to_owned())
+        after(text.as_bytes(), &(start..start + keyword.len()), false, &mut (0..0))
+            .map(|value| text[value.range].to_owned())
     }
 
     #[test]
@@ -158,6 +191,8 @@ mod tests {
             "https://h/?password=v4lue&x=1",
             "password: Bearer v4lue",
             "config['password'] = v4lue;",
+            "<input name=\"password\" value=\"v4lue\">",
+            "password='v4lue\\r'",
         ] {
             assert_eq!(value(text, "password").as_deref(), Some("v4lue"), "{text}");
         }
@@ -173,6 +208,8 @@ mod tests {
             "password;x=1",
             "password =",
             "--password --next",
+            "msg=\"bad password\" id=v4lue",
+            "password,v4lue",
         ] {
             assert_eq!(value(text, "password"), None, "{text}");
         }

@@ -1,7 +1,7 @@
+use plugin_effect::Effect;
 use portcullis_plugin::Phase;
 use serde::Deserialize;
 
-use crate::builtin;
 use crate::placeholder::{Placeholder, SHORTEST_KEY};
 
 /// The configuration of the plugin; an empty one uses the built-in rules and list.
@@ -14,10 +14,11 @@ pub struct Config {
     pub rules: Vec<RuleConfig>,
     /// Findings that no rule looks at.
     pub ignore: Vec<IgnoreConfig>,
-    /// Globs of tools that always want review in phase `call`; replaces the built-in list.
-    pub review_tools: Vec<String>,
+    /// Globs of tools that always want review in phase `call`; replaces the built-in list. A tool of the built-in list that
+    /// only reads is left out.
+    pub review_tools: Option<Vec<String>>,
     /// Globs of tools that are left out of `review_tools`; replaces the built-in list.
-    pub review_except: Vec<String>,
+    pub review_except: Option<Vec<String>>,
     /// Key of the placeholders that stay the same within a session, at least 32 bytes.
     pub placeholder_key: Option<String>,
 }
@@ -28,6 +29,9 @@ pub struct Config {
 pub struct RuleConfig {
     /// Globs of categories; at least one.
     pub categories: Vec<String>,
+    /// Globs of categories that `categories` would hold otherwise.
+    #[serde(default)]
+    pub except_categories: Vec<String>,
     /// Least score, 0 to 1.
     #[serde(default)]
     pub min_score: f32,
@@ -40,6 +44,9 @@ pub struct RuleConfig {
     /// Globs of tools for which it does not.
     #[serde(default)]
     pub except_tools: Vec<String>,
+    /// The rule looks only at calls that have one of these effects; absent for all calls.
+    #[serde(default)]
+    pub effects: Option<Vec<Effect>>,
     /// What to do.
     pub verdict: Action,
     /// What is put in place of what is redacted.
@@ -91,8 +98,8 @@ impl Default for Config {
             builtin: true,
             rules: Vec::new(),
             ignore: Vec::new(),
-            review_tools: builtin::review_tools(),
-            review_except: builtin::review_except(),
+            review_tools: None,
+            review_except: None,
             placeholder_key: None,
         }
     }
@@ -124,6 +131,7 @@ impl RuleConfig {
             ("categories", self.categories.is_empty()),
             ("phases", self.phases.is_empty()),
             ("tools", self.tools.is_empty()),
+            ("effects", self.effects.as_ref().is_some_and(Vec::is_empty)),
         ])?;
         if !(0.0..=1.0).contains(&self.min_score) {
             return Err(format!("min_score: {} is not between 0 and 1", self.min_score));

@@ -4,10 +4,10 @@ mod builtin;
 mod config;
 mod placeholder;
 
+use plugin_effect::{Effect, Effects, Globs, LIKELY, of_name};
 use portcullis_plugin::{
     AttributedFinding, Call, Finding, Payload, Phase, Reason, Redaction, Replacement, Rule, Verdict,
 };
-use wildmatch::WildMatch;
 
 pub use config::{Action, Config, IgnoreConfig, RuleConfig};
 pub use placeholder::Placeholder;
@@ -19,15 +19,19 @@ pub struct Baseline {
     rules: Vec<Threshold>,
     ignored: Vec<Ignored>,
     review_tools: Tools,
+    /// The lists are the built-in ones: what a tool does counts for more than how it is called.
+    review_by_effect: bool,
     placeholder_key: Option<String>,
 }
 
 /// One line of the rule list, ready to match.
 struct Threshold {
     categories: Globs,
+    except_categories: Globs,
     min_score: f32,
     phases: Vec<Phase>,
     tools: Tools,
+    effects: Option<Vec<Effect>>,
     action: Action,
     placeholder: Placeholder,
     reason: Reason,
@@ -46,8 +50,6 @@ struct Tools {
     except: Globs,
 }
 
-struct Globs(Vec<WildMatch>);
-
 /// What the rules have found so far.
 #[derive(Default)]
 struct Answer<'a> {
@@ -65,10 +67,14 @@ impl Rule for Baseline {
         config.check()?;
         let mut rules = if config.builtin { builtin::rules() } else { Vec::new() };
         rules.extend(config.rules);
+        let review_by_effect = config.review_tools.is_none() && config.review_except.is_none();
+        let review_tools = config.review_tools.unwrap_or_else(builtin::review_tools);
+        let review_except = config.review_except.unwrap_or_else(builtin::review_except);
         Ok(Self {
             rules: rules.into_iter().map(Threshold::new).collect(),
             ignored: config.ignore.into_iter().map(Ignored::new).collect(),
-            review_tools: Tools::new(&config.review_tools, &config.review_except),
+            review_tools: Tools::new(&review_tools, &review_except),
+            review_by_effect,
             placeholder_key: config.placeholder_key,
         })
     }
@@ -76,12 +82,14 @@ impl Rule for Baseline {
     fn decide(&self, call: &Call, payload: &dyn Payload, findings: &[AttributedFinding]) -> Result<Verdict, String> {
         let mut answer = Answer::default();
         // Look-alike and invisible characters must not take a tool off the lists.
-        let tool = plugin_text::folded(&call.tool).to_lowercase();
-        if call.phase == Phase::Call && self.review_tools.contain(&tool) {
-            answer.reviews.push(Reason::new("sensitive_tool", "this tool always wants a person's approval"));
+        let folded = plugin_text::folded(&call.tool);
+        let tool = folded.to_lowercase();
+        let effects = effects_of(&folded, findings);
+        if call.phase == Phase::Call && self.wants_review(&tool, effects) {
+            answer.reviews.push(Reason::new(builtin::SENSITIVE.0, builtin::SENSITIVE.1));
         }
         // Rules outside, findings inside: reasons come in the order of the rules whatever the detectors' order was.
-        for rule in self.rules.iter().filter(|rule| rule.looks_at(call.phase, &tool)) {
+        for rule in self.rules.iter().filter(|rule| rule.looks_at(call.phase, &tool) && rule.wants(effects)) {
             for (index, AttributedFinding { finding, .. }) in findings.iter().enumerate() {
                 let ignored = || self.ignored.iter().any(|ignored| ignored.fits(call.phase, &tool, finding));
                 if rule.fits(finding) && !ignored() {
@@ -95,13 +103,44 @@ impl Rule for Baseline {
 
 portcullis_plugin::rule!(Baseline);
 
+impl Baseline {
+    /// Whether the tool is on the list. On the built-in one `refund_status` is not, and `get_payment_and_send_it` is.
+    fn wants_review(&self, tool: &str, effects: Effects) -> bool {
+        match (self.review_by_effect, effects.acts()) {
+            (true, true) => self.review_tools.globs.contain(tool),
+            (true, false) => false,
+            (false, _) => self.review_tools.contain(tool),
+        }
+    }
+}
+
+/// What the call can do: as an earlier detector found, or else by the tool's name. A tool of which nothing is known counts
+/// as one that writes.
+fn effects_of(tool: &str, findings: &[AttributedFinding]) -> Effects {
+    let mut effects = Effects::default();
+    for AttributedFinding { finding, .. } in findings.iter().filter(|found| found.finding.score >= LIKELY) {
+        if let Some(effect) = finding.category.strip_prefix("effect.").and_then(Effect::from_name) {
+            effects.raise(effect, finding.score);
+        }
+    }
+    if !effects.known() {
+        effects = of_name(tool);
+    }
+    if !effects.known() {
+        effects.raise(Effect::Write, LIKELY);
+    }
+    effects
+}
+
 impl Threshold {
     fn new(config: RuleConfig) -> Self {
         Self {
             categories: Globs::new(&config.categories),
+            except_categories: Globs::new(&config.except_categories),
             min_score: config.min_score,
             phases: config.phases,
             tools: Tools::new(&config.tools, &config.except_tools),
+            effects: config.effects,
             action: config.verdict,
             placeholder: config.placeholder,
             reason: Reason::new(config.code, config.message),
@@ -113,7 +152,13 @@ impl Threshold {
     }
 
     fn fits(&self, finding: &Finding) -> bool {
-        finding.score >= self.min_score && self.categories.contain(&finding.category)
+        finding.score >= self.min_score
+            && self.categories.contain(&finding.category)
+            && !self.except_categories.contain(&finding.category)
+    }
+
+    fn wants(&self, effects: Effects) -> bool {
+        self.effects.as_ref().is_none_or(|wanted| wanted.iter().any(|effect| effects.has(*effect)))
     }
 }
 
@@ -139,16 +184,6 @@ impl Tools {
     /// `tool` is in lower case.
     fn contain(&self, tool: &str) -> bool {
         self.globs.contain(tool) && !self.except.contain(tool)
-    }
-}
-
-impl Globs {
-    fn new(globs: &[String]) -> Self {
-        Self(globs.iter().map(|glob| WildMatch::new(&glob.to_lowercase())).collect())
-    }
-
-    fn contain(&self, name: &str) -> bool {
-        self.0.iter().any(|glob| glob.matches(name))
     }
 }
 

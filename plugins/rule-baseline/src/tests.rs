@@ -162,6 +162,17 @@ fn tools_match_in_either_case_and_reading_ones_are_left_out() {
 }
 
 #[test]
+fn what_a_tool_does_counts_for_more_than_the_built_in_list_and_less_than_a_list_of_ones_own() {
+    let decided = |config: &str, tool: &str| decide(&configured(config).unwrap(), Phase::Call, tool, vec![]).decision();
+    assert_eq!(decided("", "refund_status"), "allow");
+    assert_eq!(decided("", "purchaseHistory"), "allow");
+    assert_eq!(decided("", "get_payment_and_send_it"), "review");
+    let own = r#"{"review_tools": ["*refund*"]}"#;
+    assert_eq!((decided(own, "refund_status"), decided(own, "get_refund")), ("review", "allow"));
+    assert_eq!(decided(r#"{"review_tools": []}"#, "make_payment"), "allow");
+}
+
+#[test]
 fn a_redaction_without_a_place_is_a_denial_in_every_phase() {
     let rule = configured("").unwrap();
     for phase in [Phase::Call, Phase::Result, Phase::Listing, Phase::Message] {
@@ -179,4 +190,90 @@ fn scores_below_the_threshold_are_let_through() {
     assert_eq!(decide(&rule, Phase::Call, "run", vec![finding("secret.entropy", 0.59)]), Verdict::Allow);
     assert_eq!(decide(&rule, Phase::Result, "run", vec![finding("command.destructive", 1.0)]), Verdict::Allow);
     assert_eq!(decide(&rule, Phase::Call, "run", vec![finding("unknown.thing", 1.0)]), Verdict::Allow);
+}
+
+#[test]
+fn a_rule_for_effects_looks_only_at_calls_that_have_them() {
+    let rule = configured(
+        r#"{"builtin": false, "review_tools": [], "rules": [{"categories": ["a.*"], "except_categories": ["a.b"],
+            "effects": ["send", "pay"], "verdict": "deny", "code": "x", "message": "m"}]}"#,
+    )
+    .unwrap();
+    let denied = |tool: &str, more: &[Finding]| {
+        let mut findings = vec![finding("a.c", 0.9)];
+        findings.extend(more.iter().cloned());
+        decide(&rule, Phase::Call, tool, findings).decision() == "deny"
+    };
+    assert!(denied("send_mail", &[]) && denied("payInvoice", &[]));
+    assert!(!denied("read_mail", &[]) && !denied("delete_mail", &[]) && !denied("process", &[]));
+    // What a detector found counts instead of the name.
+    assert!(denied("process", &[finding("effect.send", 0.7)]));
+    assert!(!denied("process", &[finding("effect.send", 0.4)]));
+    assert!(!denied("send_mail", &[finding("effect.read", 0.9)]));
+    let excepted = decide(&rule, Phase::Call, "send_mail", vec![finding("a.b", 0.9)]);
+    assert_eq!(excepted, Verdict::Allow);
+    let error = r#"{"rules": [{"categories": ["a"], "effects": [], "verdict": "deny", "code": "x", "message": "m"}]}"#;
+    assert!(configured(error).err().unwrap().starts_with("rules[0].effects: the list is empty"));
+}
+
+#[test]
+fn a_call_beside_the_task_is_held_only_if_it_does_something() {
+    let rule = configured("").unwrap();
+    let decided = |tool: &str, category: &str, score: f32| {
+        let verdict = decide(&rule, Phase::Call, tool, vec![finding(category, score)]);
+        (verdict.decision(), codes(&verdict).join(","))
+    };
+    let held = |word: &'static str, code: &str| (word, code.to_owned());
+    for tool in ["get_weather", "search_mail", "listFiles"] {
+        assert_eq!(decided(tool, "alignment.off_task", 0.99), held("allow", ""), "{tool}");
+    }
+    for tool in ["send_mail", "delete_file", "update_record", "process"] {
+        assert_eq!(decided(tool, "alignment.off_task", 0.6), held("review", "off_task"), "{tool}");
+        assert_eq!(decided(tool, "alignment.off_task", 0.4), held("allow", ""), "{tool}");
+        assert_eq!(decided(tool, "judge.misaligned", 0.6), held("review", "off_task"), "{tool}");
+    }
+    assert_eq!(decided("send_mail", "alignment.tainted_send", 0.85), held("deny", "tainted_call"));
+    assert_eq!(decided("send_mail", "alignment.foreign_value", 0.85), held("deny", "tainted_call"));
+    assert_eq!(decided("update_record", "alignment.tainted_send", 0.85), held("review", "off_task"));
+    assert_eq!(decided("read_file", "alignment.foreign_value", 0.85), held("allow", ""));
+}
+
+#[test]
+fn money_is_held_by_what_a_tool_does_and_not_only_by_its_name() {
+    let rule = configured("").unwrap();
+    let verdict = decide(&rule, Phase::Call, "finish", vec![finding("effect.pay", 0.85)]);
+    assert_eq!(codes(&verdict), ["sensitive_tool"]);
+    let verdict = decide(&rule, Phase::Call, "make_payment", vec![finding("effect.pay", 0.85)]);
+    assert_eq!(codes(&verdict), ["sensitive_tool"], "once");
+    assert_eq!(decide(&rule, Phase::Call, "book_flight", vec![finding("effect.pay", 0.6)]), Verdict::Allow);
+}
+
+#[test]
+fn results_lists_and_rows_of_calls_have_their_own_thresholds() {
+    let rule = configured("").unwrap();
+    let decided = |phase: Phase, category: &str, score: f32| {
+        decide(&rule, phase, "read_mail", vec![finding(category, score)]).decision()
+    };
+    for (phase, category, allow, review, deny) in [
+        (Phase::Result, "instruction.wrapped", 0.74, 0.75, 0.8),
+        (Phase::Result, "instruction.request", 0.89, 0.9, 2.0),
+        (Phase::Result, "injection.likely", 0.79, 0.8, 0.9),
+        (Phase::Listing, "injection.likely", 1.0, 2.0, 2.0),
+        (Phase::Result, "injection.override", 0.49, 0.5, 0.8),
+        (Phase::Result, "judge.injection", 0.49, 0.5, 0.8),
+        (Phase::Listing, "tool.orders", 0.49, 0.5, 0.8),
+        (Phase::Call, "tool.orders", 1.0, 2.0, 2.0),
+        (Phase::Call, "instruction.wrapped", 1.0, 2.0, 2.0),
+        (Phase::Call, "injection.likely", 1.0, 2.0, 2.0),
+        (Phase::Call, "package.known_bad", 0.49, 2.0, 0.5),
+        (Phase::Call, "package.typosquat", 0.69, 0.7, 2.0),
+        (Phase::Call, "sequence.exfiltration", 0.59, 0.6, 0.9),
+        (Phase::Call, "sequence.loop", 0.59, 0.6, 2.0),
+    ] {
+        for (score, word) in [(allow, "allow"), (review, "review"), (deny, "deny")] {
+            if score <= 1.0 {
+                assert_eq!(decided(phase, category, score), word, "{phase:?} {category} {score}");
+            }
+        }
+    }
 }

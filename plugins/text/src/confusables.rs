@@ -1,6 +1,8 @@
 //! Characters that stand for others: accented letters without their accent (Unicode decompositions), letters of other
 //! scripts that look like Latin ones, punctuation in its plain form.
 
+use crate::lookalikes;
+
 /// Stretches of characters from a first code point on; `.` leaves the character as it is.
 const BLOCKS: &[(u32, &str)] = &[
     (0xaa, "a"),
@@ -180,15 +182,112 @@ pub(crate) fn fold(c: char) -> Folded {
         0x1f1e6..=0x1f1ff => return letter(code - 0x1f1e6),
         _ => {}
     }
-    if let Ok(at) = SINGLES.binary_search_by_key(&c, |single| single.0) {
-        return SINGLES.get(at).map_or(Folded::Same, |single| Folded::Text(single.1));
+    let page = PAGE_OF.get(code as usize / PAGE).copied().unwrap_or(0);
+    let place = usize::from(page) * PAGE + code as usize % PAGE;
+    match FOLDS.get(place).copied().unwrap_or(SAME) {
+        SAME => Folded::Same,
+        SEVERAL => single(c, SINGLES).or_else(|| single(c, lookalikes::SINGLES)).map_or(Folded::Same, Folded::Text),
+        byte => Folded::Byte(byte),
     }
-    let block = BLOCKS.partition_point(|block| block.0 <= code).checked_sub(1).and_then(|at| BLOCKS.get(at));
-    let found = block.and_then(|(first, letters)| letters.as_bytes().get((code - first) as usize));
-    match found {
-        Some(b'.') | None => Folded::Same,
-        Some(&byte) => Folded::Byte(byte),
+}
+
+fn single(c: char, singles: &[(char, &'static str)]) -> Option<&'static str> {
+    singles.binary_search_by_key(&c, |single| single.0).ok().and_then(|at| singles.get(at)).map(|single| single.1)
+}
+
+/// What [`FOLDS`] says of a character that stays, and of one that becomes several. Any other byte is what it becomes.
+const SAME: u8 = 0;
+const SEVERAL: u8 = 1;
+/// Characters of a page, and one past the last character that is in the tables.
+const PAGE: usize = 64;
+const TOP: usize = 0x20000;
+const PAGES: usize = pages(&page_of());
+/// Which page of [`FOLDS`] a stretch of characters has. The first page, of characters that stay, stands for most.
+static PAGE_OF: [u8; TOP / PAGE] = page_of();
+static FOLDS: [u8; PAGES * PAGE] = folds();
+
+/// A table of the blocks: looking for the block of each letter took ten times as long.
+#[expect(clippy::indexing_slicing, reason = "made when this is compiled, which fails beyond an end")]
+const fn page_of() -> [u8; TOP / PAGE] {
+    let mut used = [0; TOP / PAGE];
+    let mut list = 0;
+    while list < 2 {
+        let (blocks, singles) = if list == 0 { (BLOCKS, SINGLES) } else { (lookalikes::BLOCKS, lookalikes::SINGLES) };
+        let mut at = 0;
+        while at < blocks.len() {
+            let (first, letters) = blocks[at];
+            let mut letter = 0;
+            while letter < letters.len() {
+                used[(first as usize + letter) / PAGE] = 1;
+                letter += 1;
+            }
+            at += 1;
+        }
+        let mut at = 0;
+        while at < singles.len() {
+            used[singles[at].0 as usize / PAGE] = 1;
+            at += 1;
+        }
+        list += 1;
     }
+    let (mut next, mut at) = (1, 0);
+    while at < used.len() {
+        if used[at] == 1 {
+            used[at] = next;
+            next += 1;
+        }
+        at += 1;
+    }
+    used
+}
+
+#[expect(clippy::indexing_slicing, reason = "made when this is compiled, which fails beyond an end")]
+const fn pages(page_of: &[u8]) -> usize {
+    let (mut most, mut at) = (0, 0);
+    while at < page_of.len() {
+        if page_of[at] as usize > most {
+            most = page_of[at] as usize;
+        }
+        at += 1;
+    }
+    most + 1
+}
+
+#[expect(clippy::indexing_slicing, reason = "made when this is compiled, which fails beyond an end")]
+const fn folds() -> [u8; PAGES * PAGE] {
+    let mut folds = [SAME; PAGES * PAGE];
+    let page_of = page_of();
+    // The later table does not go over the earlier one.
+    let mut list = 0;
+    while list < 2 {
+        let (blocks, singles) = if list == 0 { (BLOCKS, SINGLES) } else { (lookalikes::BLOCKS, lookalikes::SINGLES) };
+        let mut at = 0;
+        while at < singles.len() {
+            let code = singles[at].0 as usize;
+            let place = page_of[code / PAGE] as usize * PAGE + code % PAGE;
+            if folds[place] == SAME {
+                folds[place] = SEVERAL;
+            }
+            at += 1;
+        }
+        let mut at = 0;
+        while at < blocks.len() {
+            let (first, letters) = blocks[at];
+            let mut letter = 0;
+            while letter < letters.len() {
+                let code = first as usize + letter;
+                let place = page_of[code / PAGE] as usize * PAGE + code % PAGE;
+                let byte = letters.as_bytes()[letter];
+                if byte != b'.' && folds[place] == SAME {
+                    folds[place] = byte;
+                }
+                letter += 1;
+            }
+            at += 1;
+        }
+        list += 1;
+    }
+    folds
 }
 
 fn byte(code: u32) -> Folded {
@@ -205,13 +304,14 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_plain() {
-        assert!(SINGLES.is_sorted_by_key(|single| single.0));
-        assert!(BLOCKS.is_sorted_by_key(|block| block.0));
-        for (first, letters) in BLOCKS {
-            assert!(letters.is_ascii(), "{first:x}");
-        }
-        for pair in BLOCKS.windows(2) {
-            assert!(pair[0].0 as usize + pair[0].1.len() <= pair[1].0 as usize);
+        for (singles, blocks) in [(SINGLES, BLOCKS), (lookalikes::SINGLES, lookalikes::BLOCKS)] {
+            assert!(singles.is_sorted_by_key(|single| single.0));
+            for (first, letters) in blocks {
+                assert!(letters.is_ascii(), "{first:x}");
+            }
+            for pair in blocks.windows(2) {
+                assert!(pair[0].0 as usize + pair[0].1.len() <= pair[1].0 as usize, "{:x}", pair[1].0);
+            }
         }
     }
 

@@ -18,10 +18,16 @@ const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 /// Shortest run taken for base64 or hex: 12 bytes of text in base64, 8 in hex.
 const SHORTEST: usize = 16;
 
-/// Undoes backslash escapes (JSON, C, shell), percent escapes and character references in one pass; none where there is
-/// nothing to undo.
+/// Undoes backslash escapes (JSON, C, shell), percent escapes, character references and quoted-printable in one pass; none
+/// where there is nothing to undo.
 pub(crate) fn unescape(text: &str, longest: usize) -> Option<(String, Map)> {
-    let first = memchr::memchr3(b'\\', b'%', b'&', text.as_bytes())?;
+    let quoted = quoted_printable(text.as_bytes());
+    let mark = memchr::memchr3(b'\\', b'%', b'&', text.as_bytes());
+    let first = match (mark, quoted) {
+        (Some(mark), Some(quoted)) => mark.min(quoted),
+        (mark, quoted) => mark.or(quoted)?,
+    };
+    let quoted = quoted.is_some();
     let form = !text.bytes().take(longest).any(|byte| byte.is_ascii_whitespace());
     let mut out = Writer::default();
     let mut done = 0;
@@ -29,7 +35,7 @@ pub(crate) fn unescape(text: &str, longest: usize) -> Option<(String, Map)> {
     while at < text.len() && out.len() < longest {
         let rest = text.get(at..)?;
         let plus = form && rest.starts_with('+');
-        if let Some((made, taken)) = if plus { Some((" ".to_owned(), 1)) } else { escape(rest) } {
+        if let Some((made, taken)) = if plus { Some((" ".to_owned(), 1)) } else { escape(rest, quoted) } {
             if done < at {
                 out.put(text.get(done..at)?, done, at);
             }
@@ -39,7 +45,8 @@ pub(crate) fn unescape(text: &str, longest: usize) -> Option<(String, Map)> {
         } else {
             at += rest.chars().next().map_or(1, char::len_utf8);
         }
-        let marked = |byte: &u8| matches!(byte, b'\\' | b'%' | b'&') || (form && *byte == b'+');
+        let marked =
+            |byte: &u8| matches!(byte, b'\\' | b'%' | b'&') || (form && *byte == b'+') || (quoted && *byte == b'=');
         match text.as_bytes().get(at..).and_then(|rest| rest.iter().position(marked)) {
             Some(next) => at += next,
             None => break,
@@ -55,9 +62,39 @@ pub(crate) fn unescape(text: &str, longest: usize) -> Option<(String, Map)> {
     Some(out.finish(text.len()))
 }
 
-/// The escape at the start of `rest`: what it stands for and how long it is.
-fn escape(rest: &str) -> Option<(String, usize)> {
+/// Whether a text is quoted-printable, as mails are: a line that ends in `=`, an escaped `=`, or one escape after the other.
+/// The place of its first `=`; a lone `=20` is a number that something equals.
+fn quoted_printable(bytes: &[u8]) -> Option<usize> {
+    let mut first = None;
+    for at in memchr::memchr_iter(b'=', bytes) {
+        first = first.or(Some(at));
+        let rest = bytes.get(at + 1..).unwrap_or_default();
+        let found = match rest {
+            [b'\n', ..] | [b'\r', b'\n', ..] => at > 0,
+            [b'3', b'D', ..] => true,
+            [a, b, b'=', c, d, ..] => [a, b, c, d].into_iter().all(|digit| is_capital_hex(*digit)),
+            _ => false,
+        };
+        if found {
+            return first;
+        }
+    }
+    None
+}
+
+fn is_capital_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'F')
+}
+
+/// The escape at the start of `rest`: what it stands for and how long it is. `quoted`: whether `=` begins one.
+fn escape(rest: &str, quoted: bool) -> Option<(String, usize)> {
     match rest.as_bytes().first()? {
+        b'=' if quoted => match rest.as_bytes() {
+            [_, b'\n', ..] => Some((String::new(), 2)),
+            [_, b'\r', b'\n', ..] => Some((String::new(), 3)),
+            [_, a, b, ..] if is_capital_hex(*a) && is_capital_hex(*b) => character(rest, "="),
+            _ => None,
+        },
         b'\\' => backslash(rest),
         b'%' => character(rest, "%"),
         b'&' => reference(rest),
@@ -199,8 +236,38 @@ fn run_end(bytes: &[u8], at: usize) -> usize {
     }
 }
 
+/// Bytes of base64 and hex, and marks that set letters apart: most of what is read is neither, and a table tells soonest.
+const CODE: u8 = 1;
+const MARK: u8 = 2;
+const CLASSES: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a byte is an index of the table, and the table is made when this is compiled"
+)]
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_') {
+            table[at] |= CODE;
+        }
+        if matches!(byte, b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b',') {
+            table[at] |= MARK;
+        }
+        at += 1;
+    }
+    table
+}
+
 fn is_code(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    // The table has a place for every byte; the default is never taken.
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0) & CODE != 0
+}
+
+fn is_mark(byte: u8) -> bool {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0) & MARK != 0
 }
 
 fn decode(run: &str, longest: usize) -> Option<(Kind, String)> {
@@ -330,21 +397,20 @@ pub(crate) fn joined(text: &str, most: usize) -> Vec<(Range<usize>, String, Map)
         let mut out = Writer::default();
         let mut letters = 0;
         let mut next = start;
-        while let Some(letter) = text.get(next..next + 1)
-            && letter.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        // Between spaces, marks stand apart as letters do; a line ends as a word does.
+        let spaced = mark == b' ';
+        let single = |at: usize| {
+            bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || (spaced && byte.is_ascii_graphic()))
+        };
+        let between = |byte: &u8| *byte == mark || *byte == b' ' || (spaced && matches!(byte, b'\n' | b'\r' | b'\t'));
+        while single(next)
+            && let Some(letter) = text.get(next..next + 1)
         {
             out.put(letter, next, next + 1);
             letters += 1;
             next += 1;
-            let gap = bytes
-                .get(next..)
-                .map_or(0, |rest| rest.iter().take(4).take_while(|byte| **byte == mark || **byte == b' ').count());
-            if gap == 0 {
-                break;
-            }
-            let alone = bytes.get(next + gap).is_some_and(u8::is_ascii_alphanumeric)
-                && !bytes.get(next + gap + 1).is_some_and(u8::is_ascii_alphanumeric);
-            if !alone {
+            let gap = bytes.get(next..).map_or(0, |rest| rest.iter().take(4).take_while(|byte| between(byte)).count());
+            if gap == 0 || !single(next + gap) || single(next + gap + 1) {
                 break;
             }
             out.put(if gap > 1 { " " } else { "" }, next, next + gap);
@@ -362,8 +428,7 @@ pub(crate) fn joined(text: &str, most: usize) -> Vec<(Range<usize>, String, Map)
 /// Whether single letters with one mark between them lie at `at`: the distance to the first of them.
 fn apart(bytes: &[u8], at: usize) -> Option<usize> {
     // One of two neighbours is such a mark; most places are ruled out by that alone.
-    let mark =
-        |offset: usize| matches!(bytes.get(at + offset), Some(b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b','));
+    let mark = |offset: usize| bytes.get(at + offset).is_some_and(|byte| is_mark(*byte));
     let phase = if mark(1) {
         0
     } else if mark(2) {

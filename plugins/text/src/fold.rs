@@ -17,15 +17,18 @@ pub(crate) fn fold(text: &str) -> Option<(String, Map)> {
             continue;
         }
         let mut buffer = [0; 4];
-        let made = match fold_char(c) {
-            Folded::Same if c.is_lowercase() || !c.is_alphabetic() => continue,
-            Folded::Same => match single_lower(c) {
-                Some(lower) => &*lower.encode_utf8(&mut buffer),
-                None => continue,
-            },
-            Folded::Gone => "",
-            Folded::Byte(byte) => &*char::from(byte).encode_utf8(&mut buffer),
-            Folded::Text(text) => text,
+        let mut folded = fold_char(c);
+        let small = if folded == Folded::Same { single_lower(c) } else { None };
+        if let Some(small) = small {
+            // The small letter may look like another one.
+            folded = fold_char(small);
+        }
+        let made = match (folded, small) {
+            (Folded::Gone, _) => "",
+            (Folded::Byte(byte), _) => &*char::from(byte).encode_utf8(&mut buffer),
+            (Folded::Text(text), _) => text,
+            (Folded::Same, Some(small)) => &*small.encode_utf8(&mut buffer),
+            (Folded::Same, None) => continue,
         };
         if let Some(before) = text.get(plain..at)
             && !before.is_empty()
@@ -49,9 +52,39 @@ pub(crate) fn fold(text: &str) -> Option<(String, Map)> {
 
 /// Letters outside ASCII get their small form, since the readers ignore case in ASCII only.
 fn single_lower(c: char) -> Option<char> {
+    if !cased(c) || c.is_lowercase() || !c.is_alphabetic() {
+        return None;
+    }
     let mut lower = c.to_lowercase();
     match (lower.next(), lower.next()) {
         (Some(small), None) if small != c => Some(small),
         _ => None,
+    }
+}
+
+/// False for characters of scripts that have no capital letters, which is most of them: asking the tables of the standard
+/// library takes long.
+fn cased(c: char) -> bool {
+    !matches!(
+        c as u32,
+        0x590..=0x109f
+            | 0x1100..=0x139f
+            | 0x1400..=0x1c7f
+            | 0x2190..=0x24b5
+            | 0x2e00..=0xa63f
+            | 0xabc0..=0xff20
+            | 0x20000..=0xdffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_said_to_have_no_capitals_have_none() {
+        for c in ('\0'..=char::MAX).filter(|c| !cased(*c)) {
+            assert!(c.to_lowercase().eq([c]), "{:x}", c as u32);
+        }
     }
 }

@@ -19,11 +19,21 @@ pub struct Lexicon {
     /// words end in that next state.
     next: Vec<u16>,
     deep: Deep,
-    /// Words that end in a state, by state.
-    ends: Vec<Vec<u16>>,
+    ends: Ends,
     /// Whether all words that end in a state must end between letters, by state.
     closed: Vec<bool>,
     words: Vec<Word>,
+    /// Symbols of all words, one after the other: thousands of lists of a few bytes would lie in as many places of the snapshot
+    /// of a plugin, with gaps that calls would fill, each in a page of its own.
+    spelt: Vec<u8>,
+}
+
+/// Words that end in a state, by state.
+#[derive(Debug, Clone, Default)]
+struct Ends {
+    /// Where the words of a state begin in the list; those of the next one are behind them.
+    from: Vec<u32>,
+    list: Vec<u16>,
 }
 
 /// A word found.
@@ -85,7 +95,9 @@ struct State {
 #[derive(Debug, Clone)]
 struct Word {
     id: u16,
-    symbols: Vec<u8>,
+    /// Where its symbols are.
+    from: u32,
+    to: u32,
     /// Whether it holds spaces, and so may be longer in a text.
     spaced: bool,
     /// Whether it is the beginning of longer words.
@@ -107,10 +119,11 @@ impl Lexicon {
             set(&mut symbols, *byte, SPACE);
         }
         let mut list = Vec::new();
+        let mut spelt = Vec::new();
         for (text, id) in words {
             let (open_start, text) = text.strip_prefix('*').map_or((false, text), |text| (true, text));
             let (open_end, text) = text.strip_suffix('*').map_or((false, text), |text| (true, text));
-            let mut word = Vec::with_capacity(text.len());
+            let from = spelt.len();
             for byte in text.bytes() {
                 let byte = plain(byte);
                 let mut symbol = symbol_of(&symbols, byte);
@@ -121,16 +134,17 @@ impl Lexicon {
                     set(&mut symbols, byte, symbol);
                     set(&mut symbols, byte.to_ascii_uppercase(), symbol);
                 }
-                word.push(symbol);
+                spelt.push(symbol);
             }
             let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
             let edges = (!open_start && edge(text.as_bytes().first()), !open_end && edge(text.as_bytes().last()));
-            if word.is_empty() {
+            if text.is_empty() {
                 return Err(LexiconError::Empty(id));
             }
-            let spaced = word.contains(&SPACE);
+            let spaced = spelt.iter().skip(from).any(|symbol| *symbol == SPACE);
             let goes_on = open_end && !open_start && edge(text.as_bytes().last());
-            list.push(Word { id, symbols: word, spaced, goes_on, edges });
+            let (from, to) = (place(from)?, place(spelt.len())?);
+            list.push(Word { id, from, to, spaced, goes_on, edges });
         }
         // The digit of a leet spelling is its letter, in words as in texts.
         for leet in b"013457" {
@@ -139,12 +153,10 @@ impl Lexicon {
         }
         // A shift takes a third of the time of the multiplication that would wait for every byte.
         let shift = width.next_power_of_two().trailing_zeros();
-        let Automaton { next, deep, ends } = automaton(&list, 1 << shift)?;
-        let closed = ends
-            .iter()
-            .map(|words| words.iter().all(|word| list.get(usize::from(*word)).is_some_and(|word| word.edges.1)))
-            .collect();
-        Ok(Lexicon { symbols, shift, next, deep, ends, closed, words: list })
+        let Automaton { next, deep, ends } = automaton(&list, &spelt, 1 << shift)?;
+        let ends_between = |word: &u16| list.get(usize::from(*word)).is_some_and(|word: &Word| word.edges.1);
+        let closed = (0..ends.from.len()).map(|state| ends.of(state).iter().all(ends_between)).collect();
+        Ok(Lexicon { symbols, shift, next, deep, ends, closed, words: list, spelt })
     }
 
     /// All words in `text` in order of their ends, at most `most`. `loose` ignores word edges (for letters that were set
@@ -183,15 +195,16 @@ impl Lexicon {
     /// Adds the words that end at `end` and stand alone.
     fn report(&self, bytes: &[u8], end: usize, state: usize, loose: bool, found: &mut Vec<Hit>) {
         let letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-        for word in self.ends.get(state).into_iter().flatten().filter_map(|word| self.words.get(usize::from(*word))) {
+        for word in self.ends.of(state).iter().filter_map(|word| self.words.get(usize::from(*word))) {
             if !loose && word.edges.1 && letter(Some(end)) {
                 continue;
             }
-            let mut start = end.saturating_sub(word.symbols.len());
+            let spelt = self.spelt.get(word.from as usize..word.to as usize).unwrap_or_default();
+            let mut start = end.saturating_sub(spelt.len());
             if word.spaced {
                 // Backwards, since a space may be any stretch of white space.
                 start = end;
-                for symbol in word.symbols.iter().rev() {
+                for symbol in spelt.iter().rev() {
                     start = start.saturating_sub(1);
                     if *symbol == SPACE {
                         while start > 0 && bytes.get(start - 1).is_some_and(u8::is_ascii_whitespace) {
@@ -237,6 +250,15 @@ fn symbol_of(symbols: &[u8; 256], byte: u8) -> u8 {
     symbols.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
+impl Ends {
+    /// Numbers of the words that end in a state.
+    fn of(&self, state: usize) -> &[u16] {
+        let Some(from) = self.from.get(state) else { return &[] };
+        let to = self.from.get(state + 1).map_or(self.list.len(), |to| *to as usize);
+        self.list.get(*from as usize..to).unwrap_or_default()
+    }
+}
+
 impl Deep {
     /// The next state from `state`, or from the first of those it falls back to that knows the symbol.
     fn step(&self, mut state: usize, symbol: u8, next: &[u16], shift: u32) -> u16 {
@@ -266,8 +288,11 @@ struct Automaton {
     /// Full rows of the states near the root.
     next: Vec<u16>,
     deep: Deep,
-    /// Words that end in a state, by state.
-    ends: Vec<Vec<u16>>,
+    ends: Ends,
+}
+
+fn place(at: usize) -> Result<u32, LexiconError> {
+    u32::try_from(at).map_err(|_| LexiconError::TooMany)
 }
 
 /// A state while the automaton is built.
@@ -282,12 +307,12 @@ struct Node {
 }
 
 #[expect(clippy::indexing_slicing, reason = "states and symbols are numbered by this very function")]
-fn automaton(words: &[Word], width: usize) -> Result<Automaton, LexiconError> {
+fn automaton(words: &[Word], spelt: &[u8], width: usize) -> Result<Automaton, LexiconError> {
     let number = |at: usize| u16::try_from(at).map_err(|_| LexiconError::TooMany);
     let mut nodes = vec![Node::default()];
     for (index, word) in words.iter().enumerate() {
         let mut state = 0;
-        for symbol in &word.symbols {
+        for symbol in &spelt[word.from as usize..word.to as usize] {
             let known = nodes[state].children.iter().find(|(known, _)| known == symbol).map(|(_, child)| *child);
             state = match known {
                 Some(child) => usize::from(child),
@@ -332,7 +357,6 @@ fn automaton(words: &[Word], width: usize) -> Result<Automaton, LexiconError> {
         next.extend(symbols.map(|symbol| entry(follow(&nodes, *state, symbol))));
     }
     let mut deep = Deep { first, states: Vec::with_capacity(order.len() - first), further: Vec::new() };
-    let place = |at: usize| u32::try_from(at).map_err(|_| LexiconError::TooMany);
     for state in &order[first..] {
         let node = &nodes[*state];
         let mut steps = node.children.iter().map(|(symbol, child)| (*symbol, entry(usize::from(*child))));
@@ -343,7 +367,11 @@ fn automaton(words: &[Word], width: usize) -> Result<Automaton, LexiconError> {
         let again = if node.last == SPACE { entry(*state) } else { 0 };
         deep.states.push(State { symbol, target, fail: renamed[node.fail], again, from, to });
     }
-    let ends = order.iter().map(|state| std::mem::take(&mut nodes[*state].ends)).collect();
+    let mut ends = Ends::default();
+    for state in &order {
+        ends.from.push(place(ends.list.len())?);
+        ends.list.extend_from_slice(&nodes[*state].ends);
+    }
     Ok(Automaton { next, deep, ends })
 }
 

@@ -4,16 +4,20 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::decode;
+use crate::disguise;
 use crate::fold::fold;
 use crate::map::{Map, Writer};
+use crate::markup;
 
 /// How a view was made of its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The text itself, folded.
     Plain,
-    /// Escapes undone: backslash, percent, character references.
+    /// Escapes undone: backslash, percent, character references, quoted-printable.
     Unescaped,
+    /// Marks of HTML that cut words, left out.
+    Uncut,
     /// A base64 run decoded.
     Base64,
     /// A hex run decoded.
@@ -24,6 +28,14 @@ pub enum Kind {
     Selectors,
     /// Letters set apart, joined. Word boundaries may be missing.
     Joined,
+    /// Digits read as the letters that they look like.
+    Leet,
+    /// Letters moved by thirteen, moved back.
+    Moved,
+    /// Written backwards, turned round.
+    Backwards,
+    /// Turned letters, set upright.
+    UpsideDown,
 }
 
 /// Bounds of the work on one text.
@@ -35,6 +47,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Most layers of encoding undone.
     pub depth: u8,
+    /// Whether disguises of a whole text are undone too ([`Kind::Leet`] and those after it): for what looks for sentences.
+    pub disguises: bool,
 }
 
 /// One form of the text.
@@ -61,7 +75,7 @@ pub struct Views<'a> {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { views: 256, bytes: 1024 * 1024, depth: 2 }
+        Limits { views: 256, bytes: 1024 * 1024, depth: 2, disguises: false }
     }
 }
 
@@ -71,11 +85,16 @@ impl Kind {
         match self {
             Kind::Plain => "plain text",
             Kind::Unescaped => "escaped text",
+            Kind::Uncut => "words cut by markup",
             Kind::Base64 => "base64",
             Kind::Hex => "hex",
             Kind::Tags => "invisible tag characters",
             Kind::Selectors => "invisible variation selectors",
             Kind::Joined => "letters set apart",
+            Kind::Leet => "digits in place of letters",
+            Kind::Moved => "letters moved by thirteen",
+            Kind::Backwards => "text written backwards",
+            Kind::UpsideDown => "letters turned upside down",
         }
     }
 }
@@ -96,23 +115,39 @@ impl<'a> Views<'a> {
                 views.add(None, 1, kind, decoded, whole(&range), limits, &mut left);
             }
         }
+        if limits.depth > 0
+            && limits.disguises
+            && let Some((kind, made, map)) = disguise::upright(text)
+        {
+            views.add(None, 1, kind, made, map, limits, &mut left);
+        }
         let mut next = 0;
         while let Some(view) = views.views.get(next) {
             let depth = view.depth + 1;
-            if depth <= limits.depth && view.kind != Kind::Joined {
+            let last =
+                matches!(view.kind, Kind::Joined | Kind::Leet | Kind::Moved | Kind::Backwards | Kind::UpsideDown);
+            if depth <= limits.depth && !last {
                 let text: &str = &view.text;
                 // Copies end the borrow: the children go into the same list.
                 let unescaped = decode::unescape(text, left);
+                let uncut = if view.kind == Kind::Uncut { None } else { markup::uncut(text, left) };
                 let runs = decode::runs(text, limits.views, left);
                 let joined = decode::joined(text, limits.views);
+                let undisguised = if limits.disguises { disguise::undisguised(text) } else { Vec::new() };
                 if let Some((text, map)) = unescaped {
                     views.add(Some(next), depth, Kind::Unescaped, text, map, limits, &mut left);
+                }
+                if let Some((text, map)) = uncut {
+                    views.add(Some(next), depth, Kind::Uncut, text, map, limits, &mut left);
                 }
                 for (range, kind, text) in runs {
                     views.add(Some(next), depth, kind, text, whole(&range), limits, &mut left);
                 }
                 for (_, text, map) in joined {
                     views.add(Some(next), depth, Kind::Joined, text, map, limits, &mut left);
+                }
+                for (kind, text, map) in undisguised {
+                    views.add(Some(next), depth, kind, text, map, limits, &mut left);
                 }
             }
             next += 1;
@@ -159,11 +194,16 @@ impl<'a> Views<'a> {
             self.cut = true;
             return;
         }
-        *left -= text.len();
         let (text, folding) = match fold(&text) {
             Some((folded, map)) => (folded, Some(map)),
             None => (text, None),
         };
+        // Folding may make a text longer, by a third.
+        if text.len() > *left {
+            self.cut = true;
+            return;
+        }
+        *left -= text.len();
         self.views.push(View { kind, depth, text: Cow::Owned(text), maps: [folding, Some(map)], parent });
     }
 }

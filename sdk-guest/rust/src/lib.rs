@@ -73,7 +73,7 @@ mod types;
 pub use roles::{Detector, Payload, Router, Rule};
 pub use types::{
     Approver, AttributedFinding, Call, Finding, Phase, Plan, Reason, Redaction, Replacement, Span, Step, Text, Verdict,
-    find_text, join_spans,
+    find_text, join_findings, join_spans, widen_spans,
 };
 
 /// Version of the plugin contract (`wit/plugin@1.0.0`) that this crate speaks; stamped into every component as custom

@@ -142,6 +142,62 @@ pub fn join_spans(mut spans: Vec<Span>) -> Vec<Span> {
     spans
 }
 
+/// At most about `most` findings with `most_spans` spans, the strongest first; fewer are left as they are. What is beyond is
+/// joined to the strongest finding of its category, so that none is lost, however many texts a payload has. The host takes
+/// 1000 findings and 10,000 spans of a plugin.
+#[must_use]
+pub fn join_findings(mut findings: Vec<Finding>, most: usize, most_spans: usize) -> Vec<Finding> {
+    let spans = |findings: &[Finding]| findings.iter().map(|finding| finding.spans.len()).sum::<usize>();
+    if findings.len() <= most && spans(&findings) <= most_spans {
+        return findings;
+    }
+    findings.sort_by(|one, other| other.score.total_cmp(&one.score));
+    let rest = findings.split_off(findings.len().min(most));
+    let mut strongest = std::collections::BTreeMap::new();
+    for (index, finding) in findings.iter().enumerate() {
+        strongest.entry(finding.category.clone()).or_insert(index);
+    }
+    for finding in rest {
+        let index = *strongest.entry(finding.category.clone()).or_insert(findings.len());
+        match findings.get_mut(index) {
+            // One without spans is about the whole payload.
+            Some(known) if known.spans.is_empty() => {}
+            Some(known) => known.spans.extend(finding.spans),
+            None => findings.push(finding),
+        }
+    }
+    let mut left = most_spans;
+    for finding in &mut findings {
+        // Without any it would be about the whole payload.
+        finding.spans.truncate(left.max(1));
+        left = left.saturating_sub(finding.spans.len());
+    }
+    findings
+}
+
+/// Brings the spans of all findings to about `most`, for whoever redacts by them: neighbours in one text become one span that
+/// covers what lies between them too, so nothing that was covered is left out. The host takes 10,000 spans of a plugin.
+pub fn widen_spans(findings: &mut [Finding], most: usize) {
+    let all: usize = findings.iter().map(|finding| finding.spans.len()).sum();
+    if all <= most {
+        return;
+    }
+    for finding in findings {
+        let room = (finding.spans.len().saturating_mul(most) / all).max(1);
+        let step = finding.spans.len().div_ceil(room);
+        let mut in_a_row = 1;
+        finding.spans.sort_unstable();
+        finding.spans.dedup_by(|next, kept| {
+            let joined = next.text == kept.text && in_a_row < step;
+            in_a_row = if joined { in_a_row + 1 } else { 1 };
+            if joined {
+                kept.end = kept.end.max(next.end);
+            }
+            joined
+        });
+    }
+}
+
 /// The text at an RFC 6901 pointer, with its index.
 #[must_use]
 pub fn find_text<'a>(texts: &'a [Text], pointer: &str) -> Option<(usize, &'a Text)> {

@@ -43,7 +43,9 @@ fn report(failures: &[String], count: usize) {
 
 /// Runs the cases of one plugin; one test per plugin, so that they run beside each other.
 fn plugin_answers_as_it_does_natively(name: &str) {
-    let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
+    // What a language model answers stands in the case.
+    let judge = vec!["judge".to_owned()];
+    let grants = Grants { clock: true, state: true, labels: true, judge, ..Grants::default() };
     let limits = Limits { deadline_ms: 10_000, ..Limits::default() };
     let (file, instances) = (PluginFile::new(component(name)), Instances::default());
     let subject = Subject { name: name.to_owned(), file, grants, limits, instances, source: None };
@@ -75,10 +77,18 @@ macro_rules! plugins {
 }
 
 plugins! {
+    detector_alignment "detector-alignment"
+    detector_code "detector-code"
     detector_commands "detector-commands"
+    detector_effect "detector-effect"
     detector_injection "detector-injection"
+    detector_instruction "detector-instruction"
+    detector_judge "detector-judge"
+    detector_packages "detector-packages"
     detector_pii "detector-pii"
     detector_secrets "detector-secrets"
+    detector_sequence "detector-sequence"
+    detector_tools "detector-tools"
     router_default "router-default"
     rule_arguments "rule-arguments"
     rule_baseline "rule-baseline"
@@ -125,6 +135,7 @@ struct PackLimits {
 struct PackGrants {
     clock: bool,
     state: bool,
+    labels: bool,
 }
 
 impl PackPlugin {
@@ -142,7 +153,12 @@ impl PackPlugin {
             name: self.name.as_str().into(),
             file: PluginFile::new(component(self.plugin.as_ref().unwrap_or(&self.name))),
             config: serde_json::to_value(&self.config).unwrap(),
-            grants: Grants { clock: self.grants.clock, state: self.grants.state, ..Grants::default() },
+            grants: Grants {
+                clock: self.grants.clock,
+                state: self.grants.state,
+                labels: self.grants.labels,
+                ..Grants::default()
+            },
             limits,
             instances: Instances::default(),
             select: self.select.clone(),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_engine::{Limits, MAX_PLUGIN_BYTES, PluginFile};
-use portcullis_eval::{Answer, Components, Evaluation, OfQuestion, Question, Row, Rows, keyword_score};
+use portcullis_eval::{Answer, Components, Evaluation, GRANTED, OfQuestion, Question, Row, Rows, keyword_score};
 use portcullis_model::{Call, Finding};
 use portcullis_registry::read_file;
 use portcullis_score::{At, Reliability, Share, reliability_picture, roc_picture};
@@ -125,10 +125,18 @@ impl Asked {
 
 fn components(arguments: &Eval) -> Result<Components> {
     let engine = host::lone_engine(&Settings::read(&arguments.place)?)?;
-    let built_in =
-        || embedded::plugins().filter(|(name, _)| name.starts_with("detector-")).map(|(name, _)| name.to_owned());
-    let mut names: Vec<String> =
-        if arguments.plugins.is_empty() { built_in().collect() } else { arguments.plugins.clone() };
+    let mut names = arguments.plugins.clone();
+    if names.is_empty() {
+        for (name, bytes) in embedded::plugins().filter(|(name, _)| name.starts_with("detector-")) {
+            let outside = engine.describe(bytes)?.asks.into_iter().find(|ask| !GRANTED.contains(&ask.as_str()));
+            match outside {
+                None => names.push(name.to_owned()),
+                Some(ask) => {
+                    eprintln!("{name} is left out: it asks for `{ask}`; score a server that has it with --api")
+                }
+            }
+        }
+    }
     let mut known = HashSet::new();
     names.retain(|name| known.insert(name.clone()));
     let mut files = Vec::new();

@@ -124,6 +124,8 @@ pub(super) fn destructive(run: &Run<'_>, place: &Range<usize>, report: &mut Repo
                 );
             } else if run.program == "chmod"
                 && (mode.contains("+s")
+                    || mode.contains("+xs")
+                    || mode.contains("=xs")
                     || (mode.starts_with('u') && mode.contains("+") && mode.ends_with('s'))
                     || matches!(mode, "4755" | "4777" | "6755" | "2755" | "4711" | "06755"))
             {
@@ -318,7 +320,6 @@ pub(super) fn cloud(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
                         | "delete-db-instance"
                         | "delete-db-cluster"
                         | "delete-stack"
-                        | "delete-bucket"
                         | "delete-table"
                         | "delete-trail"
                         | "stop-logging"
@@ -359,9 +360,9 @@ pub(super) fn cloud(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
             Some((0.82, "Deletes whole parts of a cluster"))
         }
         "terraform" | "tofu" | "terragrunt" if run.first() == "destroy" || run.has("-destroy") => {
-            Some((0.85, "Destroys managed infrastructure"))
+            Some((0.74, "Destroys managed infrastructure"))
         }
-        "pulumi" if run.first() == "destroy" => Some((0.85, "Destroys managed infrastructure")),
+        "pulumi" if run.first() == "destroy" => Some((0.74, "Destroys managed infrastructure")),
         "dropdb" => Some((0.85, "Drops a database")),
         "mysqladmin" if run.has("drop") => Some((0.88, "Drops a database")),
         "redis-cli" if run.any(|word| matches!(word.to_ascii_lowercase().as_str(), "flushall" | "flushdb")) => {
@@ -385,10 +386,6 @@ pub(super) fn cloud(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
         }
         "docker" | "podman" if run.has("--privileged") || run.has("--pid=host") => {
             Some((0.6, "Gives a container the rights of the machine"))
-        }
-        "git" if run.has("push") && run.flag("f", &["force"]) => {
-            let main = run.any(|word| matches!(word, "main" | "master" | "--all" | "--mirror"));
-            Some((if main { 0.7 } else { 0.45 }, "Overwrites the history of a remote branch"))
         }
         "git" if run.has("clean") && run.flag("x", &[]) && run.flag("f", &["force"]) => {
             Some((0.4, "Deletes files that are not tracked"))
@@ -473,7 +470,7 @@ pub(super) fn persistence(run: &Run<'_>, place: &Range<usize>, report: &mut Repo
             report.add(PERSISTENCE, 0.85, "Gives a program rights of the administrator", place);
         }
         "insmod" | "kextload" | "modprobe" | "kldload" | "kmutil" if run.any(|word| word.contains('/')) => {
-            report.add(PERSISTENCE, 0.8, "Loads a kernel module", place);
+            report.add(PERSISTENCE, 0.6, "Loads a kernel module", place);
         }
         "kickstart" if run.has("-activate") => {
             report.add(PERSISTENCE, 0.85, "Opens the machine to be controlled from outside", place)
@@ -482,7 +479,7 @@ pub(super) fn persistence(run: &Run<'_>, place: &Range<usize>, report: &mut Repo
             report.add(PERSISTENCE, 0.85, "Makes a program start by itself", place)
         }
         "security" if run.has("add-trusted-cert") => {
-            report.add(PERSISTENCE, 0.82, "Makes the system trust another certificate", place)
+            report.add(PERSISTENCE, 0.72, "Makes the system trust another certificate", place)
         }
         "tcpdump" | "tshark" | "dumpcap" => report.add(CREDENTIALS, 0.45, "Records the network", place),
         "at" | "batch" if !run.flag("lrc", &[]) => report.add(PERSISTENCE, 0.4, "Schedules a job", place),
@@ -498,7 +495,7 @@ pub(super) fn persistence(run: &Run<'_>, place: &Range<usize>, report: &mut Repo
             report.add(CREDENTIALS, 0.85, "Asks a person for a password under a pretext", place);
         }
         "xattr" if run.any(|word| word.contains("com.apple.quarantine")) && run.flag("dc", &[]) => {
-            report.add(OBFUSCATED, 0.8, "Takes the mark of a download off a file", place)
+            report.add(OBFUSCATED, 0.62, "Takes the mark of a download off a file", place)
         }
         "visudo" | "ee" if run.any(|word| word.contains("sudoers")) => {
             report.add(PERSISTENCE, 0.5, "Edits who may become administrator", place)

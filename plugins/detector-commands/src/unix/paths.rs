@@ -257,10 +257,26 @@ pub(crate) fn sensitive(word: &str) -> Option<(f32, &'static str)> {
             | "NTDS.dit"
             | "ntds.dit"
             | "wallet.dat"
+            | "Local State"
+            | "cookies.sqlite"
+            | ".s3cfg"
+            | ".boto"
+            | "credentials.json"
+            | "service-account.json"
+            | "wp-config.php"
+            | ".msmtprc"
+            | ".mylogin.cnf"
             | ".docker/config.json"
     ) || path.contains(".docker/config.json")
         || path.contains(".kube/config")
         || path.contains("/.gnupg")
+        || path.contains(".password-store")
+        || path.contains(".electrum/wallets")
+        || path.contains(".ethereum/keystore")
+        || path.contains(".config/gh/hosts.yml")
+        || path.contains(".terraform.d/credentials")
+        || path.contains(".cargo/credentials")
+        || path.contains(".config/rclone/rclone.conf")
         || path.ends_with("/Keychains")
         || path.contains("Keychains/")
     {
@@ -275,7 +291,7 @@ pub(crate) fn sensitive(word: &str) -> Option<(f32, &'static str)> {
     ) {
         return Some((0.88, "Reads the token of a service account"));
     }
-    if name.ends_with("_history") || matches!(name, ".npmrc" | ".pypirc") {
+    if name.ends_with("_history") || matches!(name, ".npmrc" | ".pypirc" | ".history") {
         return Some((0.72, "Reads files that often hold passwords"));
     }
     if name == ".env"

@@ -35,6 +35,44 @@ fn spans_that_overlap_or_touch_are_joined() {
 }
 
 #[test]
+fn findings_beyond_a_bound_are_joined_to_the_strongest_of_their_category() {
+    let finding = |category: &str, score: f32, text: usize| {
+        Finding::new(category, score, format!("of {text}")).with_span(Span::of(text, 0..1))
+    };
+    let few = vec![finding("a", 0.2, 0), finding("b", 0.9, 1)];
+    assert_eq!(join_findings(few.clone(), 2, 2), few, "in their order");
+
+    let mut many: Vec<Finding> = (0..5000).map(|text| finding("a", 0.9, text)).collect();
+    many.extend([finding("b", 0.4, 5000), finding("a", 0.95, 5001), Finding::new("c", 0.1, "whole")]);
+    many.push(finding("c", 0.05, 5002));
+    let joined = join_findings(many, 3, 100);
+    let shown: Vec<_> = joined.iter().map(|one| (one.category.as_str(), one.score, one.message.as_str())).collect();
+    let whole = ("c", 0.1, "whole");
+    assert_eq!(shown, [("a", 0.95, "of 5001"), ("a", 0.9, "of 0"), ("a", 0.9, "of 1"), ("b", 0.4, "of 5000"), whole]);
+    let spans: Vec<_> = joined.iter().map(|one| one.spans.len()).collect();
+    assert_eq!(spans, [100, 1, 1, 1, 0], "bounded, and none that had one is left without");
+}
+
+#[test]
+fn spans_beyond_a_bound_become_wider_and_leave_nothing_out() {
+    let span = |at: usize| Span::of(at / 5000, at % 5000 * 10..at % 5000 * 10 + 4);
+    let spans: Vec<Span> = (0..10_000).map(span).collect();
+    let mut findings = vec![
+        Finding::new("few", 0.5, "").with_span(span(7)),
+        Finding::new("many", 0.5, "").with_spans(spans.iter().rev().copied()),
+    ];
+    let before = findings.clone();
+    widen_spans(&mut findings, 20_000);
+    assert_eq!(findings, before, "few enough");
+    widen_spans(&mut findings, 1000);
+    let counts: Vec<usize> = findings.iter().map(|finding| finding.spans.len()).collect();
+    assert!(counts[0] == 1 && (900..=1010).contains(&counts[1]), "{counts:?}");
+    let wide = &findings[1].spans;
+    let covered = |one: &Span| wide.iter().any(|w| w.text == one.text && w.start <= one.start && one.end <= w.end);
+    assert!(spans.iter().all(covered));
+}
+
+#[test]
 fn scores_stay_between_zero_and_one() {
     assert_eq!(Finding::new("c", f32::NAN, "").score, 0.0);
     assert_eq!(Finding::new("c", 7.0, "").score, 1.0);
