@@ -1,8 +1,8 @@
 //! Finds packages known to harm, and names that are made to be mistaken for popular ones.
 //!
-//! Install commands ([`command`]) and manifests ([`manifest`]) are read for the packages that they ask for and for where those come
-//! from. A name is then looked up among those known to harm ([`fuse`]), compared with popular ones ([`popular`]), and judged by a
-//! small model of names ([`look`]).
+//! Install commands (`command`) and manifests (`manifest`) are read for the packages that they ask for and for where those come
+//! from. A name is then looked up among those known to harm (`fuse`), compared with popular ones (`popular`), and judged by a
+//! small model of names (`look`).
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};

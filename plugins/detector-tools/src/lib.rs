@@ -1,8 +1,8 @@
 //! Finds definitions of tools that steer the agent: orders, concealment, other tools, look-alike names.
 //!
 //! Every string of a definition is brought into all the forms a reader may see it in ([`plugin_text::Views`]), searched for words by
-//! meaning in one pass and matched against sequences of them ([`rules`]). What is found in one tool adds up, the
-//! names of its parameters included; [`names`] compares the tools of a list with each other.
+//! meaning in one pass and matched against sequences of them (`rules`). What is found in one tool adds up, the
+//! names of its parameters included; `names` compares the tools of a list with each other.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
