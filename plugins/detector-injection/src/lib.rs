@@ -164,7 +164,9 @@ impl Injection {
         let views = Views::new(&text.value, &LIMITS);
         let mut evidence = self.evidence(phase, &text.value, &views);
         let mut judged = Vec::new();
-        if let Some(head) = head {
+        // Arguments are mostly ordinary, and what only the model sees in them moves no rule: there it weighs what the rules found.
+        let asked = phase != Phase::Call || !evidence.is_empty();
+        if let Some(head) = head.filter(|_| asked) {
             judged = verdict::judge(head, &self.reading(phase, &views, &evidence));
             // Definitions of tools speak of rules and tools as no other text does: there the rules stand.
             if phase != Phase::Listing {
