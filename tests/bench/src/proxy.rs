@@ -14,7 +14,7 @@ use test_suite::{Server, Setup, binary};
 
 use crate::figures::{Figure, quantile};
 use crate::load::{Run, closed_loop, head, header, open_loop};
-use crate::server::{arguments, resident};
+use crate::server::{FOUR, arguments, resident};
 use crate::stream::streams;
 use crate::upstream::{PLAIN, SESSIONS, Upstream};
 use crate::{Arguments, Row, progress};
@@ -48,13 +48,14 @@ struct Policy {
     added: &'static str,
 }
 
-const POLICIES: [Policy; 2] = [
+const POLICIES: [Policy; 3] = [
     Policy {
-        pack: "baseline",
-        what: "baseline policy",
+        pack: "packs/four",
+        what: "4 plugins",
         closed: "8,000 /s / 14,000 /s",
         added: "0.40 and 2 ms / 0.20 and 1 ms",
     },
+    Policy { pack: "baseline", what: "baseline policy", closed: "", added: "" },
     Policy { pack: "packs/bare", what: "no plugins", closed: "", added: "" },
 ];
 
@@ -104,7 +105,9 @@ impl<'a> Bench<'a> {
         for (name, path) in [("plain", PLAIN), ("sessions", SESSIONS)] {
             writeln!(config, "[[upstream]]\nname = \"{name}\"\nurl = \"http://{}{path}\"", upstream.address)?;
         }
-        let files = vec![("packs/bare/pack.toml".to_owned(), BARE.as_bytes().to_vec())];
+        let files = [("bare", BARE), ("four", FOUR)]
+            .map(|(name, pack)| (format!("packs/{name}/pack.toml"), pack.as_bytes().to_vec()))
+            .to_vec();
         let server = Server::start(&Setup { config: Some(config), files, ..Setup::default() })?;
         Ok(Self { server, upstream, credentials })
     }
@@ -314,7 +317,7 @@ fn post(path: &str, more: &str, body: &str) -> Vec<u8> {
 }
 
 /// A token and its digest.
-fn token() -> Result<(String, String)> {
+pub(crate) fn token() -> Result<(String, String)> {
     let output = Command::new(binary()?).arg("token").output()?;
     let text = String::from_utf8(output.stdout)?;
     let word = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(|rest| rest.trim().to_owned());

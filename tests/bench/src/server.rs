@@ -9,7 +9,47 @@ use test_suite::{Server, Setup};
 
 use crate::figures::{Figure, quantile};
 use crate::load::closed_loop;
+use crate::proxy::token;
 use crate::{Arguments, Row};
+
+/// Four plugins, for which the bars are set; the baseline policy has twice as many.
+pub(crate) const FOUR: &str = r#"
+name = "four"
+
+[[plugins]]
+name = "detector-injection"
+limits = { fuel = 8_000_000_000, memory_mib = 256, deadline_ms = 10_000 }
+
+[[plugins]]
+name = "detector-commands"
+limits = { fuel = 4_000_000_000, memory_mib = 128, deadline_ms = 5_000 }
+select = { phases = ["call"] }
+
+[[plugins]]
+name = "detector-secrets"
+limits = { fuel = 4_000_000_000, memory_mib = 128, deadline_ms = 5_000 }
+
+[[plugins]]
+name = "rule-baseline"
+limits = { deadline_ms = 1_000 }
+
+[router]
+name = "router-default"
+limits = { deadline_ms = 1_000 }
+"#;
+
+/// A server with some tenants that have this policy, and one agent each.
+fn setup(policy: &str, tenants: usize, agent: &str) -> Result<Setup> {
+    let mut config = String::new();
+    for tenant in 0..tenants {
+        writeln!(
+            config,
+            "[[tenant]]\nname = \"t{tenant}\"\npolicy = \"{policy}\"\n[[tenant.agent]]\nname = \"a\"\n{agent}"
+        )?;
+    }
+    let files = vec![("packs/four/pack.toml".to_owned(), FOUR.as_bytes().to_vec())];
+    Ok(Setup { config: Some(config), files, ..Setup::default() })
+}
 
 /// About 1 KiB of harmless arguments.
 pub(crate) fn arguments() -> String {
@@ -17,9 +57,9 @@ pub(crate) fn arguments() -> String {
     json!({ "path": "reports/q3.txt", "mode": "append", "content": text.repeat(10) }).to_string()
 }
 
-fn request(path: &str, body: &str) -> Vec<u8> {
+fn request(path: &str, bearer: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {bearer}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -33,27 +73,38 @@ pub(crate) fn rows(settings: &Arguments) -> Result<Vec<Row>> {
 }
 
 fn inspect(settings: &Arguments) -> Result<Vec<Row>> {
-    let server = Server::start(&Setup::default())?;
-    let address = server.url.strip_prefix("http://").context("a plain address")?.to_owned();
-    let body = format!(r#"{{"tool":"write_file","arguments":{}}}"#, arguments());
-    let request = request("/v1/inspect", &body);
-    let answer = server.inspect(&serde_json::from_str(&body)?)?;
-    ensure!(answer.get("verdict").is_some_and(|verdict| verdict == "allow"), "the measured call is allowed: {answer}");
+    let (token, digest) = token()?;
+    let (agent, bearer) = (format!("token_sha256 = [\"{digest}\"]"), format!("Bearer {token}"));
+    let policies = [("4 plugins", "packs/four", "10,000 /s / 20,000 /s"), ("baseline policy", "baseline", "")];
     let mut rows = Vec::new();
-    for connections in [1, 64] {
-        closed_loop(&address, &request, connections, Duration::from_secs(1))?;
-        let (mut rate, mut p50, mut p99) = (Figure::default(), Figure::default(), Figure::default());
-        for _ in 0..settings.runs {
-            let run = closed_loop(&address, &request, connections, Duration::from_secs(settings.seconds))?;
-            rate.push(run.rate);
-            p50.push(quantile(&run.latencies, 0.5));
-            p99.push(quantile(&run.latencies, 0.99));
+    for (what, policy, bar) in policies {
+        let server = Server::start(&setup(policy, 1, &agent)?)?;
+        let address = server.url.strip_prefix("http://").context("a plain address")?.to_owned();
+        let body = format!(r#"{{"tool":"write_file","arguments":{}}}"#, arguments());
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let answer = server.request("POST", "/v1/inspect", &headers, body.as_bytes())?.json()?;
+        ensure!(
+            answer.get("verdict").is_some_and(|verdict| verdict == "allow"),
+            "the measured call is allowed: {answer}"
+        );
+        let request = request("/v1/inspect", &bearer, &body);
+        for connections in [1, 64] {
+            closed_loop(&address, &request, connections, Duration::from_secs(1))?;
+            let (mut rate, mut p50, mut p99) = (Figure::default(), Figure::default(), Figure::default());
+            for _ in 0..settings.runs {
+                let run = closed_loop(&address, &request, connections, Duration::from_secs(settings.seconds))?;
+                rate.push(run.rate);
+                p50.push(quantile(&run.latencies, 0.5));
+                p99.push(quantile(&run.latencies, 0.99));
+            }
+            let bar = if connections == 64 { bar } else { "" };
+            let what =
+                format!("inspect API, {what}, closed loop, {connections} connection(s), client on the same cores");
+            rows.push(Row::new(what, format!("{rate} calls/s; p50 {p50} ms, p99 {p99} ms"), bar));
         }
-        let bar = if connections == 64 { "10,000 /s / 20,000 /s" } else { "" };
-        let what = format!("inspect API, closed loop, {connections} connection(s), client on the same cores");
-        rows.push(Row::new(what, format!("{rate} calls/s; p50 {p50} ms, p99 {p99} ms"), bar));
+        let memory = format!("{:.1} MiB", resident(server.pid())?);
+        rows.push(Row::new(format!("resident memory after that load, {what}"), memory, ""));
     }
-    rows.push(Row::new("resident memory after that load", format!("{:.1} MiB", resident(server.pid())?), ""));
     Ok(rows)
 }
 
@@ -76,14 +127,7 @@ fn cold_start(runs: usize) -> Result<Row> {
 fn memory(runs: usize) -> Result<Vec<Row>> {
     let mut idle = Vec::new();
     for tenants in [10, 1000] {
-        let mut config = String::new();
-        for tenant in 0..tenants {
-            writeln!(
-                config,
-                "[[tenant]]\nname = \"t{tenant}\"\npolicy = \"baseline\"\n[[tenant.agent]]\nname = \"a\"\ntoken_sha256 = []"
-            )?;
-        }
-        let setup = Setup { config: Some(config), ..Setup::default() };
+        let setup = setup("packs/four", tenants, "token_sha256 = []")?;
         let mut figure = Figure::default();
         for _ in 0..runs.min(3) {
             let (folder, _) = Server::start(&setup)?.terminate()?;
