@@ -18,7 +18,7 @@ name = "four"
 
 [[plugins]]
 name = "detector-injection"
-limits = { fuel = 8_000_000_000, memory_mib = 256, deadline_ms = 10_000 }
+limits = { fuel = 8_000_000_000, memory_mib = 256, deadline_ms = 5_000 }
 
 [[plugins]]
 name = "detector-commands"
