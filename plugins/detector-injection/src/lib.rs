@@ -165,13 +165,15 @@ impl Injection {
         let mut evidence = self.evidence(phase, &text.value, &views);
         let mut judged = Vec::new();
         // Arguments are mostly ordinary, and what only the model sees in them moves no rule: there it weighs what the rules found.
-        let asked = phase != Phase::Call || !evidence.is_empty();
+        // Definitions of tools speak of rules and tools as no other text does, in titles of two words: there the rules stand.
+        let asked = match phase {
+            Phase::Call => !evidence.is_empty(),
+            Phase::Listing => false,
+            Phase::Result | Phase::Message => true,
+        };
         if let Some(head) = head.filter(|_| asked) {
             judged = verdict::judge(head, &self.reading(phase, &views, &evidence));
-            // Definitions of tools speak of rules and tools as no other text does: there the rules stand.
-            if phase != Phase::Listing {
-                verdict::doubt(&mut evidence, &judged);
-            }
+            verdict::doubt(&mut evidence, &judged);
         }
         let mut combined = combine(&evidence);
         verdict::raise(&mut combined, &judged, self.likely_score);

@@ -18,8 +18,10 @@ mod rules;
 pub use crate::config::Config;
 use crate::rules::{CONCEPTS, Category, RULES, Rule, Where};
 
-/// Most spans of a finding.
-const MOST_SPANS: usize = 32;
+/// Most spans of a finding; with more of them it is about the whole list, and nothing can be taken out of it by them.
+const MOST_SPANS: usize = 1000;
+/// Where a tool of a list is likelier poisoned than not, the finding is about such tools only.
+const LIKELY: f32 = 0.5;
 /// Tools whose annotations are asked for.
 const MOST_ANNOTATED: usize = 256;
 /// Bytes of a word that says nothing alone.
@@ -40,7 +42,7 @@ pub struct Tools {
 /// What speaks against one tool.
 #[derive(Debug, Default)]
 struct Evidence {
-    /// Category, weight and place; each rule once.
+    /// Category, weight and place: each rule once in a text, and with weight once in a tool.
     list: Vec<(Category, f32, Option<Span>)>,
 }
 
@@ -130,15 +132,18 @@ impl Tools {
                 continue;
             }
             let views = Views::new(&text.value, &Limits::default());
+            let mut here = vec![false; RULES.len()];
             for (at, view) in views.iter() {
                 let loose = view.kind == Kind::Joined;
                 let mut behind = None;
-                self.find(&view.text, loose, &mut found, |rule, range| {
+                self.find(&view.text, loose, &mut here, |number, rule, range| {
+                    // What stands in two strings is no stronger for it, but both are told.
+                    let before = found.get_mut(number).is_some_and(|found| std::mem::replace(found, true));
                     let span = Span::of(index, views.origin(at, range));
                     if !matches!(view.kind, Kind::Plain | Kind::Unescaped) && rule.score >= 0.4 {
                         behind = Some(span);
                     }
-                    evidence.list.push((rule.category, rule.score, Some(span)));
+                    evidence.list.push((rule.category, if before { 0.0 } else { rule.score }, Some(span)));
                 });
                 if let Some(span) = behind {
                     evidence.list.push((Category::Concealment, 0.8, Some(span)));
@@ -146,7 +151,7 @@ impl Tools {
             }
             unseen(index, &text.value, &mut evidence);
         }
-        self.find(&names, false, &mut found, |rule, _| {
+        self.find(&names, false, &mut found, |_, rule, _| {
             if rule.place == Where::Any {
                 evidence.list.push((rule.category, rule.score, None));
             }
@@ -155,7 +160,7 @@ impl Tools {
     }
 
     /// Rules that are in `text` and were not found before, each once, with their bytes.
-    fn find(&self, text: &str, loose: bool, found: &mut [bool], mut tell: impl FnMut(&Rule, Range<usize>)) {
+    fn find(&self, text: &str, loose: bool, found: &mut [bool], mut tell: impl FnMut(usize, &Rule, Range<usize>)) {
         let hits = self.sequences.hits(text, loose);
         for (at, hit) in hits.iter().enumerate() {
             for &number in self.sequences.beginning_with(hit.id) {
@@ -165,7 +170,7 @@ impl Tools {
                 }
                 if let Some(end) = self.sequences.end(number, text, &hits, at) {
                     *done = true;
-                    tell(rule, hit.start..end);
+                    tell(number, rule, hit.start..end);
                 }
             }
         }
@@ -209,29 +214,34 @@ impl Tools {
 
     /// One finding for each category: as sure as it is of the worst tool.
     fn report(&self, tools: &[Evidence]) -> Vec<Finding> {
-        let mut best: BTreeMap<Category, (f32, Vec<Span>, usize)> = BTreeMap::new();
+        let mut found: BTreeMap<Category, Vec<(f32, &Evidence)>> = BTreeMap::new();
         for evidence in tools {
             for (category, score) in evidence.scores() {
-                if score < self.config.min_score || self.disabled.contains(&category) {
-                    continue;
+                if score >= self.config.min_score && !self.disabled.contains(&category) {
+                    found.entry(category).or_default().push((score, evidence));
                 }
-                let entry = best.entry(category).or_insert((0.0, Vec::new(), 0));
-                entry.0 = entry.0.max(score);
-                entry.2 += 1;
-                let own = evidence.list.iter().filter(|(of, _, _)| *of == category || category == Category::Poisoned);
-                let room = MOST_SPANS.saturating_sub(entry.1.len());
-                entry.1.extend(own.filter_map(|(_, _, span)| *span).take(room));
             }
         }
-        let finding = |(category, (score, spans, count)): (Category, (f32, Vec<Span>, usize))| {
-            let message = match count {
+        let finding = |(category, mut tools): (Category, Vec<(f32, &Evidence)>)| {
+            let score = tools.iter().fold(0.0_f32, |best, (score, _)| best.max(*score));
+            tools.retain(|(own, _)| *own >= LIKELY || score < LIKELY);
+            let message = match tools.len() {
                 1 => category.message().to_owned(),
-                _ => format!("{} ({count} tools)", category.message()),
+                count => format!("{} ({count} tools)", category.message()),
             };
+            // Names of parameters have no place: then the finding is about the whole list.
+            let places = tools.iter().flat_map(|(_, evidence)| evidence.places(category));
+            let spans = places.take(MOST_SPANS + 1).collect::<Option<Vec<Span>>>();
+            let spans = spans.filter(|spans| spans.len() <= MOST_SPANS).unwrap_or_default();
             Finding::new(category.name(), score, message).with_spans(join_spans(spans))
         };
-        best.into_iter().map(finding).collect()
+        found.into_iter().map(finding).collect()
     }
+}
+
+/// Whether it counts towards [`Category::Poisoned`]: what a definition says, not how a tool is called.
+fn steers(category: Category) -> bool {
+    !matches!(category, Category::Lookalike | Category::Contradiction)
 }
 
 /// Evidence of one kind says less each time: rules share their words.
@@ -247,6 +257,12 @@ fn together(mut scores: Vec<f32>, share: f32) -> f32 {
 }
 
 impl Evidence {
+    /// Where the tool is what the category says. Under [`Category::Poisoned`] all that steers counts together.
+    fn places(&self, category: Category) -> impl Iterator<Item = Option<Span>> {
+        let counts = move |of: Category| of == category || category == Category::Poisoned && steers(of);
+        self.list.iter().filter(move |(of, _, _)| counts(*of)).map(|(_, _, span)| *span)
+    }
+
     /// Each category, and under [`Category::Poisoned`] all that is said together.
     fn scores(&self) -> Vec<(Category, f32)> {
         let of = |category: Category| {
@@ -256,10 +272,9 @@ impl Evidence {
         let mut scores: Vec<(Category, f32)> =
             Category::ALL.into_iter().map(|category| (category, of(category))).collect();
         scores.retain(|(_, score)| *score > 0.0);
-        let steering = |category: Category| !matches!(category, Category::Lookalike | Category::Contradiction);
         let all =
-            together(scores.iter().filter(|(category, _)| steering(*category)).map(|(_, score)| *score).collect(), 0.6);
-        let kinds = scores.iter().filter(|(category, _)| steering(*category)).count();
+            together(scores.iter().filter(|(category, _)| steers(*category)).map(|(_, score)| *score).collect(), 0.6);
+        let kinds = scores.iter().filter(|(category, _)| steers(*category)).count();
         match scores.iter_mut().find(|(category, _)| *category == Category::Poisoned) {
             Some((_, score)) => *score = all,
             None if kinds >= 2 => scores.push((Category::Poisoned, all)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use plugin_effect::{Effect, of_name};
 use plugin_text::folded;
 
 /// Tools of a list whose names are compared letter by letter; beyond that only those that look the same are told.
@@ -104,63 +105,18 @@ pub(crate) fn alike(names: &[(usize, &str)]) -> Vec<(usize, usize)> {
     pairs
 }
 
+/// How sure a name has to be of what it says before a hint that denies it is a contradiction.
+const SURE: f32 = 0.8;
+
 /// Whether a name says that the tool changes or sends something.
 pub(crate) fn changes(name: &str) -> bool {
-    const VERBS: &[&str] = &[
-        "delete",
-        "remove",
-        "drop",
-        "purge",
-        "wipe",
-        "destroy",
-        "erase",
-        "kill",
-        "terminate",
-        "send",
-        "pay",
-        "transfer",
-        "write",
-        "update",
-        "overwrite",
-        "execute",
-        "exec",
-        "publish",
-        "upload",
-        "revoke",
-        "truncate",
-        "uninstall",
-        "shutdown",
-        "reboot",
-        "withdraw",
-    ];
-    let first = words(name).next().unwrap_or_default();
-    VERBS.contains(&first.as_str())
+    let effects = of_name(name);
+    Effect::ALL.into_iter().any(|effect| effect != Effect::Read && effects.score(effect) >= SURE)
 }
 
 /// Whether a name says that the tool destroys something.
 pub(crate) fn destroys(name: &str) -> bool {
-    const VERBS: &[&str] =
-        &["delete", "remove", "drop", "purge", "wipe", "destroy", "erase", "truncate", "terminate", "kill"];
-    let first = words(name).next().unwrap_or_default();
-    VERBS.contains(&first.as_str())
-}
-
-/// The words of a name, in small letters: cut at separators and where a capital follows a small letter.
-fn words(name: &str) -> impl Iterator<Item = String> {
-    let mut list: Vec<String> = Vec::new();
-    let mut word = String::new();
-    for c in name.chars().take(128) {
-        let cut = !c.is_ascii_alphanumeric();
-        let capital = c.is_ascii_uppercase() && word.ends_with(|last: char| last.is_ascii_lowercase());
-        if (cut || capital) && !word.is_empty() {
-            list.push(std::mem::take(&mut word));
-        }
-        if !cut {
-            word.push(c);
-        }
-    }
-    list.push(word);
-    list.into_iter().filter(|word| !word.is_empty()).map(|word| word.to_ascii_lowercase())
+    of_name(name).score(Effect::Delete) >= SURE
 }
 
 #[cfg(test)]
@@ -209,5 +165,6 @@ mod tests {
         assert_eq!(found(&["same", "same"]), []);
         assert!(mixed("re\u{430}d") && !mixed("read") && !mixed("\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}"));
         assert!(changes("deleteUser") && changes("send_mail") && !changes("get_deleted") && destroys("drop-table"));
+        assert!(!changes("run_query") && !changes("mark_as_read_preview") && !destroys("cancel_order"));
     }
 }

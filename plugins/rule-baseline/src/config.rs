@@ -52,6 +52,9 @@ pub struct RuleConfig {
     /// What is put in place of what is redacted.
     #[serde(default)]
     pub placeholder: Placeholder,
+    /// How much is redacted.
+    #[serde(default)]
+    pub extent: Extent,
     /// Reason code: lower-case letters, digits, `_`, `-`, `.`; at most 64 bytes.
     pub code: String,
     /// One sentence for people.
@@ -82,6 +85,17 @@ pub enum Action {
     Review,
     /// Refuse it.
     Deny,
+}
+
+/// How much a rule that redacts takes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extent {
+    /// The finding's spans.
+    #[default]
+    Span,
+    /// Each string that one of them lies in: of an order nothing is left that could still be followed.
+    Text,
 }
 
 pub(crate) fn every_phase() -> Vec<Phase> {
@@ -138,6 +152,12 @@ impl RuleConfig {
         }
         if self.placeholder != Placeholder::Category && self.verdict != Action::Redact {
             return Err("placeholder: goes with the verdict `redact` only".to_owned());
+        }
+        if self.extent != Extent::Span && self.verdict != Action::Redact {
+            return Err("extent: goes with the verdict `redact` only".to_owned());
+        }
+        if self.extent == Extent::Text && self.placeholder != Placeholder::Category {
+            return Err("extent: `text` goes with the placeholder `category` only".to_owned());
         }
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.".contains(&byte);
         if self.code.is_empty() || self.code.len() > 64 || !self.code.bytes().all(allowed) {

@@ -4,12 +4,14 @@ mod builtin;
 mod config;
 mod placeholder;
 
+use std::collections::BTreeMap;
+
 use plugin_effect::{Effect, Effects, Globs, LIKELY, of_name};
 use portcullis_plugin::{
-    AttributedFinding, Call, Finding, Payload, Phase, Reason, Redaction, Replacement, Rule, Verdict,
+    AttributedFinding, Call, Finding, Payload, Phase, Reason, Redaction, Replacement, Rule, Span, Verdict,
 };
 
-pub use config::{Action, Config, IgnoreConfig, RuleConfig};
+pub use config::{Action, Config, Extent, IgnoreConfig, RuleConfig};
 pub use placeholder::Placeholder;
 
 use placeholder::Marked;
@@ -34,8 +36,12 @@ struct Threshold {
     effects: Option<Vec<Effect>>,
     action: Action,
     placeholder: Placeholder,
+    extent: Extent,
     reason: Reason,
 }
+
+/// Most places of findings whose whole strings are redacted; with more of them a detector may have left some out.
+const MOST_PLACES: usize = 1000;
 
 /// Findings that do not count.
 struct Ignored {
@@ -57,6 +63,9 @@ struct Answer<'a> {
     reviews: Vec<Reason>,
     redactions: Vec<Reason>,
     replacements: Vec<Replacement>,
+    /// Strings that are taken out whole, by their index in the payload, and why.
+    whole: BTreeMap<u32, &'a str>,
+    places: usize,
     marked: Marked<'a>,
 }
 
@@ -143,6 +152,7 @@ impl Threshold {
             effects: config.effects,
             action: config.verdict,
             placeholder: config.placeholder,
+            extent: config.extent,
             reason: Reason::new(config.code, config.message),
         }
     }
@@ -192,11 +202,19 @@ impl<'a> Answer<'a> {
         match rule.action {
             Action::Deny => push(&mut self.denials, rule.reason.clone()),
             Action::Review => push(&mut self.reviews, rule.reason.clone()),
-            // Nothing says what to take out, and forwarding it whole is what the rule forbids.
+            // Nothing says what to take out.
             Action::Redact if finding.spans.is_empty() => {
-                let message =
-                    format!("{}; it cannot be redacted, its place is not a string value", rule.reason.message);
-                push(&mut self.denials, Reason { message, ..rule.reason.clone() });
+                self.cannot_redact(rule, "its place is not a string value");
+            }
+            Action::Redact if rule.extent == Extent::Text => {
+                push(&mut self.redactions, rule.reason.clone());
+                self.places += finding.spans.len();
+                if self.places > MOST_PLACES {
+                    self.cannot_redact(rule, "there are too many places");
+                }
+                for span in &finding.spans {
+                    self.whole.entry(span.text).or_insert(&finding.category);
+                }
             }
             Action::Redact if rule.placeholder != Placeholder::Category => {
                 push(&mut self.redactions, rule.reason.clone());
@@ -211,6 +229,15 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// Forwarding it whole is what the rule forbids; one reason with its code is enough.
+    fn cannot_redact(&mut self, rule: &Threshold, why: &str) {
+        if self.denials.iter().any(|reason| reason.code == rule.reason.code) {
+            return;
+        }
+        let message = format!("{}; it cannot be redacted, {why}", rule.reason.message);
+        push(&mut self.denials, Reason { message, ..rule.reason.clone() });
+    }
+
     fn into_verdict(self, call: &Call, payload: &dyn Payload, key: Option<&[u8]>) -> Verdict {
         if !self.denials.is_empty() {
             Verdict::Deny(self.denials)
@@ -218,6 +245,14 @@ impl<'a> Answer<'a> {
             Verdict::Review(self.reviews)
         } else if !self.redactions.is_empty() {
             let mut replacements = self.replacements;
+            if !self.whole.is_empty() {
+                let texts = payload.texts();
+                replacements.extend(self.whole.into_iter().filter_map(|(index, category)| {
+                    let text = texts.get(usize::try_from(index).ok()?)?;
+                    let value = format!("[redacted:{category}]");
+                    Some(Replacement { span: Span::of(usize::try_from(index).ok()?, 0..text.value.len()), value })
+                }));
+            }
             replacements.extend(self.marked.replacements(call, payload, key));
             Verdict::Redact(Redaction { reasons: self.redactions, replacements })
         } else {

@@ -28,7 +28,7 @@ fn leak() -> String {
 
 const REDACTED: &str = "user = svc\ngithub = [redacted:secret.github_token]\n";
 
-/// The baseline, and a rule of the house: nobody writes a file that would destroy data.
+/// Detectors of the baseline and its rule, and a rule of the house: nobody writes a file that would destroy data.
 fn config() -> String {
     std::fs::read_to_string(script("portcullis.toml")).unwrap()
 }
@@ -302,6 +302,50 @@ mod files {
         assert!(ledger(&data, &["verify"]).unwrap().starts_with("good"));
         let head: Value = serde_json::from_str(&ledger(&data, &["head", "--json"]).unwrap()).unwrap();
         assert!(head["seq"].as_u64().unwrap() >= acknowledged, "acknowledged {acknowledged}, kept {head}");
+    }
+}
+
+mod lists {
+    use super::*;
+
+    /// What a tenant gets that chooses nothing.
+    const BASELINE: &str = r#"
+[[tenant]]
+name = "default"
+policy = "baseline"
+
+[[tenant.agent]]
+name = "local"
+# SHA-256 of the token client-token
+token_sha256 = ["sha256:acf6b6f1c492a018d86d7bdb01852131ea7533992c5a0246d24c4ec74b56aff0"]
+"#;
+
+    /// Tools are described in the imperative, with musts and nevers, and that is no poison.
+    #[test]
+    fn the_baseline_leaves_the_lists_of_published_servers_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = [
+            ("files", file_server(folder.path())),
+            ("memory", node_server("@modelcontextprotocol/server-memory/dist/index.js", &[])),
+            ("everything", node_server("@modelcontextprotocol/server-everything/dist/index.js", &["stdio"])),
+            ("thinking", node_server("@modelcontextprotocol/server-sequential-thinking/dist/index.js", &[])),
+        ];
+        let with = |config: String, (name, command): &(&str, Vec<String>)| with_child(&config, name, command, &[]);
+        let server = start(servers.iter().fold(BASELINE.to_owned(), with));
+        for (name, command) in &servers {
+            let listed = |place: &Place| {
+                let seen = Client::Python.session(place, Mode::Legacy, &json!({ "tools": ["tools"] })).unwrap();
+                seen["steps"]["tools"]["names"].clone()
+            };
+            let direct = listed(&Place::Command(command.clone()));
+            assert!(!direct.as_array().unwrap().is_empty(), "{name}");
+            assert_eq!(listed(&at(&server, name, TOKEN)), direct, "{name}");
+        }
+        let entries = ledger(&server.data(), &["show", "--json", "--limit", "10000"]).unwrap();
+        let entries = entries.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lists: Vec<Value> = entries.filter(|entry| entry["phase"] == "listing").collect();
+        assert!(lists.len() >= servers.len(), "each was judged: {lists:#?}");
+        assert!(lists.iter().all(|entry| entry["decision"] == "allow"), "a text was taken out: {lists:#?}");
     }
 }
 
