@@ -63,17 +63,15 @@ impl Judge {
         }
         let strange = self.grey.strangeness(&call.tool, call.task.as_deref(), call.persona.as_deref(), &texts);
         look.score = either(look.score, news.max(strange));
-        if look.score < self.config.high && state::get(&note(call))?.is_some() {
-            look.score = either(look.score, NOTED);
-        }
-        self.ask(call, effect, &texts, &look)
+        let noted = look.score < self.config.high && state::get(&note(call))?.is_some();
+        self.ask(call, effect, &texts, &look, noted)
     }
 
     /// What the agent is about to read.
     fn given(&self, call: &Call, texts: &[Text], how: Results) -> Result<Vec<Finding>, String> {
         let look = self.grey.look(texts, false);
         if how == Results::Ask {
-            return self.ask(call, self.effects.effect(&call.tool), texts, &look);
+            return self.ask(call, self.effects.effect(&call.tool), texts, &look, false);
         }
         if look.score >= self.config.low {
             self.remember(&note(call))?;
@@ -81,10 +79,19 @@ impl Judge {
         Ok(Vec::new())
     }
 
-    /// Asks in the band, and only there. Answers only add findings: no other plugin hears of a `benign`.
-    fn ask(&self, call: &Call, effect: Effect, texts: &[Text], look: &Look) -> Result<Vec<Finding>, String> {
+    /// Asks in the band, and only there. What was noted of the session lifts a call into the band, never over it: nobody else knows
+    /// of the note. Answers only add findings: no other plugin hears of a `benign`.
+    fn ask(
+        &self,
+        call: &Call,
+        effect: Effect,
+        texts: &[Text],
+        look: &Look,
+        noted: bool,
+    ) -> Result<Vec<Finding>, String> {
         let Config { low, high, most_bytes, mask, questions_per_minute: most, ref template, .. } = self.config;
-        if look.score < low || look.score >= high {
+        let asked = if noted { either(look.score, NOTED) } else { look.score };
+        if asked < low || look.score >= high {
             return Ok(Vec::new());
         }
         let content = question::content(call, texts, look, most_bytes, mask);
