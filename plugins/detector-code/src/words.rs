@@ -132,7 +132,6 @@ pub(crate) fn source(name: &str, called: bool) -> Labels {
                 "FromBase64String",
                 "String.fromCharCode",
                 "unescape",
-                "decodeURIComponent",
                 "zlib.inflateSync",
                 "zlib.gunzipSync",
                 "zlib.brotliDecompressSync",
@@ -144,13 +143,12 @@ pub(crate) fn source(name: &str, called: bool) -> Labels {
                 "CryptoJS.AES.decrypt",
                 "createDecipheriv",
                 "decipher.update",
-                "cipher.decrypt",
                 "Marshal.load",
             ],
-        ) || ends(name, &["fromhex", "decrypt", "unpack1"]))
+        ) || ends(name, &["fromhex", "unpack1"]))
     {
-        // Decoding a part of an address is what every site does.
-        return if ends(name, &["decodeURIComponent", "cipher.decrypt", "decrypt"]) { 0 } else { DECODED };
+        // Not `decodeURIComponent`, which every site calls on parts of addresses, nor any other `decrypt`.
+        return DECODED;
     }
     if called
         && ends(
@@ -467,12 +465,14 @@ pub(crate) fn string(text: &str) -> Labels {
     if any(&["/bin/sh", "/bin/bash", "cmd.exe", "/bin/zsh", "powershell"]) || is(&["sh", "bash", "cmd"]) {
         labels |= SHELL;
     }
-    if let Some((_, host)) = lower.split_once("://") {
-        let host = host.split(['/', ':', '?', '"', '\'']).next().unwrap_or_default();
-        let far = host
-            .parse::<std::net::Ipv4Addr>()
-            .is_ok_and(|ip| !ip.is_loopback() && !ip.is_private() && !ip.is_unspecified() && !ip.is_link_local());
-        if far {
+    if let Some((_, rest)) = lower.split_once("://") {
+        let far = |rest: &str| {
+            plugin_text::host_of(rest)
+                .parse::<std::net::Ipv4Addr>()
+                .is_ok_and(|ip| !ip.is_loopback() && !ip.is_private() && !ip.is_unspecified() && !ip.is_link_local())
+        };
+        // The address may stand in quotes within the string; a quote before an `@` belongs to it.
+        if far(rest) || rest.split(['"', '\'']).next().is_some_and(far) {
             labels |= BARE;
         }
     }
