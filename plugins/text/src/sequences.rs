@@ -44,7 +44,8 @@ impl Sequences {
     /// it begin only where a sentence or line does. Hits and sequences have the numbers of their places in these lists.
     ///
     /// # Errors
-    /// A sequence names no concept, or the words make no lexicon.
+    /// A sequence names no concept or one that is not there, one of its gaps does not stand between two concepts, or the words make
+    /// no lexicon.
     pub fn new(
         gaps: Gaps,
         concepts: &[(impl AsRef<str>, impl AsRef<str>)],
@@ -68,12 +69,22 @@ impl Sequences {
             let rest = sequence.strip_prefix('^');
             let mut steps = Vec::new();
             let (mut gap, mut across) = (0, false);
+            // Whether a gap may follow; at the end, whether a concept came last.
+            let mut open = false;
             for word in rest.unwrap_or(sequence).split_whitespace() {
                 let digits = word.strip_prefix('+');
                 match digits.unwrap_or(word).parse() {
-                    Ok(most) => (gap, across) = (most, digits.is_some()),
-                    Err(_) => steps.push(Step { concept: number(word)?, gap, across }),
+                    Ok(_) if !open => return Err(format!("sequence `{sequence}`: no concept before the gap `{word}`")),
+                    Ok(most) => (gap, across, open) = (most, digits.is_some(), false),
+                    Err(_) => {
+                        steps.push(Step { concept: number(word)?, gap, across });
+                        open = true;
+                    }
                 }
+            }
+            if !open {
+                let why = if steps.is_empty() { "it names no concept" } else { "no concept behind its last gap" };
+                return Err(format!("sequence `{sequence}`: {why}"));
             }
             if let Some(slot) = steps.first().and_then(|step| first.get_mut(usize::from(step.concept))) {
                 slot.push(list.len());
@@ -219,6 +230,20 @@ mod tests {
     #[test]
     fn a_concept_that_is_not_there_is_told() {
         assert_eq!(Sequences::new(Gaps::Words, &CONCEPTS, ["read 2 write"]).unwrap_err(), "no concept `write`");
+    }
+
+    #[test]
+    fn a_sequence_without_concepts_or_with_a_gap_beside_none_is_told() {
+        for (sequence, why) in [
+            ("", "it names no concept"),
+            ("^", "it names no concept"),
+            ("2 read", "no concept before the gap `2`"),
+            ("read 2", "no concept behind its last gap"),
+            ("read 2 +3 file", "no concept before the gap `+3`"),
+        ] {
+            let error = Sequences::new(Gaps::Words, &CONCEPTS, ["read 2 file", sequence]).unwrap_err();
+            assert_eq!(error, format!("sequence `{sequence}`: {why}"));
+        }
     }
 
     #[test]
