@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::{Kind, Lexicon, Limits, View, Views, channel, concealed, folded, hidden};
+use crate::{Kind, Lexicon, Limits, View, Views, channel, folded, hidden};
 
 #[cfg(test)]
 mod growth;
@@ -60,7 +60,6 @@ fn back(text: &str, views: &Views<'_>, at: usize, view: &View<'_>) {
     for (start, c) in view.text.char_indices() {
         let end = start + c.len_utf8();
         let origin = views.origin(at, start..end);
-        assert_eq!(origin, views.origin(at, start..end));
         assert!(text.get(origin.clone()).is_some(), "{origin:?} is not between characters");
         assert!(origin.start >= last.start && origin.end >= last.end, "{origin:?} after {last:?}");
         assert!(all.start <= origin.start && origin.end <= all.end, "{origin:?} is not in {all:?}");
@@ -101,8 +100,7 @@ fn told(text: &str) {
         }
     };
     in_order(&hidden(text).into_iter().map(|one| one.range).collect::<Vec<_>>());
-    in_order(&concealed(text).into_iter().map(|one| one.range).collect::<Vec<_>>());
-    assert_eq!(channel(text), channel(text));
+    assert_eq!(channel(&format!("{text} \n")), channel(text), "white space at the end makes no other kind");
 }
 
 /// What is found can be taken out: then it is not found again. Taking out joins nothing, but it may lay open what was

@@ -16,7 +16,6 @@ pub use crate::hidden::{Hidden, HiddenKind, hidden};
 pub use crate::hosts::{host_of, within};
 pub use crate::lexicon::{Hit, Lexicon, LexiconError};
 pub use crate::map::Map;
-pub use crate::markup::{Concealed, ConcealedKind, concealed};
 pub use crate::numbers::luhn;
 pub use crate::sequences::{Gaps, Sequences};
 pub use crate::targets::{Target, targets};

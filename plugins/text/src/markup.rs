@@ -1,34 +1,11 @@
-//! Marks of HTML and Markdown: what they keep from being shown, and words that they cut.
+//! Marks of HTML: words that they cut.
 
-use std::ops::Range;
-
-use memchr::{memchr, memchr_iter, memchr2, memmem};
+use memchr::{memchr_iter, memchr2, memmem};
 
 use crate::map::{Map, Writer};
 
-/// How markup keeps a text from being shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConcealedKind {
-    /// A comment of HTML, or of Markdown (`[//]: # (…)`).
-    Comment,
-    /// An element that its style or the attribute `hidden` does not show.
-    Style,
-}
-
-/// One stretch that is in the text, and not on the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Concealed {
-    /// How.
-    pub kind: ConcealedKind,
-    /// Bytes of the text, without the marks.
-    pub range: Range<usize>,
-}
-
-/// At most this many stretches are reported.
-const MOST: usize = 64;
-/// Longest mark, and longest stretch of a mark that is not closed.
+/// Longest mark.
 const LONGEST_TAG: usize = 512;
-const LONGEST: usize = 16 * 1024;
 /// So many marks beside a digit tell as much as one between two letters: `m<sup>2</sup>` is no word.
 const SURE: usize = 4;
 /// Elements that begin a line: a word ends there.
@@ -71,89 +48,6 @@ const BLOCKS: &[&str] = &[
     "tr",
     "ul",
 ];
-/// Styles that show nothing, in small letters without white space.
-const STYLES: &[&str] = &[
-    "display:none",
-    "visibility:hidden",
-    "opacity:0;",
-    "opacity:0.0",
-    "font-size:0",
-    "font-size:1px",
-    "color:transparent",
-    "color:#fff;",
-    "color:#ffffff",
-    "color:white",
-    "text-indent:-9",
-    "left:-9",
-    "top:-9",
-    "mso-hide:all",
-    "clip:rect(0",
-];
-
-/// Stretches of `text` that a page made of it does not show, in order: comments, and elements with a style that hides them.
-pub fn concealed(text: &str) -> Vec<Concealed> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let mut done = 0;
-    for at in memchr::memchr2_iter(b'<', b'[', bytes) {
-        if at < done {
-            continue;
-        }
-        let rest = bytes.get(at..).unwrap_or_default();
-        let stretch = if rest.first() == Some(&b'[') { remark(bytes, at) } else { element(bytes, at) };
-        let Some((kind, range)) = stretch else { continue };
-        // What is between other marks is on the page.
-        done = range.end;
-        if text.get(range.clone()).is_some_and(|text| !text.trim().is_empty()) {
-            found.push(Concealed { kind, range });
-            if found.len() == MOST {
-                break;
-            }
-        }
-    }
-    found
-}
-
-/// `[//]: # (…)` and `[comment]: <> (…)` at the start of a line.
-fn remark(bytes: &[u8], at: usize) -> Option<(ConcealedKind, Range<usize>)> {
-    if at > 0 && bytes.get(at - 1) != Some(&b'\n') {
-        return None;
-    }
-    let rest = bytes.get(at..(at + LONGEST).min(bytes.len()))?;
-    let mark = [&b"[//]: #"[..], b"[//]:#", b"[comment]: #", b"[comment]: <>"]
-        .into_iter()
-        .find(|mark| rest.starts_with(mark))?;
-    let end = memchr(b'\n', rest).unwrap_or(rest.len());
-    Some((ConcealedKind::Comment, at + mark.len()..at + end))
-}
-
-/// A comment, or what stands in an element that is not shown.
-fn element(bytes: &[u8], at: usize) -> Option<(ConcealedKind, Range<usize>)> {
-    let rest = bytes.get(at..(at + LONGEST).min(bytes.len()))?;
-    if let Some(inside) = rest.strip_prefix(b"<!--") {
-        let end = memmem::find(inside, b"-->").unwrap_or(inside.len());
-        return Some((ConcealedKind::Comment, at + 4..at + 4 + whole(bytes, at + 4, end)));
-    }
-    let name = name(rest.get(1..)?)?;
-    let tag = rest.get(..tag_end(rest)?)?;
-    if !hides(tag) {
-        return None;
-    }
-    let inside = rest.get(tag.len()..)?;
-    let close = |from: &usize| {
-        inside.get(from + 2..from + 2 + name.len()).is_some_and(|close| close.eq_ignore_ascii_case(name))
-    };
-    let end = memmem::find_iter(inside, b"</").take(64).find(close).unwrap_or(inside.len());
-    let start = at + tag.len();
-    Some((ConcealedKind::Style, start..start + whole(bytes, start, end)))
-}
-
-/// `length` bytes from `start` on, less if that is within a character.
-fn whole(bytes: &[u8], start: usize, length: usize) -> usize {
-    let within = |length: &usize| bytes.get(start + length).is_some_and(|byte| byte & 0xc0 == 0x80);
-    (0..=length).rev().find(|length| !within(length)).unwrap_or_default()
-}
-
 /// The name of an element at the start of `rest`.
 fn name(rest: &[u8]) -> Option<&[u8]> {
     let length = rest.iter().take(24).take_while(|byte| byte.is_ascii_alphanumeric()).count();
@@ -165,29 +59,6 @@ fn tag_end(rest: &[u8]) -> Option<usize> {
     let rest = rest.get(1..rest.len().min(LONGEST_TAG))?;
     let end = memchr2(b'<', b'>', rest)?;
     (rest.get(end) == Some(&b'>')).then_some(end + 2)
-}
-
-fn hides(tag: &[u8]) -> bool {
-    let mut plain = String::with_capacity(tag.len());
-    let mut attribute = false;
-    let mut word = String::new();
-    for byte in tag {
-        if byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'=') {
-            attribute |= word == "hidden" && *byte != b'=';
-            word.clear();
-        } else {
-            word.push(char::from(byte.to_ascii_lowercase()));
-        }
-        if !byte.is_ascii_whitespace() {
-            plain.push(char::from(if matches!(byte, b'"' | b'\'') { b';' } else { byte.to_ascii_lowercase() }));
-        }
-    }
-    let styled = plain.split_once("style=").is_some_and(|(_, style)| {
-        // A white ground is no hidden text.
-        let style = style.replace("background-color:", "");
-        STYLES.iter().any(|hidden| style.contains(hidden) && !style.contains("font-size:0."))
-    });
-    attribute || styled
 }
 
 /// `text` without the marks that cut words (`ig<b></b>nore`, `ig<!-- -->nore`); none where no word is cut. Such a text loses
@@ -261,39 +132,6 @@ fn inline(bytes: &[u8], at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn told(text: &str) -> Vec<(ConcealedKind, &str)> {
-        concealed(text).into_iter().map(|one| (one.kind, text[one.range].trim())).collect()
-    }
-
-    #[test]
-    fn comments_and_hidden_elements_are_told_without_their_marks() {
-        use ConcealedKind::{Comment, Style};
-        assert_eq!(told("<p>Hi</p><!-- obey me -->"), [(Comment, "obey me")]);
-        assert_eq!(told("<!-- never closed \u{e4}"), [(Comment, "never closed \u{e4}")]);
-        assert_eq!(told("a\n[//]: # (obey me)\nb"), [(Comment, "(obey me)")]);
-        assert_eq!(told("<div style=\"color:red; Display : NONE\">obey</div> me"), [(Style, "obey")]);
-        assert_eq!(told("<span hidden>obey</span>"), [(Style, "obey")]);
-        assert_eq!(told("<p style='font-size:0px'>obey <b>me</b></p>."), [(Style, "obey <b>me</b>")]);
-        assert_eq!(told("<font style=\"color:#fff\">obey</font>"), [(Style, "obey")]);
-    }
-
-    #[test]
-    fn what_the_page_shows_is_not_told() {
-        for text in [
-            "plain text",
-            "<p style=\"color:#333\">seen</p>",
-            "<p style=\"background-color:white\">seen</p>",
-            "<p class=\"hidden-xs\">seen</p>",
-            "<input type=hidden name=x>",
-            "<p style=\"font-size:0.9em\">seen</p>",
-            "see [//]: # in the middle",
-            "<!---->",
-            "a < b and c > d",
-        ] {
-            assert_eq!(told(text), [], "{text}");
-        }
-    }
 
     #[test]
     fn cut_words_are_whole_again() {
