@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn work_grows_with_the_text_and_no_faster() {
+    fn tokens_grow_with_the_text_and_no_faster() {
         let size = |text: &str| Tokens::new(text, &Words::new()).tokens.len();
         for text in ["a ", "abcdefgh ", "\u{1f600}", "x", "\0", "a.", "a\n\n", "a@", "\u{5d0}"] {
             let (one, ten) = (size(&text.repeat(1000)), size(&text.repeat(10_000)));

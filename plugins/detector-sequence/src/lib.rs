@@ -17,7 +17,7 @@ use record::{Record, Slot};
 use sensitive::Sensitive;
 
 /// Label of a session that read something sensitive; its value says what.
-pub const LABEL: &str = "sensitive";
+const LABEL: &str = "sensitive";
 const EXFILTRATION: &str = "sequence.exfiltration";
 const ESCALATION: &str = "sequence.escalation";
 const LOOP: &str = "sequence.loop";

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn work_grows_with_the_text_and_no_faster() {
+    fn hashes_are_as_many_as_the_text_is_long() {
         let size = |text: &str| {
             let blocks = Blocks::of(text, BLOCK);
             (0..blocks.len())

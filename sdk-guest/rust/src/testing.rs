@@ -28,7 +28,8 @@ pub use case::{
 };
 pub(crate) use doubles::doubles;
 pub use doubles::{
-    Question, add_folder, add_judge_answer, add_response, asked, grant_secret, logged, reset, sent, set_labels, set_now,
+    Question, add_folder, add_judge_answer, add_response, asked, grant_secret, logged, reset, sent, set_labels,
+    set_now, stored,
 };
 pub use payload::{JsonPayload, PayloadError};
 

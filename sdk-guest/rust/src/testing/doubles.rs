@@ -51,6 +51,12 @@ pub fn set_labels(labels: Vec<(String, String)>) {
     doubles(|doubles| doubles.labels = labels);
 }
 
+/// Keys under which [`state`](crate::state) keeps values and counters on this thread.
+#[must_use]
+pub fn stored() -> Vec<String> {
+    doubles(|doubles| doubles.values.keys().chain(doubles.counters.keys()).cloned().collect())
+}
+
 /// Grants a folder under a name for [`files`](crate::files) on this thread.
 pub fn add_folder(name: &str, path: impl Into<PathBuf>) {
     doubles(|doubles| doubles.folders.insert(name.to_owned(), path.into()));
