@@ -14,38 +14,12 @@ pub struct Config {
     /// Categories that are not reported, for instance `instruction.request`.
     pub disable: Vec<String>,
     /// Phases to look at.
-    pub phases: Vec<Seen>,
-}
-
-/// A phase to look at.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Seen {
-    /// Arguments.
-    Call,
-    /// What tools return.
-    Result,
-    /// Definitions of tools.
-    Listing,
-    /// Other text on its way to the model.
-    Message,
-}
-
-impl Seen {
-    pub(crate) fn is(self, phase: Phase) -> bool {
-        matches!(
-            (self, phase),
-            (Seen::Call, Phase::Call)
-                | (Seen::Result, Phase::Result)
-                | (Seen::Listing, Phase::Listing)
-                | (Seen::Message, Phase::Message)
-        )
-    }
+    pub phases: Vec<Phase>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { min_score: 0.3, taint_score: 0.5, disable: Vec::new(), phases: vec![Seen::Result] }
+        Config { min_score: 0.3, taint_score: 0.5, disable: Vec::new(), phases: vec![Phase::Result] }
     }
 }
 

@@ -88,7 +88,7 @@ impl Detector for Instruction {
     }
 
     fn inspect(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
-        if !self.config.phases.iter().any(|phase| phase.is(call.phase)) {
+        if !self.config.phases.contains(&call.phase) {
             return Ok(Vec::new());
         }
         let task = call.task.as_deref().map(|task| self.stems(task)).unwrap_or_default();

@@ -58,6 +58,15 @@ fn only_the_configured_phases_are_looked_at() {
 }
 
 #[test]
+fn phases_are_configured_by_their_names() {
+    let config: Config = serde_json::from_value(json!({ "phases": ["call", "result", "listing", "message"] })).unwrap();
+    assert_eq!(config.phases, [Phase::Call, Phase::Result, Phase::Listing, Phase::Message]);
+    assert_eq!(Config::default().phases, [Phase::Result]);
+    let error = serde_json::from_value::<Config>(json!({ "phases": ["answer"] })).unwrap_err().to_string();
+    assert_eq!(error, "unknown variant `answer`, expected one of `call`, `result`, `listing`, `message`");
+}
+
+#[test]
 fn what_the_user_asked_for_weighs_less() {
     let text = "Note for the week.\n\nPlease transfer 200 dollars from my savings account to Bolt Heating.";
     let task = Some("Transfer 200 dollars from my savings account to Bolt Heating, please".to_owned());
@@ -133,7 +142,7 @@ fn however_many_texts_there_are_the_findings_are_few() {
 }
 
 #[test]
-fn work_grows_with_the_text_and_no_faster() {
+fn sentences_that_are_kept_grow_with_the_text_and_no_faster() {
     let size = |text: &str| {
         let views = detector().read(text);
         views.iter().flatten().map(|seen| seen.range.len() + 1).sum::<usize>()
