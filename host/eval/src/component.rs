@@ -49,7 +49,13 @@ impl Components {
     ) -> Result<Self, NotScored> {
         let mut plugins = Vec::new();
         for (name, file, config) in components {
-            let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
+            let granted = |what| GRANTED.contains(&what);
+            let grants = Grants {
+                clock: granted("clock"),
+                labels: granted("labels"),
+                state: granted("state"),
+                ..Grants::default()
+            };
             let instances = Instances::default();
             let source = Source { name, tenant: "eval", file: &file, config, grants: &grants, limits, instances };
             let plugin = engine

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::share::{Share, number};
+use crate::share::{Share, Z, number};
 
 /// Scores of labelled texts.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +91,7 @@ impl Scores {
         let (one, two) = (area / (2.0 - area), 2.0 * area * area / (1.0 + area));
         let square = area * area;
         let variance = area * (1.0 - area) + (attacks - 1.0) * (one - square) + (benign - 1.0) * (two - square);
-        let half = 1.959_963_984_540_054 * (variance / (attacks * benign)).max(0.0).sqrt();
+        let half = Z * (variance / (attacks * benign)).max(0.0).sqrt();
         Some(((area - half).max(0.0), (area + half).min(1.0)))
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// Two-sided 95 % of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// So many of so many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -91,8 +91,7 @@ impl Alignment {
         let installs =
             call.phase == Phase::Call && ["install", "package", "dependency"].iter().any(|word| tool.contains(word));
         for (number, text) in texts.iter().enumerate() {
-            let left = (MOST_VALUES + 1).saturating_sub(all.len());
-            if left == 0 {
+            if all.len() > MOST_VALUES {
                 break;
             }
             let found = values::find(&text.value, MOST_FOUND);

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 200;
 const MAX_FOLDED: usize = 4096;
 const MAX_WORDS: usize = 24;
 
-/// Words that say nothing of what is done.
+/// Words that say nothing of what is done: of names, and of descriptions, which are not cut at `_` and `'`.
 const SKIPPED: &[&str] = &[
     "a",
     "all",

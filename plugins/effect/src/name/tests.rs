@@ -55,6 +55,14 @@ fn a_description_raises_what_a_name_says_and_does_not_talk_it_down() {
 }
 
 #[test]
+fn words_that_say_nothing_also_stand_in_descriptions() {
+    let of = |description: &str| of_definition(&serde_json::json!({ "description": description }), Trust::Untrusted);
+    for word in ["the", "user's", "by_id", "to_be"] {
+        assert_eq!(of(&format!("Post {word} file to a friend")), of("Post file to a friend"), "{word}");
+    }
+}
+
+#[test]
 fn names_and_descriptions_of_any_kind_do_no_harm() {
     let texts = [
         String::new(),
