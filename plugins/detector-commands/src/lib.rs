@@ -5,7 +5,6 @@
 //! first ([`plugin_text::Views`]).
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use plugin_model::Head;
@@ -37,7 +36,7 @@ pub struct Commands {
     min_score: f32,
     options: Options,
     command_keys: Vec<String>,
-    model: Cow<'static, [u8]>,
+    head: Option<Head<'static>>,
 }
 
 /// The trained table.
@@ -117,7 +116,7 @@ impl Detector for Commands {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Commands, String> {
-        Commands::with_model(config, Cow::Borrowed(MODEL))
+        Commands::with_model(config, Some(MODEL))
     }
 
     fn inspect(&self, call: &Call, payload: &dyn Payload) -> Result<Vec<Finding>, String> {
@@ -126,14 +125,13 @@ impl Detector for Commands {
 }
 
 impl Commands {
-    /// A detector whose second opinion is another table; without any bytes it has none.
+    /// A detector whose second opinion is another table, or that has none.
     ///
     /// # Errors
     /// The configuration or the table cannot be used.
-    pub fn with_model(config: Config, model: Cow<'static, [u8]>) -> Result<Commands, String> {
-        if !model.is_empty() {
-            Head::read(&model).map_err(|error| error.to_string())?;
-        }
+    pub fn with_model(config: Config, model: Option<&'static [u8]>) -> Result<Commands, String> {
+        let head = model.map(|model| Head::of_features(model, DENSE)).transpose();
+        let head = head.map_err(|error| error.to_string())?;
         unix::prepare();
         if let Some(unknown) = config.disable.iter().find(|name| !CATEGORIES.contains(&name.as_str())) {
             return Err(format!("disable: there is no category `{unknown}`; there are {}", CATEGORIES.join(", ")));
@@ -161,7 +159,7 @@ impl Commands {
                 allow_hosts: config.allow_hosts,
             },
             command_keys: config.command_keys,
-            model,
+            head,
         })
     }
 
@@ -261,8 +259,8 @@ impl Commands {
     /// The second opinion, where it is surer than every rule on commands.
     fn suspect(&self, views: &Views<'_>, all: &mut Vec<Seen>) {
         let Some((at, view)) = views.iter().next() else { return };
-        let Ok(head) = Head::read(&self.model) else { return };
-        let Some((score, range)) = opinion::opinion(&head, &view.text, all) else { return };
+        let Some(head) = &self.head else { return };
+        let Some((score, range)) = opinion::opinion(head, &view.text, all) else { return };
         let score = score.min(SUREST);
         let known = all.iter().filter(|seen| seen.category.starts_with("command.")).map(|seen| seen.score);
         if score >= self.min_score && known.fold(0.0, f32::max) < score {

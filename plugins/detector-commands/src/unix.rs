@@ -44,7 +44,6 @@ const DOWNLOADERS: &[&str] = &[
     "w3m",
     "links",
     "elinks",
-    "GET",
     "ftp",
 ];
 const READERS: &[&str] = &[
@@ -173,15 +172,28 @@ const WRAPPERS: &[(&str, &str)] = &[
 pub(crate) fn inspect(text: &str, place: Option<&Range<usize>>, depth: u8, report: &mut Report) {
     let (commands, cut) = parse(text);
     report.cut |= cut;
-    let script = Script { commands: &commands, place, depth };
+    let mut after = vec![None; commands.len()];
+    for (index, command) in commands.iter().enumerate() {
+        if let Some(slot) = before(index, command).and_then(|at| after.get_mut(at)) {
+            *slot = Some(index);
+        }
+    }
+    let script = Script { commands: &commands, after, place, depth };
     for index in 0..commands.len() {
         script.command(index, report);
     }
     script.together(text, report);
 }
 
+/// Number of the command that this one reads from. What is put into its words stands between the two.
+fn before(index: usize, command: &Command) -> Option<usize> {
+    if command.piped { index.checked_sub(1 + command.inner.len()) } else { None }
+}
+
 struct Script<'c> {
     commands: &'c [Command],
+    /// For each command the number of the one that reads what it writes.
+    after: Vec<Option<usize>>,
     place: Option<&'c Range<usize>>,
     depth: u8,
 }
@@ -248,11 +260,28 @@ impl<'c> Script<'c> {
         statement(command, &run, self.spoken(index).as_deref(), &place, report);
     }
 
+    /// What writes into the pipe that ends here, the nearest first.
+    fn upstream(&self, index: usize) -> impl Iterator<Item = (&'c Command, Run<'c>)> {
+        let before = |at: &usize| before(*at, self.commands.get(*at)?);
+        self.running(std::iter::successors(before(&index), before))
+    }
+
+    /// What reads the pipe that begins here, the nearest first.
+    fn downstream(&self, index: usize) -> impl Iterator<Item = (&'c Command, Run<'c>)> {
+        let after = |at: &usize| self.after.get(*at).copied().flatten();
+        self.running(std::iter::successors(after(&index), after))
+    }
+
+    fn running(&self, numbers: impl Iterator<Item = usize>) -> impl Iterator<Item = (&'c Command, Run<'c>)> {
+        numbers.filter_map(|at| {
+            let command = self.commands.get(at)?;
+            Some((command, self.runs(command)?))
+        })
+    }
+
     /// What `echo` or `printf` put into the pipe that ends at `index`.
     fn spoken(&self, index: usize) -> Option<String> {
-        let command = self.commands.get(index).filter(|command| command.piped)?;
-        let source = self.commands.get(index.checked_sub(1 + command.inner.len())?)?;
-        let run = self.runs(source).filter(|run| run.is(&["echo", "printf", "cat"]))?;
+        let (source, run) = self.upstream(index).next().filter(|(_, run)| run.is(&["echo", "printf", "cat"]))?;
         let words: Vec<&str> = run.args.iter().map(|word| word.text.as_str()).collect();
         Some(source.heredoc.clone().unwrap_or_else(|| words.join(" ")))
     }
@@ -340,13 +369,8 @@ impl<'c> Script<'c> {
         }
         self.sourced(command, &place, report);
         // Everything before it in the pipe.
-        let mut at = index;
         let mut decoded = false;
-        while self.commands.get(at).is_some_and(|command| command.piped) && at > 0 {
-            // Commands put into words stand before the command they belong to.
-            let inside = self.commands.get(at).map_or(0, |command| command.inner.len());
-            at = at.saturating_sub(1 + inside);
-            let Some(source) = self.commands.get(at).and_then(|command| self.runs(command)) else { break };
+        for (_, source) in self.upstream(index) {
             // What comes before another shell, that shell has read.
             if source.is(SHELLS) && !decoded {
                 break;
@@ -528,12 +552,8 @@ impl<'c> Script<'c> {
 
     /// Whether what a command writes goes to the network further down the pipe, or through a substitution into a request.
     fn leaves(&self, index: usize) -> bool {
-        let mut at = index + 1;
-        while let Some(next) = self.commands.get(at).filter(|next| next.piped) {
-            if self.runs(next).is_some_and(|run| run.is(NETWORK)) {
-                return true;
-            }
-            at += 1;
+        if self.downstream(index).any(|(_, run)| run.is(NETWORK)) {
+            return true;
         }
         self.commands
             .iter()
@@ -561,18 +581,9 @@ impl<'c> Script<'c> {
         match run.program.as_str() {
             "nc" | "ncat" | "netcat" | "nc.traditional" | "nc.openbsd" => {
                 let runs = run.flag("ec", &["exec", "sh-exec", "lua-exec"]) && !run.flag("z", &[]);
-                let to_shell = self
-                    .commands
-                    .get(index + 1)
-                    .filter(|next| next.piped)
-                    .and_then(|next| self.runs(next))
-                    .is_some_and(|next| next.is(SHELLS));
-                let from_shell = piped
-                    && index
-                        .checked_sub(1)
-                        .and_then(|at| self.commands.get(at))
-                        .and_then(|command| self.runs(command))
-                        .is_some_and(|run| run.is(SHELLS));
+                let is_shell = |(_, run): (_, Run<'_>)| run.is(SHELLS);
+                let to_shell = self.downstream(index).next().is_some_and(is_shell);
+                let from_shell = self.upstream(index).next().is_some_and(is_shell);
                 if runs || to_shell || from_shell {
                     report.add(EXFILTRATION, 0.95, "Gives a shell to whoever is at the other end", place);
                 } else if piped && self.sends_files(index) {
@@ -588,14 +599,7 @@ impl<'c> Script<'c> {
             {
                 report.add(EXFILTRATION, 0.95, "Gives a shell to whoever is at the other end", place);
             }
-            "telnet"
-                if self
-                    .commands
-                    .get(index + 1)
-                    .filter(|next| next.piped)
-                    .and_then(|next| self.runs(next))
-                    .is_some_and(|next| next.is(SHELLS)) =>
-            {
+            "telnet" if self.downstream(index).next().is_some_and(|(_, run)| run.is(SHELLS)) => {
                 report.add(EXFILTRATION, 0.93, "Gives a shell to whoever is at the other end", place);
             }
             "xterm" if run.flag("", &["display"]) || run.any(|word| word == "-display") => {
@@ -638,37 +642,14 @@ impl<'c> Script<'c> {
 
     /// Whether the pipe into `index` begins with an archive or a reading of the home or root folder.
     fn sends_files(&self, index: usize) -> bool {
-        let mut at = index;
-        while at > 0 && self.commands.get(at).is_some_and(|command| command.piped) {
-            at -= 1;
-            let found = self.commands.get(at).and_then(|command| self.runs(command)).is_some_and(|run| {
-                run.is(&[
-                    "tar",
-                    "zip",
-                    "cat",
-                    "dd",
-                    "find",
-                    "env",
-                    "printenv",
-                    "gzip",
-                    "base64",
-                    "mysqldump",
-                    "pg_dump",
-                ]) && !run.args.is_empty()
-            });
-            if found {
-                return true;
-            }
-        }
-        false
+        const READ: &[&str] =
+            &["tar", "zip", "cat", "dd", "find", "env", "printenv", "gzip", "base64", "mysqldump", "pg_dump"];
+        self.upstream(index).any(|(_, run)| run.is(READ) && !run.args.is_empty())
     }
 
     fn leaks_environment(&self, index: usize) -> bool {
-        index
-            .checked_sub(1)
-            .and_then(|at| self.commands.get(at))
-            .and_then(|command| self.runs(command))
-            .is_some_and(|run| run.is(&["env", "printenv", "set", "export"]))
+        let source = self.upstream(index).next();
+        source.is_some_and(|(_, run)| run.is(&["env", "printenv", "set", "export"]))
     }
 
     fn inner_reads(&self, command: &Command) -> bool {

@@ -111,7 +111,8 @@ impl Injection {
         if !(0.0..=1.0).contains(&config.likely_score) {
             return Err("likely_score: must lie between 0 and 1".to_owned());
         }
-        let head = if config.model { Some(head_of(model)?) } else { None };
+        let head =
+            if config.model { Some(Head::of_features(model, DENSE).map_err(|error| error.to_string())?) } else { None };
         let mut concepts: Vec<(String, String)> =
             CONCEPTS.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned())).collect();
         let rule = |category, score, place, sequence| (Rule { category, score, place }, sequence);
@@ -290,15 +291,6 @@ impl Injection {
         }
         list
     }
-}
-
-/// The model, if it is one of this detector.
-fn head_of(model: &[u8]) -> Result<Head<'_>, String> {
-    let head = Head::read(model).map_err(|error| error.to_string())?;
-    if head.features() != DENSE {
-        return Err(format!("the model has {} dense features, not {DENSE}: train it again", head.features()));
-    }
-    Ok(head)
 }
 
 /// Whether finding instructions in such a view is a sign by itself.

@@ -85,6 +85,19 @@ impl<'t> Head<'t> {
         Ok(Head { words, letters, word_scale, letter_scale, bias, dense, calibrations })
     }
 
+    /// Reads a model of readings that have this many dense features.
+    ///
+    /// # Errors
+    /// The bytes are no model, or one of other readings.
+    pub fn of_features(bytes: &'t [u8], features: usize) -> Result<Head<'t>, ModelError> {
+        let head = Self::read(bytes)?;
+        let found = head.features();
+        if found != features {
+            return Err(ModelError::Size(format!("it has {found} dense features, not {features}; train it again")));
+        }
+        Ok(head)
+    }
+
     /// What the words and letters of each window come to, with the bytes that it covers.
     pub fn windows<'b>(&self, blocks: &'b Blocks) -> impl Iterator<Item = (Range<usize>, f32)> + use<'b, 't> {
         let mask = self.words.len() - 1;
@@ -232,5 +245,8 @@ mod tests {
         wrong.clone_from(&bytes);
         wrong[12..16].copy_from_slice(&f32::NAN.to_le_bytes());
         assert_eq!(Head::read(&wrong).unwrap_err(), ModelError::NotFinite);
+        let features = Head::read(&bytes).unwrap().features();
+        assert!(Head::of_features(&bytes, features).is_ok());
+        assert!(matches!(Head::of_features(&bytes, features + 1).unwrap_err(), ModelError::Size(_)));
     }
 }

@@ -1,6 +1,5 @@
 //! The table of `detector-commands`: does a command do what attackers do?
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -36,7 +35,7 @@ pub(crate) fn train(data: &Path) -> Result<Trained> {
     let rows = read(data, "shell.jsonl")?;
     let counts = |row: &&Row| !row.is_attack() || FOLDS.iter().any(|kind| row.kind.starts_with(kind));
     let rows: Vec<Row> = rows.iter().filter(counts).cloned().collect();
-    let plain = Commands::with_model(Config::default(), Cow::Borrowed(&[])).map_err(anyhow::Error::msg)?;
+    let plain = Commands::with_model(Config::default(), None).map_err(anyhow::Error::msg)?;
     let mut random = Random::seeded(23);
     let trained_on: Vec<Row> = rows.iter().map(|row| realistic(row, &mut random)).collect::<Result<_>>()?;
     let mut made = Vec::new();
@@ -63,7 +62,7 @@ pub(crate) fn train(data: &Path) -> Result<Trained> {
     for number in 0..FOLDS.len() {
         let known = samples.iter().filter(|one| one.fold != Some(number));
         let model = fit(known).quantised(vec![calibration]).write();
-        let detector = Commands::with_model(Config::default(), Cow::Owned(model)).map_err(anyhow::Error::msg)?;
+        let detector = Commands::with_model(Config::default(), Some(model.leak())).map_err(anyhow::Error::msg)?;
         for row in rows.iter().filter(|row| fold(row) == Some(number)) {
             let score = whole(&detector, "command", &row.text, "command.")?;
             let mut add = |set: Set| held_out.push(held(row, set, score));
@@ -76,7 +75,7 @@ pub(crate) fn train(data: &Path) -> Result<Trained> {
         }
     }
     let model = fit(samples.iter()).quantised(vec![calibration]).write();
-    let detector = Commands::with_model(Config::default(), Cow::Owned(model.clone())).map_err(anyhow::Error::msg)?;
+    let detector = Commands::with_model(Config::default(), Some(model.clone().leak())).map_err(anyhow::Error::msg)?;
     for row in read(data, "sql.jsonl")? {
         // Rules alone: nothing of them was trained.
         let score = whole(&detector, "id", &row.text, "sql.")?;

@@ -215,7 +215,7 @@ pub(super) fn system(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
                 report.add(DESTRUCTIVE, 0.85, "Stops a service that guards or records", place);
             }
         }
-        "kill" if run.has("-1") && run.args.len() > 1 && run.args.last().is_some_and(|last| last.text == "-1") => {
+        "kill" if run.args.len() > 1 && run.args.last().is_some_and(|last| last.text == "-1") => {
             report.add(DESTRUCTIVE, 0.88, "Kills every process", place)
         }
         "killall5" => report.add(DESTRUCTIVE, 0.88, "Kills every process", place),
@@ -249,9 +249,7 @@ pub(super) fn system(run: &Run<'_>, place: &Range<usize>, report: &mut Report) {
         "auditctl" if run.flag("D", &[]) || (run.flag("e", &[]) && run.has("0")) => {
             report.add(DESTRUCTIVE, 0.85, "Switches auditing off", place)
         }
-        "history" if run.flag("cw", &[]) && run.flag("c", &[]) => {
-            report.add(DESTRUCTIVE, 0.82, "Erases the shell history", place)
-        }
+        "history" if run.flag("c", &[]) => report.add(DESTRUCTIVE, 0.82, "Erases the shell history", place),
         "unset" if run.operands().any(|name| name.starts_with("HIST")) => {
             report.add(DESTRUCTIVE, 0.82, "Switches the shell history off", place)
         }

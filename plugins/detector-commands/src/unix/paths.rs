@@ -218,10 +218,12 @@ pub(crate) fn sensitive(word: &str) -> Option<(f32, &'static str)> {
     {
         return Some((0.92, "Reads the password hashes of the system"));
     }
-    if path == "/etc/passwd" || path == "file:///etc/passwd" || path.ends_with("/etc/passwd") {
+    if path.ends_with("/etc/passwd") {
         return Some((0.55, "Reads the accounts of the system"));
     }
-    let key = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "identity"].contains(&name)
+    let key = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"].contains(&name)
+        // An ordinary word, too.
+        || path.ends_with("/identity")
         || (name.starts_with("ssh_host_") && name.ends_with("_key"));
     if key
         || (path.contains(".ssh")
@@ -266,7 +268,6 @@ pub(crate) fn sensitive(word: &str) -> Option<(f32, &'static str)> {
             | "wp-config.php"
             | ".msmtprc"
             | ".mylogin.cnf"
-            | ".docker/config.json"
     ) || path.contains(".docker/config.json")
         || path.contains(".kube/config")
         || path.contains("/.gnupg")

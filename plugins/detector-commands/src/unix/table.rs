@@ -241,7 +241,7 @@ const ROWS: &[Row] = &[
         0.8,
         MACHINES,
     ),
-    ("VBoxManage|vboxmanage", "unregistervm|closemedium & --delete", DESTRUCTIVE, 0.72, MACHINES),
+    ("vboxmanage", "unregistervm|closemedium & --delete", DESTRUCTIVE, 0.72, MACHINES),
     ("vagrant", "destroy & -f|--force", DESTRUCTIVE, 0.62, MACHINES),
     ("multipass|lxc|incus", "delete & --purge|--all|--force|-f|-p", DESTRUCTIVE, 0.65, MACHINES),
     ("qm|pct", "destroy", DESTRUCTIVE, 0.8, MACHINES),
@@ -331,7 +331,7 @@ const ROWS: &[Row] = &[
     ("ccencrypt|ccrypt", "-r|-e|--recursive", DESTRUCTIVE, 0.72, LOCK),
     ("openssl", "enc|smime & -aes*|-e|aes*|-chacha20 & -pass|-k|-kfile|-K|-in", EXFILTRATION, 0.4, "Encrypts data"),
     // Using up.
-    ("stress|stress-ng|cpuburn|burnP6", "*", DESTRUCTIVE, 0.6, FILL),
+    ("stress|stress-ng|cpuburn|burnp6", "*", DESTRUCTIVE, 0.6, FILL),
     ("fallocate|truncate", "-l|-s & *T|*000G|*00G", DESTRUCTIVE, 0.62, FILL),
     (
         "hping3|t50|slowloris|slowloris.py|goldeneye.py|loic|mdk3|mdk4|hulk.py",

@@ -20,8 +20,8 @@ fn any(text: &str, words: &[&str]) -> bool {
 
 /// Whether an address is a number, not a name, and not this machine's.
 pub(super) fn bare_address(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |pair| pair.1);
-    let host = host.split(['/', ':', '?']).next().unwrap_or_default();
+    let authority = url.split_once("://").map_or(url, |pair| pair.1);
+    let host = plugin_text::host_of(authority);
     host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
 
