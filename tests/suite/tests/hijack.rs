@@ -136,7 +136,8 @@ impl Office {
 fn entries(data: &Path, session: &str) -> Vec<Value> {
     assert!(ledger(data, &["verify"]).unwrap().starts_with("good"));
     let lines = ledger(data, &["show", "--json", "--limit", "1000"]).unwrap();
-    for private in ["desk-update", "salaries", "61000", "Thursday"] {
+    // Words that no digest holds by chance, as one may hold five digits.
+    for private in ["desk-update", "salaries", "Okafor", "Thursday"] {
         assert!(!lines.contains(private), "the ledger holds content: {private}");
     }
     let entries = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
