@@ -33,8 +33,8 @@ impl Config {
             }
         }
         let bad = |domain: &String| !domain.contains('.') || domain.contains(['@', '/', ' ', '*']);
-        if let Some(domain) = self.own_domains.iter().find(|domain| bad(domain)) {
-            return Err(format!("own_domains: `{domain}` is no domain; write one like `example.com`"));
+        if let Some(index) = self.own_domains.iter().position(bad) {
+            return Err(format!("own_domains[{index}]: give a domain such as corp.example; names below it count too"));
         }
         Ok(())
     }

@@ -78,12 +78,12 @@ impl Alignment {
     #[must_use]
     pub fn read(&self, call: &Call, payload: &dyn Payload) -> Reading {
         let texts = payload.texts();
-        let values: Vec<Value> = self.values(call, &texts).0.into_iter().map(|(_, value)| value).collect();
+        let values: Vec<Value> = self.values(call, &texts, texts.len()).0.into_iter().map(|(_, value)| value).collect();
         reading::read(&self.tables, call, &Asked::of(&self.tables, call), &texts, &payload.raw(), &values)
     }
 
-    /// The values of a payload with the number of their text, and whether there are more.
-    fn values(&self, call: &Call, texts: &[Text]) -> (Vec<(usize, Value)>, bool) {
+    /// The values of a payload with the number of their text, and whether there are more. Texts from `strings` on are names.
+    fn values(&self, call: &Call, texts: &[Text], strings: usize) -> (Vec<(usize, Value)>, bool) {
         let mut all: Vec<(usize, Value)> = Vec::new();
         let mut seen: BTreeSet<(Kind, String)> = BTreeSet::new();
         let mut cut = false;
@@ -97,6 +97,7 @@ impl Alignment {
             let found = values::find(&text.value, MOST_FOUND);
             cut |= found.len() >= MOST_FOUND;
             if installs
+                && number < strings
                 && found.is_empty()
                 && let Some(folded) = values::package(&text.value)
             {
@@ -117,7 +118,8 @@ impl Alignment {
             return Ok(());
         }
         let texts = payload.texts();
-        let (values, more) = self.values(call, &texts);
+        let strings = texts.len();
+        let (values, more) = self.values(call, &with_names(payload, texts), strings);
         if values.is_empty() && !more {
             return Ok(());
         }
@@ -133,20 +135,21 @@ impl Alignment {
         }
         let texts = payload.texts();
         let asked = Asked::of(&self.tables, call);
-        let (values, more) = self.values(call, &texts);
-        let only: Vec<Value> = values.iter().map(|(_, value)| value.clone()).collect();
-        let reading = reading::read(&self.tables, call, &asked, &texts, &payload.raw(), &only);
+        let strings = texts.len();
+        let texts = with_names(payload, texts);
+        let (values, more) = self.values(call, &texts, strings);
+        let of_strings = values.iter().filter(|(number, _)| *number < strings);
+        let of_strings: Vec<Value> = of_strings.map(|(_, value)| value.clone()).collect();
+        let texts = texts.get(..strings).unwrap_or_default();
+        let reading = reading::read(&self.tables, call, &asked, texts, &payload.raw(), &of_strings);
         let mut findings = Vec::new();
         let beside = self.beside(call, &reading);
         findings.extend(beside.as_ref().map(|(_, finding)| finding.clone()));
         let score = beside.map(|(score, _)| score);
-        findings.extend(foreign(call, &taint, &asked, &reading, &values, more));
-        let goes_to = |value: &&Value| value.kind.is_destination();
-        let known = only.iter().any(|value| goes_to(&value))
-            && only
-                .iter()
-                .filter(goes_to)
-                .all(|value| asked.names(value.kind, &value.folded) || self.config.owns(&value.folded));
+        findings.extend(foreign(call, &taint, &asked, &reading, &values, more, strings));
+        let destinations = || values.iter().map(|(_, value)| value).filter(|value| value.kind.is_destination());
+        let known = destinations().next().is_some()
+            && destinations().all(|value| asked.names(value.kind, &value.folded) || self.config.owns(&value.folded));
         findings.extend(tainted_send(&taint, &reading, score, known));
         findings.retain(|finding| finding.score >= self.config.min_score);
         findings
@@ -184,8 +187,14 @@ fn does(effect: Effect) -> &'static str {
     }
 }
 
+/// The strings of a payload, and after them the names of its members: values stand there as well.
+fn with_names(payload: &dyn Payload, mut texts: Vec<Text>) -> Vec<Text> {
+    texts.extend(payload.names().into_iter().map(|value| Text { pointer: String::new(), value }));
+    texts
+}
+
 /// A value that a result brought and nobody asked for.
-/// `more` if the call has more values than are looked at: one of those may be such a value, too.
+/// `more` if the call has more values than are looked at: one of those may be such a value, too. Texts from `strings` on are names.
 fn foreign(
     call: &Call,
     taint: &Taint,
@@ -193,6 +202,7 @@ fn foreign(
     reading: &Reading,
     values: &[(usize, Value)],
     more: bool,
+    strings: usize,
 ) -> Option<Finding> {
     if taint.is_empty() {
         return None;
@@ -211,7 +221,8 @@ fn foreign(
         best = best.max(score);
         sure |= seen;
         kinds.insert(value.kind);
-        if spans.len() < MOST_SPANS {
+        // A name cannot be pointed at.
+        if spans.len() < MOST_SPANS && *text < strings {
             spans.push(Span::of(*text, value.range.clone()));
         }
     }

@@ -24,6 +24,8 @@ const MODEL: &[u8] = include_bytes!("../model.bin");
 const MOST_FINDINGS: usize = 64;
 /// At most this many spans in one finding.
 const MOST_SPANS: usize = 16;
+/// Bytes of an identifier: a longer name with blanks may be a sentence.
+const LONGEST_WORD: usize = 20;
 /// What dresses a request up.
 const WRAPS: [u8; 6] =
     [reading::OVERRIDE, reading::ROLE, reading::TO_AGENT, reading::KEPT, reading::ANNOUNCED, reading::IN_NAME];
@@ -96,6 +98,14 @@ impl Detector for Instruction {
         for (index, text) in payload.texts().iter().enumerate() {
             self.text(call, &task, index, &text.value, &mut findings);
         }
+        let mut named = Vec::new();
+        for name in payload.names().iter().filter(|name| is_sentence(name)) {
+            self.text(call, &task, 0, name, &mut named);
+        }
+        // `Name of the person` is a label and reads like a request: without more than that it is none.
+        named.retain(|finding| finding.category != Category::Request.name());
+        // A name cannot be pointed at; the finding is about the whole.
+        findings.extend(named.into_iter().map(|finding| Finding { spans: Vec::new(), ..finding }));
         self.taint(call, &findings)?;
         Ok(join_findings(findings, MOST_FINDINGS, MOST_SPANS * MOST_FINDINGS))
     }
@@ -186,6 +196,11 @@ impl Instruction {
         }
         Ok(())
     }
+}
+
+/// Whether the name of a member may be a sentence.
+fn is_sentence(name: &str) -> bool {
+    name.len() > LONGEST_WORD && name.contains(char::is_whitespace)
 }
 
 /// The share of a sentence's words that the task has too; 0 without a task.

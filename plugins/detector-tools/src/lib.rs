@@ -2,7 +2,8 @@
 //!
 //! Every string of a definition is brought into all the forms a reader may see it in ([`plugin_text::Views`]), searched for words by
 //! meaning in one pass and matched against sequences of them (`rules`). What is found in one tool adds up, the
-//! names of its parameters included; `names` compares the tools of a list with each other.
+//! names of its parameters included; long names of members are read like texts wherever they stand; `names` compares the tools of
+//! a list with each other.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -39,11 +40,13 @@ pub struct Tools {
     config: Config,
 }
 
-/// What speaks against one tool.
+/// What speaks against one tool, or is said in names of members.
 #[derive(Debug, Default)]
 struct Evidence {
     /// Category, weight and place: each rule once in a text, and with weight once in a tool.
     list: Vec<(Category, f32, Option<Span>)>,
+    /// Of names, which do not tell whose they are.
+    of_names: bool,
 }
 
 impl Detector for Tools {
@@ -97,6 +100,7 @@ impl Detector for Tools {
             next = end;
         }
         self.compare(&listed, &places, payload, &mut tools);
+        tools.push(self.names(&payload.names()));
         Ok(self.report(&tools))
     }
 }
@@ -131,25 +135,7 @@ impl Tools {
             if text.value.len() <= WORD && text.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 continue;
             }
-            let views = Views::new(&text.value, &Limits::default());
-            let mut here = vec![false; RULES.len()];
-            for (at, view) in views.iter() {
-                let loose = view.kind == Kind::Joined;
-                let mut behind = None;
-                self.find(&view.text, loose, &mut here, |number, rule, range| {
-                    // What stands in two strings is no stronger for it, but both are told.
-                    let before = found.get_mut(number).is_some_and(|found| std::mem::replace(found, true));
-                    let span = Span::of(index, views.origin(at, range));
-                    if !matches!(view.kind, Kind::Plain | Kind::Unescaped) && rule.score >= 0.4 {
-                        behind = Some(span);
-                    }
-                    evidence.list.push((rule.category, if before { 0.0 } else { rule.score }, Some(span)));
-                });
-                if let Some(span) = behind {
-                    evidence.list.push((Category::Concealment, 0.8, Some(span)));
-                }
-            }
-            unseen(index, &text.value, &mut evidence);
+            self.text(&text.value, Some(index), &mut found, &mut evidence);
         }
         self.find(&names, false, &mut found, |_, rule, _| {
             if rule.place == Where::Any {
@@ -157,6 +143,39 @@ impl Tools {
             }
         });
         evidence
+    }
+
+    /// Names of members, wherever they stand: a model reads them as well.
+    fn names(&self, names: &[String]) -> Evidence {
+        let mut evidence = Evidence { of_names: true, ..Evidence::default() };
+        let mut found = vec![false; RULES.len()];
+        for name in names.iter().filter(|name| name.len() > WORD) {
+            self.text(&name.replace('_', " "), None, &mut found, &mut evidence);
+        }
+        evidence
+    }
+
+    /// What rules find in one text, the string with this number or a name.
+    fn text(&self, text: &str, index: Option<usize>, found: &mut [bool], evidence: &mut Evidence) {
+        let views = Views::new(text, &Limits::default());
+        let mut here = vec![false; RULES.len()];
+        for (at, view) in views.iter() {
+            let loose = view.kind == Kind::Joined;
+            let mut behind = None;
+            self.find(&view.text, loose, &mut here, |number, rule, range| {
+                // What stands in two strings is no stronger for it, but both are told.
+                let before = found.get_mut(number).is_some_and(|found| std::mem::replace(found, true));
+                let span = index.map(|index| Span::of(index, views.origin(at, range)));
+                if !matches!(view.kind, Kind::Plain | Kind::Unescaped) && rule.score >= 0.4 {
+                    behind = Some(span);
+                }
+                evidence.list.push((rule.category, if before { 0.0 } else { rule.score }, span));
+            });
+            if let Some(span) = behind {
+                evidence.list.push((Category::Concealment, 0.8, span));
+            }
+        }
+        unseen(text, index, evidence);
     }
 
     /// Rules that are in `text` and were not found before, each once, with their bytes.
@@ -225,11 +244,11 @@ impl Tools {
         let finding = |(category, mut tools): (Category, Vec<(f32, &Evidence)>)| {
             let score = tools.iter().fold(0.0_f32, |best, (score, _)| best.max(*score));
             tools.retain(|(own, _)| *own >= LIKELY || score < LIKELY);
-            let message = match tools.len() {
-                1 => category.message().to_owned(),
+            let message = match tools.iter().filter(|(_, evidence)| !evidence.of_names).count() {
+                0 | 1 => category.message().to_owned(),
                 count => format!("{} ({count} tools)", category.message()),
             };
-            // Names of parameters have no place: then the finding is about the whole list.
+            // Names have no place: then the finding is about the whole list.
             let places = tools.iter().flat_map(|(_, evidence)| evidence.places(category));
             let spans = places.take(MOST_SPANS + 1).collect::<Option<Vec<Span>>>();
             let spans = spans.filter(|spans| spans.len() <= MOST_SPANS).unwrap_or_default();
@@ -285,9 +304,9 @@ impl Evidence {
 }
 
 /// What a person does not see: invisible characters, terminal escapes, what stands far to the right or below, long encodings.
-fn unseen(index: usize, text: &str, evidence: &mut Evidence) {
+fn unseen(text: &str, index: Option<usize>, evidence: &mut Evidence) {
     let mut add = |score: f32, range: Range<usize>| {
-        evidence.list.push((Category::Concealment, score, Some(Span::of(index, range))))
+        evidence.list.push((Category::Concealment, score, index.map(|index| Span::of(index, range))))
     };
     for hidden in hidden(text) {
         let score = match hidden.kind {

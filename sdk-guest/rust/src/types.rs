@@ -160,8 +160,8 @@ pub fn join_findings(mut findings: Vec<Finding>, most: usize, most_spans: usize)
     for finding in rest {
         let index = *strongest.entry(finding.category.clone()).or_insert(findings.len());
         match findings.get_mut(index) {
-            // One without spans is about the whole payload.
-            Some(known) if known.spans.is_empty() => {}
+            // One without spans is about the whole payload, and then so are both.
+            Some(known) if known.spans.is_empty() || finding.spans.is_empty() => known.spans.clear(),
             Some(known) => known.spans.extend(finding.spans),
             None => findings.push(finding),
         }

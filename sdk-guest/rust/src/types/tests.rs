@@ -51,6 +51,11 @@ fn findings_beyond_a_bound_are_joined_to_the_strongest_of_their_category() {
     assert_eq!(shown, [("a", 0.95, "of 5001"), ("a", 0.9, "of 0"), ("a", 0.9, "of 1"), ("b", 0.4, "of 5000"), whole]);
     let spans: Vec<_> = joined.iter().map(|one| one.spans.len()).collect();
     assert_eq!(spans, [100, 1, 1, 1, 0], "bounded, and none that had one is left without");
+
+    let joined =
+        join_findings(vec![finding("a", 0.9, 0), finding("a", 0.8, 1), Finding::new("a", 0.1, "whole")], 2, 100);
+    let spans: Vec<_> = joined.iter().map(|one| one.spans.len()).collect();
+    assert_eq!(spans, [0, 1], "what is about the whole payload stays so");
 }
 
 #[test]
