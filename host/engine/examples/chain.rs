@@ -52,10 +52,7 @@ fn main() -> Result<(), Failure> {
     let small = |word: &str| load(&engine, "small", &guest("good_detector")?, &format!(r#"{{"word": "{word}"}}"#));
     let (words, absent, other) = (small("rm -rf")?, small("wire_transfer")?, small("DROP TABLE")?);
     let rule = load(&engine, "rule", &guest("good_rule")?, r#"{"deny": "none"}"#)?;
-    let shipped: Vec<Plugin> = ["detector-injection", "detector-commands", "detector-secrets", "rule-baseline"]
-        .iter()
-        .map(|name| load(&engine, name, &built("plugins", name)?, "{}"))
-        .collect::<Result<_, _>>()?;
+    let shipped = shipped(&engine)?;
     let rego = load(&engine, "rule-rego", &built("plugins", "rule-rego")?, &rego_config())?;
     let (call, ordinary) = (call(), ordinary());
     let bare = Bare::new(call.clone())?;
@@ -70,16 +67,17 @@ fn main() -> Result<(), Failure> {
             measure(calls, || chain(&[&words, &absent, &other], &rule, &call))
         }),
     ];
-    for plugin in &shipped {
-        let what = format!("{}, ordinary text", plugin.name());
-        let ordinary = &ordinary;
-        rows.push(Row::new(what, "", move |calls| measure(calls, || ask(plugin, ordinary))));
+    for (plugin, what, call) in &shipped {
+        let what = format!("{}, {what}", plugin.name());
+        rows.push(Row::new(what, "", move |calls| measure(calls, || ask(plugin, call))));
     }
-    if let [injection, commands, secrets, rule] = shipped.as_slice() {
+    if let [(injection, ..), (commands, ..), (secrets, ..), (rule, ..), ..] = shipped.as_slice() {
         let (detectors, ordinary) = ([injection, commands, secrets], &ordinary);
-        rows.push(Row::new("the 4 plugins of the baseline policy, ordinary text", "", move |calls| {
-            measure(calls, || chain(&detectors, rule, ordinary))
-        }));
+        rows.push(Row::new(
+            "injection, commands, secrets and rule-baseline in turn, ordinary text",
+            "",
+            move |calls| measure(calls, || chain(&detectors, rule, ordinary)),
+        ));
     }
     rows.push(Row::new("rule-rego, two rules", "", |calls| measure(calls, || ask(&rego, &ordinary))));
     for _ in 0..runs {
@@ -185,8 +183,29 @@ fn built(folder: &str, name: &str) -> Result<PluginFile, Failure> {
     Ok(PluginFile::new(bytes))
 }
 
+/// The built-in plugins, each with what it is asked in the phase in which it works: about 1 KiB that harms nobody.
+fn shipped(engine: &Engine) -> Result<Vec<(Plugin, &'static str, Call)>, Failure> {
+    [
+        ("detector-injection", "ordinary text", ordinary()),
+        ("detector-commands", "ordinary text", ordinary()),
+        ("detector-secrets", "ordinary text", ordinary()),
+        ("rule-baseline", "ordinary text", ordinary()),
+        ("detector-instruction", "ordinary result", Call { phase: Phase::Result, ..ordinary() }),
+        ("detector-alignment", "ordinary text with a task", with_task()),
+        ("detector-sequence", "ordinary text", ordinary()),
+        ("detector-effect", "ordinary text", ordinary()),
+        ("detector-code", "ordinary source", source()),
+        ("detector-packages", "an installation of twenty", installation()),
+        ("detector-tools", "ordinary definition", definition()),
+        ("detector-pii", "ordinary text", ordinary()),
+    ]
+    .into_iter()
+    .map(|(name, what, call)| Ok((load(engine, name, &built("plugins", name)?, "{}")?, what, call)))
+    .collect()
+}
+
 fn load(engine: &Engine, name: &str, file: &PluginFile, config: &str) -> Result<Plugin, Failure> {
-    let grants = Grants { clock: true, state: true, ..Grants::default() };
+    let grants = Grants { clock: true, state: true, labels: true, ..Grants::default() };
     let limits = Limits::default();
     Ok(engine.load(&Source {
         name,
@@ -206,12 +225,44 @@ fn rego_config() -> String {
     serde_json::json!({ "policies": [{ "name": "bench.rego", "text": policy }] }).to_string()
 }
 
+const SENTENCE: &str =
+    "The quarterly report lists revenue by region and the notes explain each change against the plan. ";
+
+/// A call of `tool`, or what it returned, with `payload`.
+fn asking(tool: &str, payload: &serde_json::Value) -> Call {
+    let payload = Document::parse(payload.to_string()).unwrap_or_else(|_| Document::empty());
+    Call { tool: tool.into(), payload: Arc::new(payload), ..call() }
+}
+
 /// About 1 KiB of arguments as agents send them: a path and a text.
 fn ordinary() -> Call {
-    let text = "The quarterly report lists revenue by region and the notes explain each change against the plan. ";
-    let payload = serde_json::json!({ "path": "reports/q3.txt", "mode": "append", "content": text.repeat(10) });
-    let payload = Document::parse(payload.to_string()).unwrap_or_else(|_| Document::empty());
-    Call { tool: "write_file".into(), payload: Arc::new(payload), ..call() }
+    let text = SENTENCE.repeat(10);
+    asking("write_file", &serde_json::json!({ "path": "reports/q3.txt", "mode": "append", "content": text }))
+}
+
+fn with_task() -> Call {
+    let task = "Append what the quarterly report says of revenue by region to reports/q3.txt";
+    Call { persona: Some("An assistant for analysts".into()), task: Some(task.into()), ..ordinary() }
+}
+
+fn source() -> Call {
+    let source = "import csv\n\ndef revenue(path):\n    with open(path, newline='') as file:\n        \
+                  rows = csv.DictReader(file)\n        return sum(float(row['revenue']) for row in rows)\n\n";
+    asking("run_python", &serde_json::json!({ "code": source.repeat(6) }))
+}
+
+fn installation() -> Call {
+    let packages = "react express lodash axios chalk commander typescript webpack eslint prettier jest rxjs moment \
+                    uuid dotenv cors zod vite next vue";
+    asking("shell", &serde_json::json!({ "command": format!("npm install {packages}") }))
+}
+
+fn definition() -> Call {
+    let path = serde_json::json!({ "type": "string", "description": "The file, below the folder of the project." });
+    let text = serde_json::json!({ "type": "string", "description": SENTENCE.repeat(3) });
+    let schema = serde_json::json!({ "type": "object", "properties": { "path": path, "text": text } });
+    let tool = serde_json::json!({ "name": "write_file", "description": SENTENCE.repeat(5), "inputSchema": schema });
+    Call { phase: Phase::Listing, ..asking("tools/list", &serde_json::json!([tool])) }
 }
 
 /// 1 KiB of arguments in five strings.

@@ -76,6 +76,24 @@ const CODE: &[&str] = &[
     "socket",
     "requests.post",
 ];
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_key",
+    "token",
+    "bearer ",
+    "authorization:",
+    "begin rsa private key",
+    "begin private key",
+    "akia",
+    "ghp_",
+    "xoxb-",
+    "sk-",
+];
 
 /// 1 if a phrase of the list is in the text, whatever its case; 0 if none is. None where there is no list.
 #[must_use]
@@ -85,6 +103,7 @@ pub fn keyword_score(question: Question, text: &str) -> Option<f64> {
         Question::Shell => SHELL,
         Question::Sql => SQL,
         Question::Code => CODE,
+        Question::Secrets => SECRETS,
         Question::Personal | Question::Packages => return None,
     };
     let text = text.to_ascii_lowercase();

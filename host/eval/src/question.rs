@@ -29,12 +29,14 @@ pub enum Question {
     Code,
     /// Does it hold personal data?
     Personal,
+    /// Does it hold a credential?
+    Secrets,
     /// Is the package known to harm?
     Packages,
 }
 
 /// What is asked of kinds that begin so; the first that fits counts.
-const KINDS: [(&str, Option<Question>); 23] = [
+const KINDS: [(&str, Option<Question>); 24] = [
     ("shell.recon", None),
     ("shell.other_attack", None),
     ("tool_malicious_capability", None),
@@ -57,12 +59,13 @@ const KINDS: [(&str, Option<Question>); 23] = [
     ("sql.", Some(Question::Sql)),
     ("code.", Some(Question::Code)),
     ("pii.", Some(Question::Personal)),
+    ("secret.", Some(Question::Secrets)),
     ("pkg.", Some(Question::Packages)),
 ];
 
 impl Question {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Overrides,
         Self::Results,
         Self::Tools,
@@ -71,6 +74,7 @@ impl Question {
         Self::Sql,
         Self::Code,
         Self::Personal,
+        Self::Secrets,
         Self::Packages,
     ];
 
@@ -103,6 +107,7 @@ impl Question {
             Self::Sql => "sql",
             Self::Code => "code",
             Self::Personal => "personal",
+            Self::Secrets => "secrets",
             Self::Packages => "packages",
         }
     }
@@ -119,6 +124,7 @@ impl Question {
             Self::Sql => "does the value inject SQL?",
             Self::Code => "does the source code harm?",
             Self::Personal => "does the text hold personal data?",
+            Self::Secrets => "does the text hold a credential?",
             Self::Packages => "is the package known to harm?",
         }
     }
@@ -135,6 +141,7 @@ impl Question {
             Self::Sql => &["sql."],
             Self::Code => &["code.", "command."],
             Self::Personal => &["pii."],
+            Self::Secrets => &["secret."],
             Self::Packages => &["package."],
         }
     }
@@ -150,7 +157,7 @@ impl Question {
         let (mut task, mut persona) = (row.task.clone(), row.persona.clone());
         let (phase, payload) = match self {
             Self::Overrides => (Phase::Message, json!({ "text": text })),
-            Self::Results | Self::Personal => (Phase::Result, json!({ "text": text })),
+            Self::Results | Self::Personal | Self::Secrets => (Phase::Result, json!({ "text": text })),
             Self::Tools => {
                 (Phase::Listing, Value::Array(vec![object().unwrap_or_else(|| json!({ "description": text }))]))
             }
@@ -224,6 +231,7 @@ mod tests {
             ("benign.doc_cmd_osx", Question::Shell, Phase::Call),
             ("tool_poison_synth", Question::Tools, Phase::Listing),
             ("sqli", Question::Sql, Phase::Call),
+            ("secret.github", Question::Secrets, Phase::Result),
             ("pkg.malicious_intent", Question::Packages, Phase::Call),
         ] {
             let row = row(kind, "npm:left-pad");

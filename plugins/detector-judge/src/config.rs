@@ -22,7 +22,7 @@ pub struct Config {
     /// Most bytes of the text that the model is shown, 256 to 16384.
     pub most_bytes: usize,
     /// Domains that are no news in a call, with all names below them.
-    pub inside: Vec<String>,
+    pub own_domains: Vec<String>,
     /// What tools do whose names do not tell; by globs: `*` is anything, `?` one character.
     pub effects: BTreeMap<String, Effect>,
     /// Whether what looks like a key is left out of what the model is shown.
@@ -52,7 +52,7 @@ impl Default for Config {
             remember_minutes: 30,
             questions_per_minute: 10,
             most_bytes: 2048,
-            inside: Vec::new(),
+            own_domains: Vec::new(),
             effects: BTreeMap::new(),
             mask: true,
         }
@@ -75,9 +75,11 @@ impl Config {
         if !(256..=16 * 1024).contains(&self.most_bytes) {
             return Err("most_bytes: give 256 to 16384".to_owned());
         }
-        for (index, domain) in self.inside.iter().enumerate() {
+        for (index, domain) in self.own_domains.iter().enumerate() {
             if domain.is_empty() || domain.starts_with('.') || domain.contains(['*', '@', '/', ':', ' ']) {
-                return Err(format!("inside[{index}]: give a domain such as corp.example; names below it count too"));
+                return Err(format!(
+                    "own_domains[{index}]: give a domain such as corp.example; names below it count too"
+                ));
             }
         }
         Ok(())

@@ -57,7 +57,7 @@ impl Judge {
         }
         let texts = payload.texts();
         let mut look = self.grey.look(&texts, true);
-        let (news, place) = novelty(call.task.as_deref(), &texts, &self.config.inside);
+        let (news, place) = novelty(call.task.as_deref(), &texts, &self.config.own_domains);
         if look.place.is_none() {
             look.place = place;
         }

@@ -165,7 +165,7 @@ fn configuration_errors_name_the_key() {
         (json!({ "high": 1.1 }), "low, high"),
         (json!({ "remember_minutes": 0 }), "remember_minutes"),
         (json!({ "most_bytes": 10 }), "most_bytes"),
-        (json!({ "inside": ["@corp.example"] }), "inside[0]"),
+        (json!({ "own_domains": ["@corp.example"] }), "own_domains[0]"),
         (json!({ "effects": { "*": "read" } }), "effects"),
     ] {
         let error = Judge::configure(serde_json::from_value(config).unwrap()).unwrap_err();

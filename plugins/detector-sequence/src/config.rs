@@ -14,7 +14,7 @@ pub struct Config {
     /// Places that an agent can have remembered: each holds four sessions. 1 to 4096.
     pub slots: u32,
     /// Domains to which sensitive things may go, with all names below them.
-    pub inside: Vec<String>,
+    pub own_domains: Vec<String>,
     /// Kinds of sensitive things that are not looked for: `credentials`, `payroll`, `personnel`, `health`, `customers`, `finances`,
     /// `a database dump`.
     pub not_sensitive: Vec<String>,
@@ -79,7 +79,7 @@ impl Default for Config {
             disable: Vec::new(),
             remember_minutes: 30,
             slots: 256,
-            inside: Vec::new(),
+            own_domains: Vec::new(),
             not_sensitive: Vec::new(),
             sensitive: Vec::new(),
             many_addresses: 25,

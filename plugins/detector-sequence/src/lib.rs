@@ -80,9 +80,9 @@ fn check(config: &Config) -> Result<(), String> {
     if !(1..=4096).contains(&config.slots) {
         return Err("slots: give 1 to 4096".to_owned());
     }
-    for (index, domain) in config.inside.iter().enumerate() {
+    for (index, domain) in config.own_domains.iter().enumerate() {
         if domain.is_empty() || domain.starts_with('.') || domain.contains(['*', '@', '/', ':', ' ']) {
-            return Err(format!("inside[{index}]: give a domain such as corp.example; names below it count too"));
+            return Err(format!("own_domains[{index}]: give a domain such as corp.example; names below it count too"));
         }
     }
     if config.repeats.calls == 1 || config.repeats.reads == 1 {
@@ -205,7 +205,7 @@ impl Sequence {
                 if act.effect == Effect::Read && target.behind < LADEN {
                     continue;
                 }
-                if target.within(&self.config.inside) {
+                if target.within(&self.config.own_domains) {
                     inside += 1;
                     continue;
                 }

@@ -159,7 +159,7 @@ fn configuration_errors_name_the_key() {
         (json!({ "disable": ["sequence.foo"] }), "disable[0]"),
         (json!({ "remember_minutes": 0 }), "remember_minutes"),
         (json!({ "slots": 0 }), "slots"),
-        (json!({ "inside": ["*.corp.example"] }), "inside[0]"),
+        (json!({ "own_domains": ["*.corp.example"] }), "own_domains[0]"),
         (json!({ "repeats": { "calls": 1 } }), "repeats"),
         (json!({ "repeats": { "seconds": 0 } }), "repeats.seconds"),
         (json!({ "repeats": { "ignore": ["*"] } }), "repeats.ignore[0]"),

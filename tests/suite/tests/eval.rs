@@ -91,6 +91,29 @@ fn a_detector_that_fails_or_finds_nothing_is_told_of_with_its_failures() {
 }
 
 #[test]
+fn texts_are_asked_for_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    // Put together here, so that no scanner of this file finds one.
+    let key = format!("ghp_{}", "R7cQ2mZ9xK4vT1pL8sWf5hYb3nJd6g117Zt3");
+    let row = |text: String, label: u8| {
+        json!({ "text": text, "label": label, "kind": "secret.github", "source": "ours" }).to_string()
+    };
+    let rows = [
+        row(format!("the key is {key}"), 1),
+        row("your token is for order 3f0c8a52-9d1b-4c77-8f3e-5a2b6c9d0e1f".to_owned(), 0),
+        row("rotate your password every year".to_owned(), 0),
+    ];
+    fs::write(folder.path().join("texts.jsonl"), rows.join("\n")).unwrap();
+    let all = json_of(&eval(&[folder.path().to_str().unwrap(), "--plugin", "detector-secrets", "--json"]));
+    let found = |subject| question(&all, subject, "secrets")["all"]["shipped"].clone();
+    let secrets = found("detector-secrets");
+    assert_eq!(secrets["recall"], json!({ "found": 1, "of": 1 }), "{all}");
+    assert_eq!(secrets["false_alarms"], json!({ "found": 0, "of": 2 }), "{all}");
+    // Words that promise a secret are none.
+    assert_eq!(found("keywords")["false_alarms"], json!({ "found": 2, "of": 2 }), "{all}");
+}
+
+#[test]
 fn a_score_counts_from_the_threshold_that_people_write() {
     let (folder, path) = texts();
     // What scores 0.82 of single precision, which is less than 0.82 of double.

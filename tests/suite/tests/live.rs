@@ -590,6 +590,10 @@ fn going_back_waits_for_no_registry_and_the_server_ends_all_the_same() {
     fs::write(server.folder().join("portcullis.toml"), with(&denying("gamma"), &fetched)).unwrap();
     let fetching = || get(&server, "/readyz")["preparing"]["phase"] == "fetching";
     until("the plugin to be fetched", || fetching().then_some(()));
+    // Who asks for a trial is told that there may be one soon.
+    let report = ask(&server, "GET", "/v1/generations/shadow", ANN, &Value::Null);
+    assert_eq!(report.status, 404);
+    assert!(report.json().unwrap().to_string().contains("is being prepared"));
     assert_eq!(ask(&server, "POST", "/v1/generations/rollback", ANN, &Value::Null).status, 200);
     assert_eq!((live(&server), verdict(&server, "alpha")), (first, "deny".to_owned()));
     assert!(fetching(), "it took effect before the registry said anything");

@@ -132,7 +132,11 @@ impl Api {
         let tenant = onlooker(context)?;
         let trial = self.activations()?.trial(tenant);
         let trial = trial.ok_or_else(|| {
-            let hint = "give the tenant a table `candidate` in the configuration";
+            let hint = if self.reload.preparing().is_some() {
+                "a change of the configuration is being prepared: ask again once it is in force"
+            } else {
+                "give the tenant a table `candidate` in the configuration"
+            };
             ApiError::new(StatusCode::NOT_FOUND, "not_found", "no generation is tried beside the one in force", hint)
         })?;
         Ok(json_value(StatusCode::OK, &trial))
