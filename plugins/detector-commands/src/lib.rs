@@ -342,8 +342,11 @@ impl Commands {
             unix::inspect(text, None, 0, &mut inner);
             scale(inner, factor, report);
         } else {
-            prose(text, &words.programs, report);
+            // Too long to be read as one, what is to be run counts by the line.
+            let factors = if run { (1.0, 0.85) } else { (0.75, 0.6) };
+            prose(text, &words.programs, factors, report);
         }
+        report.cut |= words.cut;
         let mut inner = Report::default();
         self.signatures.inspect(&words, |range| range, &mut inner);
         if run
@@ -372,8 +375,9 @@ impl Commands {
     }
 }
 
-/// Commands in a document: from the name of a program to the end of its line or quotation.
-fn prose(text: &str, programs: &[Hit], report: &mut Report) {
+/// Commands in a document: from the name of a program to the end of its line or quotation. A finding counts by the first of
+/// `factors` where the command stands alone on its line, by the other in a sentence.
+fn prose(text: &str, programs: &[Hit], factors: (f32, f32), report: &mut Report) {
     let mut covered = 0;
     let mut tries = 0;
     for hit in programs {
@@ -402,7 +406,7 @@ fn prose(text: &str, programs: &[Hit], report: &mut Report) {
         }
         // Alone on a line it is something to be run; inside a sentence it is something to be read.
         let alone = lead.trim_matches([' ', '\t', '$', '#', '>', '`', '*', '-']).is_empty();
-        scale(inner, if alone { 0.75 } else { 0.6 }, report);
+        scale(inner, if alone { factors.0 } else { factors.1 }, report);
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use plugin_model::{Blocks, Head, NOTHING, mix, pair, step};
 
 use crate::report::{CREDENTIALS, DESTRUCTIVE, EXFILTRATION, OBFUSCATED, PERSISTENCE, Seen};
+use crate::signatures::{LONGEST_RUN, in_run};
 
 /// Dense features: the strongest rule of each category and how many there are, then the looks of the whole text.
 pub const DENSE: usize = 16;
@@ -31,9 +32,32 @@ pub struct Reading {
 pub(crate) fn opinion(head: &Head<'_>, text: &str, rules: &[Seen]) -> Option<(f32, Range<usize>)> {
     let reading = read(text, rules);
     let dense = head.dense(&reading.dense);
-    let windows = head.windows(&reading.blocks).map(|(range, score)| (score + dense, range));
-    let (score, range) = windows.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    let mut best: Option<(f32, Range<usize>)> = None;
+    for (range, score) in head.windows(&reading.blocks) {
+        let better = best.as_ref().is_none_or(|(known, _)| score + dense >= *known);
+        if better && !text.get(range.clone()).is_some_and(encoded) {
+            best = Some((score + dense, range));
+        }
+    }
+    let (score, range) = best?;
     Some((head.probability(0, score), range))
+}
+
+/// Whether `text` is out of the middle of an encoded file: long runs of letters, the first and the last of which may be cut off.
+/// The table has never seen enough of that to have an opinion.
+fn encoded(text: &str) -> bool {
+    let of_file = |byte: u8| in_run(byte) || byte == b'=';
+    let mut short_before = false;
+    let mut long = false;
+    for (at, run) in text.split_ascii_whitespace().enumerate() {
+        // A short one that was not the last.
+        if short_before || !run.bytes().all(of_file) {
+            return false;
+        }
+        short_before = run.len() <= LONGEST_RUN && at > 0;
+        long |= run.len() > LONGEST_RUN;
+    }
+    long
 }
 
 pub(crate) fn read(text: &str, rules: &[Seen]) -> Reading {

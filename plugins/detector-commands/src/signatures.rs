@@ -1,7 +1,7 @@
 //! Signatures: words that together, near each other, say what a Windows command, a PowerShell script or a piece of
 //! source code does. All words of all signatures are found in one pass.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use plugin_text::{Hit, Lexicon};
 
@@ -11,7 +11,7 @@ use crate::report::{
 };
 
 /// `(words, category, score, message)`; words are joined by ` & `, alternatives by ` | `, and `!` keeps a signature from
-/// matching. A `*` lets a word go on.
+/// matching. A `*` lets a word go on. One behind `base64:` is looked for in long encodings as well.
 type Row = (&'static str, &'static str, f32, &'static str);
 
 /// All signatures over one lexicon.
@@ -22,6 +22,8 @@ pub(crate) struct Signatures {
     rows: Vec<Compiled>,
     /// Rows by the words of their first part.
     first: Vec<Vec<u16>>,
+    /// Words that are looked for in long encodings as well.
+    encoded: Vec<u16>,
 }
 
 /// What one pass over a text found.
@@ -29,8 +31,12 @@ pub(crate) struct Signatures {
 pub(crate) struct Words {
     /// Words of signatures, in order of their starts.
     signed: Vec<Hit>,
+    /// The same in order of their numbers, and of their starts where these are equal.
+    by_word: Vec<Hit>,
     /// Names of programs, in order of their ends.
     pub(crate) programs: Vec<Hit>,
+    /// Whether there are more than were taken.
+    pub(crate) cut: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +52,10 @@ struct Compiled {
 /// How far the words of a command lie from each other at most, and those of source code.
 const NEAR: usize = 400;
 const FAR: usize = 2500;
-const MOST_HITS: usize = 20_000;
+/// Most words of a text: 24 bytes each, three times.
+const MOST_HITS: usize = 200_000;
+/// Longest stretch of letters, digits, `+` and `/` that is read for words: an encoded file holds short ones by chance.
+pub(crate) const LONGEST_RUN: usize = 60;
 /// Number of a word that is the name of a program.
 const PROGRAM: u16 = u16::MAX;
 
@@ -338,7 +347,7 @@ const WINDOWS: &[Row] = &[
         "Downloads through a program of the system that is not meant for it",
     ),
     (
-        "powershell* | pwsh* & *-enc* | *-encodedcommand* | *-ec* | *-e*  & *aa==* | *aaa* | *jab* | *sqbf* | *a=* ",
+        "powershell* | pwsh* & *-enc* | *-encodedcommand* | *-ec* | *-e*  & *aa==* | base64:*aaa* | base64:*jab* | base64:*sqbf* | *a=* ",
         OBFUSCATED,
         0.85,
         "Runs a command behind an encoding",
@@ -1054,9 +1063,20 @@ impl Signatures {
             }
             rows.push(Compiled { parts, without, category, score: *score, message, reach });
         }
-        let entries = words.iter().zip(0u16..).map(|(word, id)| (*word, id));
+        let mut encoded = Vec::new();
+        let entries: Vec<(&str, u16)> = words
+            .iter()
+            .zip(0u16..)
+            .map(|(word, id)| match word.strip_prefix("base64:") {
+                Some(word) => {
+                    encoded.push(id);
+                    (word, id)
+                }
+                None => (*word, id),
+            })
+            .collect();
         let programs = programs.iter().map(|name| (*name, PROGRAM));
-        let lexicon = Lexicon::new(entries.chain(programs)).map_err(|error| error.to_string())?;
+        let lexicon = Lexicon::new(entries.into_iter().chain(programs)).map_err(|error| error.to_string())?;
         let mut first = vec![Vec::new(); words.len()];
         for (row, at) in rows.iter().zip(0u16..) {
             for word in row.parts.first().into_iter().flatten() {
@@ -1065,29 +1085,39 @@ impl Signatures {
                 }
             }
         }
-        Ok(Signatures { lexicon, rows, first })
+        Ok(Signatures { lexicon, rows, first, encoded })
     }
 
-    /// All words in `text`.
+    /// All words in `text`, but for those that long encodings hold by chance.
     pub(crate) fn words(&self, text: &str) -> Words {
-        let hits = self.lexicon.hits(text, false, MOST_HITS);
-        let (programs, mut signed): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(|hit| hit.id == PROGRAM);
-        signed.sort_by_key(|hit| hit.start);
-        Words { signed, programs }
+        let mut hits = self.lexicon.hits(text, false, MOST_HITS);
+        let cut = hits.len() >= MOST_HITS;
+        hits.sort_by_key(|hit| hit.start);
+        let mut run = 0..0;
+        hits.retain(|hit| {
+            if hit.start >= run.end {
+                run = run_around(text.as_bytes(), hit.start);
+            }
+            run.len() <= LONGEST_RUN || hit.end > run.end || self.encoded.contains(&hit.id)
+        });
+        let (mut programs, signed): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(|hit| hit.id == PROGRAM);
+        programs.sort_by_key(|hit| hit.end);
+        let mut by_word = signed.clone();
+        by_word.sort_by_key(|hit| hit.id);
+        Words { signed, by_word, programs, cut }
     }
 
     /// Reports every signature in `words`. `place` translates what is found to where it came from.
     pub(crate) fn inspect(&self, words: &Words, place: impl Fn(Range<usize>) -> Range<usize>, report: &mut Report) {
-        let hits = &words.signed;
         let mut done: Vec<u16> = Vec::new();
-        for (at, hit) in hits.iter().enumerate() {
+        for hit in &words.signed {
             for &row in self.first.get(usize::from(hit.id)).into_iter().flatten() {
                 // Once a signature is told, telling it again adds nothing.
                 if done.contains(&row) {
                     continue;
                 }
                 let Some(compiled) = self.rows.get(usize::from(row)) else { continue };
-                if let Some(range) = compiled.around(hits, at) {
+                if let Some(range) = compiled.around(words, hit) {
                     report.add(compiled.category, compiled.score, compiled.message, &place(range));
                     done.push(row);
                 }
@@ -1097,25 +1127,52 @@ impl Signatures {
 }
 
 impl Compiled {
-    /// The stretch around hit number `at` that holds a word of every part.
-    fn around(&self, hits: &[Hit], at: usize) -> Option<Range<usize>> {
-        let anchor = hits.get(at)?;
-        let low = anchor.start.saturating_sub(self.reach);
-        let high = anchor.end + self.reach;
-        let from = hits.partition_point(|hit| hit.start < low);
-        let near = hits.get(from..)?.iter().take_while(|hit| hit.start <= high);
+    /// The stretch around `anchor` that holds a word of every part.
+    fn around(&self, words: &Words, anchor: &Hit) -> Option<Range<usize>> {
+        let near = anchor.start.saturating_sub(self.reach)..=anchor.end + self.reach;
         let mut range = anchor.start..anchor.end;
         for part in self.parts.get(1..)? {
-            // Not the very piece of text that stands for the anchor.
-            let found = near
-                .clone()
-                .filter(|hit| part.contains(&hit.id) && (hit.start >= anchor.end || hit.end <= anchor.start));
-            let found = found.min_by_key(|hit| hit.start.abs_diff(anchor.start))?;
+            let found = part.iter().filter_map(|word| words.nearest(*word, anchor, &near));
+            let found = found.min_by_key(|hit| (hit.start.abs_diff(anchor.start), hit.start))?;
             range = range.start.min(found.start)..range.end.max(found.end);
         }
-        if near.clone().any(|hit| self.without.contains(&hit.id)) {
-            return None;
-        }
-        Some(range)
+        let kept = self.without.iter().any(|word| {
+            let hits = words.of(*word);
+            hits.get(hits.partition_point(|hit| hit.start < *near.start())).is_some_and(|hit| near.contains(&hit.start))
+        });
+        (!kept).then_some(range)
     }
+}
+
+impl Words {
+    /// Where this word is, in order.
+    fn of(&self, word: u16) -> &[Hit] {
+        let from = self.by_word.partition_point(|hit| hit.id < word);
+        let rest = self.by_word.get(from..).unwrap_or_default();
+        rest.get(..rest.partition_point(|hit| hit.id == word)).unwrap_or_default()
+    }
+
+    /// Where this word is nearest to `anchor`, beginning in `near`, and not in the very piece of text that stands for the anchor.
+    fn nearest(&self, word: u16, anchor: &Hit, near: &RangeInclusive<usize>) -> Option<&Hit> {
+        let hits = self.of(word);
+        let (before, behind) = hits.split_at(hits.partition_point(|hit| hit.start < anchor.end));
+        // Those that overlap the anchor are few: a word is shorter than its reach.
+        let before = before.iter().rev().find(|hit| hit.end <= anchor.start);
+        let both = before.into_iter().chain(behind.first()).filter(|hit| near.contains(&hit.start));
+        both.min_by_key(|hit| (hit.start.abs_diff(anchor.start), hit.start))
+    }
+}
+
+/// Whether base64 is made of this byte.
+pub(crate) fn in_run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+/// The stretch of letters, digits, `+` and `/` in which `at` lies; empty where it lies in none.
+fn run_around(bytes: &[u8], at: usize) -> Range<usize> {
+    let (before, behind) = bytes.split_at_checked(at).unwrap_or_default();
+    let end = at + behind.iter().take_while(|byte| in_run(**byte)).count();
+    // What lies before belongs to a run only where `at` does.
+    let start = if end == at { at } else { at - before.iter().rev().take_while(|byte| in_run(**byte)).count() };
+    start..end
 }

@@ -36,11 +36,16 @@ pub(crate) enum Part {
     Either,
 }
 
-/// Longest text that is looked at.
+/// Longest value that is looked at, and how much of a statement is read as a value.
 const LONGEST: usize = 64 * 1024;
+/// Most words and marks that are read at once.
+const MOST_TOKENS: usize = 32 * 1024;
 
 /// Looks at `text`.
 pub(crate) fn inspect(text: &str, part: Part, report: &mut Report) {
+    if text.len() > LONGEST && part != Part::Value {
+        script(text, part, report);
+    }
     let text = text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text);
     if part != Part::Statement
         && short::may(text)
@@ -61,6 +66,31 @@ pub(crate) fn destroys(text: &str) -> Option<(f32, &'static str)> {
     statements(&tokens, true, &mut report);
     let worst = report.seen.iter().filter(|seen| seen.category == SQL_DESTRUCTIVE && seen.score >= 0.5);
     worst.max_by(|one, other| one.score.total_cmp(&other.score)).map(|seen| (seen.score, seen.message))
+}
+
+/// Reads the statements of a long text, some at a time.
+fn script(text: &str, part: Part, report: &mut Report) {
+    if !gate::may_match(text) || (part == Part::Statement && !gate::may_start(text)) {
+        return;
+    }
+    let mut from = 0;
+    loop {
+        let mut piece = tokens(text, from, None, MOST_TOKENS);
+        if from == 0 && part == Part::Statement && !starts_statement(&piece) {
+            return;
+        }
+        let more = piece.len() >= MOST_TOKENS;
+        // A statement that begins here is read with the next piece; one that is longer than a piece is read in several.
+        let ends = |token: &Token<'_>| token.kind == Kind::Punct && token.text == ";";
+        if more && let Some(end) = piece.iter().rposition(ends) {
+            piece.truncate(end + 1);
+        }
+        statements(&piece, true, report);
+        match piece.last() {
+            Some(last) if more => from = last.range.end,
+            _ => return,
+        }
+    }
 }
 
 /// Reads `text` word by word; what this looks for, [`gate`] must let through.

@@ -312,7 +312,7 @@ impl Scanner {
         let rule = self.rules.get(index)?;
         let Found { whole, secret: mut range, goes_on, spare } = rule.forms.get(form)?.find_at(bytes, start)?;
         let summed = matches!(rule.check, Check::Crc62 | Check::GrafanaCrc);
-        let alone = !goes_on && begins_token(bytes, start, strict);
+        let alone = !goes_on && begins_token(bytes, start, strict) && !(strict && in_encoding(bytes, &whole));
         if !alone && !summed {
             return None;
         }
@@ -586,6 +586,37 @@ fn begins_token(bytes: &[u8], start: usize, strict: bool) -> bool {
         [.., last] => !(last.is_ascii_alphanumeric() || strict && b"-_".contains(last)),
         [] => true,
     }
+}
+
+/// Whether the token is a piece of an encoded file, which holds short beginnings of tokens by chance: of a run of base64 that is
+/// much longer than any path, or of a line of base64 beside another.
+fn in_encoding(bytes: &[u8], token: &Range<usize>) -> bool {
+    const LONGEST_PATH: usize = 200;
+    const LINE: usize = 60;
+    let of_run = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    let before = bytes.get(..token.start).unwrap_or_default();
+    let behind = bytes.get(token.end..).unwrap_or_default();
+    let start = token.start - before.iter().rev().take_while(of_run).count();
+    let end = token.end + behind.iter().take_while(of_run).count();
+    if end - start == token.len()
+        || !bytes.get(token.clone()).is_some_and(|token| token.iter().all(|byte| of_run(&byte)))
+    {
+        return false;
+    }
+    if end - start > LONGEST_PATH {
+        return true;
+    }
+    let before = bytes.get(..start).unwrap_or_default();
+    let behind = bytes.get(end..).unwrap_or_default();
+    let line_before = match before {
+        [before @ .., b'\r', b'\n'] | [before @ .., b'\n'] => before.iter().rev().take_while(of_run).count(),
+        _ => 0,
+    };
+    let line_behind = match behind {
+        [b'\r', b'\n', behind @ ..] | [b'\n', behind @ ..] => behind.iter().take_while(of_run).count(),
+        _ => 0,
+    };
+    end - start >= LINE && line_before.max(line_behind) >= LINE
 }
 
 /// Whether no letter stands before (or, if `after`, behind) the word, other than where camel case starts a new one.

@@ -157,7 +157,8 @@ pub(crate) fn curl_user(bytes: &[u8], start: usize) -> Option<Range<usize>> {
         let Some(colon) = pair.iter().position(|byte| *byte == b':') else { continue };
         let closed = pair.iter().rev().take_while(|byte| b"\"'".contains(byte)).count();
         let password = pair.get(colon + 1..pair.len() - closed)?;
-        if is_trivial_password(password) || is_placeholder(password) {
+        // In a manual all of it is one gap: `<user:password>`.
+        if is_trivial_password(password) || is_placeholder(password) || matches!(pair, [b'<', .., b'>']) {
             return None;
         }
         let from = start + begin + (word.len() - pair.len()) + colon + 1;

@@ -285,10 +285,36 @@ fn look_alikes_are_let_through() {
         "machine learning: login first, then set a password reminder",
         "kind: Secret agents are in the film",
         "curl -u user:password https://example.com",
+        "curl [options]\n -T, --upload-file <file>   Transfer it\n -u, --user <user:password> Server user and password",
         "def check_password(password: str) -> bool: return verify(password, user.password_hash)",
         "version v2.0.1-a1b2c3d4e5f6a7b8c9d0e1f2 was built",
     ] {
         assert_eq!(found(&secrets, text), [], "{text}");
+    }
+}
+
+#[test]
+fn an_encoded_file_holds_no_tokens_by_chance() {
+    let secrets = plain();
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let bytes: String = (0..1_000_000).map(|_| char::from(u8::try_from(dice.below(128)).unwrap())).collect();
+    let file = base64(&bytes);
+    // Beginnings of tokens as real files have them: `AAA` are zeros.
+    let file: String =
+        file.as_bytes().chunks(2_000).map(|part| format!("{}/EAAA7fnAE+fnAE", str::from_utf8(part).unwrap())).collect();
+    let lines: Vec<&str> = file.as_bytes().chunks(76).map(|line| str::from_utf8(line).unwrap()).collect();
+    for text in [file.clone(), lines.join("\n"), lines.join("\r\n"), format!("data:image/png;base64,{file}")] {
+        assert_eq!(found(&secrets, &text), Vec::new());
+    }
+    // In an address, in a list, beside a file.
+    let token = "EAAAl7Qw2ZxRk9TbVn4YcHs8MdPf3JgLa6Ue";
+    for text in [
+        format!("https://api.example.com/v2/accounts/{token}/payments/of/this/month/and/the/one/before/it"),
+        format!("{token}\n").repeat(3),
+        format!("{}\n{token}\n{}", lines[1], lines[2]),
+        format!("{file} {token}"),
+    ] {
+        assert!(found(&secrets, &text).iter().any(|(_, secret)| secret == token), "{text:.200}");
     }
 }
 
