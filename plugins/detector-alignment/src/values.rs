@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use plugin_text::{folded, host_of};
+use plugin_text::{Kind as Reading, Limits, Views, folded, host_of};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +100,94 @@ pub(crate) fn find(text: &str, most: usize) -> Vec<Value> {
     values.extend(digits.value());
     values.truncate(most);
     values
+}
+
+/// The values in what else a reader makes of a text, at most `most` of them: with encodings undone, and with the marks taken out
+/// that keep an address from being followed by mistake.
+pub(crate) fn find_behind(text: &str, most: usize) -> Vec<Value> {
+    let mut values = Vec::new();
+    if let Some(plain) = refanged(text) {
+        values.extend(find(&plain, most).into_iter().map(|value| Value { range: 0..text.len(), ..value }));
+    }
+    let views = Views::new(text, &Limits::default());
+    for (at, view) in views.iter().filter(|(_, view)| view.kind != Reading::Plain) {
+        let found = find(&view.text, most.saturating_sub(values.len()));
+        values.extend(found.into_iter().map(|value| Value { range: views.origin(at, value.range), ..value }));
+    }
+    values
+}
+
+/// What stands for a mark of an address.
+const FANGS: &[(&str, &str)] = &[
+    ("hxxp", "http"),
+    ("[.]", "."),
+    ("(.)", "."),
+    ("{.}", "."),
+    ("[dot]", "."),
+    ("(dot)", "."),
+    ("{dot}", "."),
+    ("<dot>", "."),
+    (" dot ", "."),
+    ("[@]", "@"),
+    ("(@)", "@"),
+    ("{@}", "@"),
+    ("[at]", "@"),
+    ("(at)", "@"),
+    ("{at}", "@"),
+    ("<at>", "@"),
+    (" at ", "@"),
+    ("[:]", ":"),
+    ("[://]", "://"),
+    ("[/]", "/"),
+];
+
+/// The text with the addresses in it as they are meant (`hxxps://a[.]example`, `me [at] a (dot) example`); none if there is no such
+/// address in it.
+fn refanged(text: &str) -> Option<String> {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['[', '(', '{', '<', ' ', 'h', 'H']) {
+        let (before, behind) = rest.split_at_checked(at)?;
+        plain.push_str(before);
+        let next = match spelt(behind) {
+            // ` at ` is a word like others, unless a name with a dot that is spelt out comes next.
+            Some((fang, mark, next)) if fang != " at " || names_host(next) => {
+                plain.push_str(mark);
+                next
+            }
+            _ => {
+                let next = behind.trim_start_matches(' ');
+                let next = if next.len() < behind.len() { next } else { behind.get(1..)? };
+                plain.push_str(behind.get(..behind.len() - next.len())?);
+                next
+            }
+        };
+        rest = next;
+    }
+    plain.push_str(rest);
+    (plain != text).then_some(plain)
+}
+
+/// The mark that is spelt out at the beginning of the text: how, what for, and what is behind it. Blanks around it are part of it.
+fn spelt(text: &str) -> Option<(&'static str, &'static str, &str)> {
+    let inner = text.trim_start_matches(' ');
+    let last = text.get((text.len() - inner.len()).saturating_sub(1)..)?;
+    let fang = |text: &str| {
+        // Nearly every blank and letter is seen not to begin one at its second byte.
+        let likely = text.as_bytes().get(1).is_some_and(|byte| b".dDaA@:/xX".contains(byte));
+        let begins = |fang: &str| text.get(..fang.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(fang));
+        FANGS.iter().find(|(fang, _)| likely && begins(fang)).copied()
+    };
+    let bracket = || Some((fang(inner)?, inner)).filter(|_| inner.starts_with(['[', '(', '{', '<']));
+    let ((fang, mark), from) = fang(last).map(|fang| (fang, last)).or_else(bracket)?;
+    let behind = from.get(fang.len()..)?;
+    Some((fang, mark, if mark == "http" { behind } else { behind.trim_start_matches(' ') }))
+}
+
+/// Whether the text begins with a name and a dot that is spelt out.
+fn names_host(text: &str) -> bool {
+    let name = text.bytes().take(64).take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count();
+    name > 0 && text.get(name..).and_then(spelt).is_some_and(|(_, mark, _)| mark == ".")
 }
 
 /// A whole value that is said to be the name of a package.
