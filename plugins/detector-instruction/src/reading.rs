@@ -119,6 +119,50 @@ pub(crate) fn read(text: &str, words: &Words) -> Vec<Seen> {
     out
 }
 
+/// What blocks of keys, certificates and signatures are called: <https://www.rfc-editor.org/rfc/rfc7468>, OpenSSH, OpenPGP.
+const LABELS: [&str; 26] = [
+    "ATTRIBUTE",
+    "BLOCK",
+    "CERTIFICATE",
+    "CMS",
+    "CRL",
+    "DH",
+    "DSA",
+    "EC",
+    "ENCRYPTED",
+    "KEY",
+    "MESSAGE",
+    "NEW",
+    "OPENSSH",
+    "PARAMETERS",
+    "PGP",
+    "PKCS7",
+    "PKCS12",
+    "PRIVATE",
+    "PUBLIC",
+    "REQUEST",
+    "RSA",
+    "SIGNATURE",
+    "SIGNED",
+    "SSH2",
+    "TRUSTED",
+    "X509",
+];
+
+/// Whether this is a line around such a block, `-----BEGIN PUBLIC KEY-----`, which asks for nothing. The last line of the key may
+/// stand before it where what looks like a line that goes on (`=` at its end) was put together.
+fn is_armor(text: &str, range: &Range<usize>) -> bool {
+    let piece = text.get(range.clone()).unwrap_or_default();
+    let (key, label) = piece.rsplit_once("----").unwrap_or(("", piece));
+    let mut words = label.split_ascii_whitespace().map(|word| word.trim_matches('-'));
+    if !matches!(words.next(), Some("BEGIN" | "END")) || !words.all(|word| LABELS.contains(&word)) {
+        return false;
+    }
+    let before = text.get(..range.end - label.len()).unwrap_or_default().trim_end_matches(' ');
+    let behind = text.get(range.end..).unwrap_or_default().trim_start_matches(' ');
+    !key.contains(char::is_whitespace) && before.ends_with("----") && behind.starts_with("----")
+}
+
 /// The same, one by one: each is far larger than what it was read of.
 #[allow(clippy::cast_precision_loss, reason = "counts within a text")]
 pub(crate) fn visit(text: &str, words: &Words, mut each: impl FnMut(Seen)) {
@@ -164,7 +208,7 @@ pub(crate) fn visit(text: &str, words: &Words, mut each: impl FnMut(Seen)) {
             *last = wraps;
         }
         // What neither asks nor wraps is not read further: most of a text.
-        if list.len() < 2 || (lead.is_none() && wraps & !ALARM == 0) {
+        if list.len() < 2 || (lead.is_none() && wraps & !ALARM == 0) || is_armor(text, &range) {
             continue;
         }
         let mut dense = Dense { slots: [0.0; DENSE], at: 0 };
@@ -441,7 +485,13 @@ fn wraps(list: &[Token], sentence: &Sentence, kinds: Kinds, lead: Option<&Lead>)
     let marked = |token: &Token| {
         let tag = matches!(token.before, b'<' | b'[' | b'#' | b'|' | b'/' | b'{')
             && matches!(token.after, b'>' | b']' | b':' | b'#' | b'|' | b'}');
-        tag && token.kinds & (w::SYSTEM | w::AGENT | w::USER | w::URGENT | w::ORDERS) != 0
+        // `<COMMAND>` is a gap to fill in, `[warning]` is the level of a line of a log.
+        let printed = match token.before {
+            b'<' => token.kinds & w::GAP != 0,
+            b'[' => token.kinds & w::LEVEL != 0,
+            _ => false,
+        };
+        tag && !printed && token.kinds & (w::SYSTEM | w::AGENT | w::USER | w::URGENT | w::ORDERS) != 0
     };
     let spoken = |token: &Token| token.after == b':' && token.kinds & (w::SYSTEM | w::AGENT | w::USER) != 0;
     if list.iter().take(4).any(marked) || list.first().is_some_and(spoken) {
@@ -452,7 +502,8 @@ fn wraps(list: &[Token], sentence: &Sentence, kinds: Kinds, lead: Option<&Lead>)
         let named = place > 0 && list.get(place - 1).is_some_and(|before| before.kinds & w::LANGUAGE != 0);
         let called = place < 4 && matches!(token.after, b',' | b':' | b'!');
         let must = list.get(place + 1).is_some_and(|next| next.kinds & w::MUST != 0);
-        token.kinds & w::AGENT != 0 && (token.kinds & w::WEAK == 0 || named || called || must)
+        // `User-agent:` is a line of HTTP.
+        token.kinds & w::AGENT != 0 && token.before != b'-' && (token.kinds & w::WEAK == 0 || named || called || must)
     });
     let noted = first(w::URGENT | w::PEOPLE) && near(w::OF, w::AGENT, 3);
     if (addressed && (lead.is_some() || near(w::AGENT, w::MUST, 3) || colon)) || noted {

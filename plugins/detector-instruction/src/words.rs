@@ -67,6 +67,10 @@ kinds! {
     WEAK 44 "agent agents assistant assistants bot robot model"
     UPDATED 45 "updated changed replaced void obsolete overridden revoked expired superseded invalid"
     LANGUAGE 46 "language ai virtual digital helpful"
+    /// What a manual leaves to be filled in: `<COMMAND>`.
+    GAP 47 "command commands"
+    /// How serious a line of a log is.
+    LEVEL 48 "warning notice critical emergency"
     FOR 43 "purposes purpose security compliance analysis audit testing verification"
 }
 

@@ -24,6 +24,8 @@ const REAL: f64 = 8.0;
 const FOLDS: [&[&str]; 2] = [&["asb"], &["bipia", "bipia-email"]];
 /// Ordinary texts of our own, and requests put into ordinary texts.
 const ORDINARY: usize = 5000;
+/// What programs print.
+const PRINTED: usize = 3000;
 const SPLICED: usize = 6000;
 /// While training, scores are kept this much flatter, so that high ones differ in their last digits.
 const FLAT: f32 = 0.2;
@@ -207,6 +209,9 @@ fn fit(detector: &Instruction, known: &[&Sample], requests: &[&Row]) -> Result<T
             let (_, wrapper) = split(detector, &piece, Some(&bare));
             made.push((wrapper, Vec::new()));
         }
+    }
+    for _ in 0..PRINTED {
+        made.push(split(detector, &correspondence::output(&mut random)?, None));
     }
     let all = || {
         let known = known.iter().map(|one| (&one.asking, &one.plain));
