@@ -169,7 +169,7 @@ fn form(kind: Kind) -> usize {
     }
 }
 
-/// What the rules of each category come to, as independent evidence.
+/// What the rules of each category come to, as independent evidence: `dense` is 0 before, and stays so without any.
 fn rules<'e>(evidence: impl Iterator<Item = &'e Evidence>, dense: &mut [f32; DENSE]) {
     let mut seen: Vec<(Category, usize, f32)> = Vec::new();
     for one in evidence {
@@ -178,58 +178,75 @@ fn rules<'e>(evidence: impl Iterator<Item = &'e Evidence>, dense: &mut [f32; DEN
             None => seen.push((one.category, one.rule, one.score)),
         }
     }
+    // As in most windows.
+    if seen.is_empty() {
+        return;
+    }
     for (category, slot) in Category::RULED.iter().zip(dense) {
         let doubt: f32 = seen.iter().filter(|(of, _, _)| of == category).map(|(_, _, score)| 1.0 - score).product();
         *slot = 1.0 - doubt;
     }
 }
 
+/// What a byte looks like, as the place of its count: a table tells soonest.
+const CAPITAL: u8 = 0;
+const LINE: u8 = 1;
+const DIGIT: u8 = 2;
+const CALL: u8 = 3;
+const QUESTION: u8 = 4;
+const BRACKET: u8 = 5;
+const MARK: u8 = 6;
+const OTHER: u8 = 7;
+const LOOKS: [u8; 256] = looks();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a byte is an index of the table, and the table is made when this is compiled"
+)]
+const fn looks() -> [u8; 256] {
+    let mut table = [OTHER; 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = match at as u8 {
+            b'A'..=b'Z' => CAPITAL,
+            b'0'..=b'9' => DIGIT,
+            b'\n' => LINE,
+            b'!' => CALL,
+            b'?' => QUESTION,
+            b'[' | b'<' | b'{' => BRACKET,
+            byte if byte.is_ascii_punctuation() => MARK,
+            _ => OTHER,
+        };
+        at += 1;
+    }
+    table
+}
+
 /// Counts of what a text looks like.
 #[derive(Debug, Clone, Copy, Default)]
-struct Looks {
-    capitals: u32,
-    lines: u32,
-    digits: u32,
-    marks: u32,
-    calls: u32,
-    questions: u32,
-    brackets: u32,
-}
+struct Looks([u32; 8]);
 
 impl Looks {
     fn of(text: &str, place: Range<usize>) -> Looks {
         let mut looks = Looks::default();
         for byte in text.get(place).unwrap_or_default().bytes() {
-            match byte {
-                b'A'..=b'Z' => looks.capitals += 1,
-                b'0'..=b'9' => looks.digits += 1,
-                b'\n' => looks.lines += 1,
-                b'a'..=b'z' | b' ' => {}
-                _ if byte.is_ascii_punctuation() => {
-                    looks.marks += 1;
-                    match byte {
-                        b'!' => looks.calls += 1,
-                        b'?' => looks.questions += 1,
-                        b'[' | b'<' | b'{' => looks.brackets += 1,
-                        _ => {}
-                    }
-                }
-                _ => {}
+            // The table has a place for every byte, and a count for all that it holds; the defaults are never taken.
+            let kind = LOOKS.get(usize::from(byte)).copied().unwrap_or(OTHER);
+            if let Some(count) = looks.0.get_mut(usize::from(kind & OTHER)) {
+                *count += 1;
             }
         }
         looks
     }
 
     fn sum(parts: &[Looks]) -> Looks {
-        parts.iter().fold(Looks::default(), |sum, one| Looks {
-            capitals: sum.capitals + one.capitals,
-            lines: sum.lines + one.lines,
-            digits: sum.digits + one.digits,
-            marks: sum.marks + one.marks,
-            calls: sum.calls + one.calls,
-            questions: sum.questions + one.questions,
-            brackets: sum.brackets + one.brackets,
-        })
+        let mut sum = Looks::default();
+        for part in parts {
+            for (sum, count) in sum.0.iter_mut().zip(part.0) {
+                *sum += count;
+            }
+        }
+        sum
     }
 
     /// Each from 0 to 1.
@@ -238,14 +255,15 @@ impl Looks {
         let length = bytes.max(1) as f32;
         let share = |count: u32, times: f32| (count as f32 / length * times).min(1.0);
         let count = |count: u32, most: u32| count.min(most) as f32 / most as f32;
+        let [capitals, lines, digits, calls, questions, brackets, others, _] = self.0;
         let values = [
-            share(self.capitals, 4.0),
-            share(self.lines, 10.0),
-            share(self.digits, 4.0),
-            share(self.marks, 4.0),
-            count(self.calls, 4),
-            count(self.questions, 4),
-            count(self.brackets, 6),
+            share(capitals, 4.0),
+            share(lines, 10.0),
+            share(digits, 4.0),
+            share(others + calls + questions + brackets, 4.0),
+            count(calls, 4),
+            count(questions, 4),
+            count(brackets, 6),
             (bytes as f32 / 300.0).min(1.0),
         ];
         for (slot, value) in dense.iter_mut().skip(Category::RULED.len()).zip(values) {

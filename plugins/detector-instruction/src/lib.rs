@@ -8,7 +8,7 @@ use portcullis_plugin::{Call, Detector, Finding, Payload, Phase, Span, join_find
 
 pub use crate::config::Config;
 pub use crate::reading::{DENSE, Seen};
-use crate::trees::Forest;
+use crate::trees::{Forest, TOGETHER};
 pub use crate::trees::{Tree, Trees};
 use crate::words::Words;
 
@@ -140,34 +140,22 @@ impl Instruction {
         let views = Views::new(text, &Limits::default());
         let mut all: Vec<Asked> = Vec::new();
         for (number, view) in views.iter() {
+            let mut judge = |batch: &[Seen]| {
+                let scores = self.forest.scores(batch.iter().map(|seen| seen.dense.as_slice()));
+                for (seen, raw) in batch.iter().zip(scores) {
+                    let asked = self.asked(seen, raw, view.kind, task);
+                    all.extend(asked.map(|asked| Asked { range: views.origin(number, asked.range), ..asked }));
+                }
+            };
+            let mut batch: Vec<Seen> = Vec::with_capacity(TOGETHER);
             reading::visit(&view.text, &self.words, |seen| {
-                let wraps = seen.wraps.0 | seen.wraps.1;
-                let wrapped = WRAPS.iter().any(|wrap| wraps & wrap != 0);
-                let mut raw = self.forest.score(&seen.dense);
-                if wraps & reading::OVERRIDE != 0 {
-                    raw += OVERRIDING;
-                } else if wrapped && seen.asks {
-                    raw += WRAPPED * WRAPS.iter().filter(|wrap| wraps & **wrap != 0).count() as f32;
+                batch.push(seen);
+                if batch.len() == TOGETHER {
+                    judge(&batch);
+                    batch.clear();
                 }
-                if !wrapped && covered(&seen.stems, task) >= COVERED {
-                    raw += OWN;
-                }
-                if !matches!(view.kind, Kind::Plain | Kind::Unescaped) {
-                    raw += ENCODED;
-                }
-                let score = self.forest.probability(raw);
-                if score < self.config.min_score {
-                    return;
-                }
-                let category = match () {
-                    () if wrapped => Category::Wrapped,
-                    () if seen.names_tool && seen.asks => Category::Tool,
-                    () if seen.address && seen.asks => Category::Address,
-                    () => Category::Request,
-                };
-                let range = views.origin(number, seen.range);
-                all.push(Asked { category, score, range, wraps, via: view.kind });
             });
+            judge(&batch);
         }
         if views.cut() && CUT >= self.config.min_score {
             let range = 0..text.ceil_char_boundary(1);
@@ -183,6 +171,34 @@ impl Instruction {
             let message = message(best, call);
             findings.push(Finding::new(category.name(), best.score, message).with_spans(join_spans(spans)));
         }
+    }
+
+    /// What a sentence with this score of the model asks, with its bytes in the view; none where that is likely nothing.
+    fn asked(&self, seen: &Seen, mut raw: f32, via: Kind, task: &[u32]) -> Option<Asked> {
+        let wraps = seen.wraps.0 | seen.wraps.1;
+        let wrapped = WRAPS.iter().any(|wrap| wraps & wrap != 0);
+        if wraps & reading::OVERRIDE != 0 {
+            raw += OVERRIDING;
+        } else if wrapped && seen.asks {
+            raw += WRAPPED * WRAPS.iter().filter(|wrap| wraps & **wrap != 0).count() as f32;
+        }
+        if !wrapped && covered(&seen.stems, task) >= COVERED {
+            raw += OWN;
+        }
+        if !matches!(via, Kind::Plain | Kind::Unescaped) {
+            raw += ENCODED;
+        }
+        let score = self.forest.probability(raw);
+        if score < self.config.min_score {
+            return None;
+        }
+        let category = match () {
+            () if wrapped => Category::Wrapped,
+            () if seen.names_tool && seen.asks => Category::Tool,
+            () if seen.address && seen.asks => Category::Address,
+            () => Category::Request,
+        };
+        Some(Asked { category, score, range: seen.range.clone(), wraps, via })
     }
 
     /// Tells later calls of the session that its content may steer.

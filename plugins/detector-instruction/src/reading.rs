@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use crate::tokens::{Sentence, Shape, Token, Tokens};
+use crate::tokens::{ADVERB, Sentence, Shape, Token, Tokens, markup};
 use crate::words::{self as w, Kinds, Words};
 
-/// The ending of `quickly`.
-const ADVERB: u32 = 3;
 /// How a sentence asks.
 const MOODS: usize = 9;
 /// Kinds of verbs that are told apart for each way of asking.
@@ -152,6 +150,10 @@ const LABELS: [&str; 26] = [
 /// Whether this is a line around such a block, `-----BEGIN PUBLIC KEY-----`, which asks for nothing. The last line of the key may
 /// stand before it where what looks like a line that goes on (`=` at its end) was put together.
 fn is_armor(text: &str, range: &Range<usize>) -> bool {
+    let behind = text.get(range.end..).unwrap_or_default().trim_start_matches(' ');
+    if !behind.starts_with("----") {
+        return false;
+    }
     let piece = text.get(range.clone()).unwrap_or_default();
     let (key, label) = piece.rsplit_once("----").unwrap_or(("", piece));
     let mut words = label.split_ascii_whitespace().map(|word| word.trim_matches('-'));
@@ -159,8 +161,7 @@ fn is_armor(text: &str, range: &Range<usize>) -> bool {
         return false;
     }
     let before = text.get(..range.end - label.len()).unwrap_or_default().trim_end_matches(' ');
-    let behind = text.get(range.end..).unwrap_or_default().trim_start_matches(' ');
-    !key.contains(char::is_whitespace) && before.ends_with("----") && behind.starts_with("----")
+    !key.contains(char::is_whitespace) && before.ends_with("----")
 }
 
 /// The same, one by one: each is far larger than what it was read of.
@@ -181,14 +182,16 @@ pub(crate) fn visit(text: &str, words: &Words, mut each: impl FnMut(Seen)) {
             *slot = slot.saturating_add(1);
         }
     }
-    let of_kind = |kinds: Kinds| tokens.tokens.iter().filter(|token| token.kinds & kinds != 0).count();
     let all = tokens.tokens.len().max(1) as f32;
-    let (social, you) = (of_kind(w::SOCIAL) as f32 / all, of_kind(w::YOU) as f32 / all);
-    let odd = text.bytes().filter(|byte| matches!(byte, b'`' | b'{' | b'}' | b'<' | b'>' | b'=' | b'#' | b'*' | b'|'));
-    let odd = (odd.count() as f32 / text.len().max(1) as f32 * 10.0).min(1.0);
-
-    let (i, about_code) = (of_kind(w::I | w::WE) as f32 / all, of_kind(w::CODE | w::PAGE) as f32 / all);
-    let about_agents = of_kind(w::AGENT | w::TOOL | w::ORDERS | w::ANSWER) as f32 / all;
+    // The share of the words that are of some kinds.
+    let mut shares = [w::SOCIAL, w::YOU, w::I | w::WE, w::CODE | w::PAGE, ABOUT_AGENTS].map(|kinds| (kinds, 0_u32));
+    for token in tokens.tokens.iter().filter(|token| token.kinds != 0) {
+        for (kinds, count) in &mut shares {
+            *count += u32::from(token.kinds & *kinds != 0);
+        }
+    }
+    let [social, you, i, about_code, about_agents] = shares.map(|(_, count)| count as f32 / all);
+    let odd = (markup(text) as f32 / text.len().max(1) as f32 * 10.0).min(1.0);
     // A greeting first, or a name and good wishes last.
     let polite =
         |one: &Sentence| tokens.of(one).len() <= 4 && tokens.of(one).iter().any(|token| token.kinds & w::SOCIAL != 0);
@@ -278,10 +281,7 @@ pub(crate) fn visit(text: &str, words: &Words, mut each: impl FnMut(Seen)) {
         dense.value(((count - number) as f32 / 8.0).min(1.0));
         dense.value((number as f32 / 8.0).min(1.0));
         dense.bit(mail);
-        dense.value(
-            (about_agents * 10.0 - kinds_here(list, w::AGENT | w::TOOL | w::ORDERS | w::ANSWER) / all * 10.0)
-                .clamp(0.0, 1.0),
-        );
+        dense.value((about_agents * 10.0 - kinds_here(list, ABOUT_AGENTS) / all * 10.0).clamp(0.0, 1.0));
         dense.value((about_code * 10.0).min(1.0));
         dense.value((i * 10.0).min(1.0));
         dense.value((text.len() as f32 / 2000.0).min(1.0));
@@ -327,6 +327,8 @@ pub(crate) fn visit(text: &str, words: &Words, mut each: impl FnMut(Seen)) {
     }
 }
 
+/// Words about assistants and what they are told.
+const ABOUT_AGENTS: Kinds = w::AGENT | w::TOOL | w::ORDERS | w::ANSWER;
 /// Words that hold sentences together.
 const LITTLE: Kinds =
     w::SMALL | w::OF | w::AND | w::BE | w::YOU | w::I | w::WE | w::MUST | w::CAN | w::POLITE | w::NEGATION | w::NEXT;

@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
-use crate::words::{Kinds, Words, hash};
+use crate::words::{Kinds, Words, hashes};
 
 /// Longest word; what is longer is cut, so that a megabyte without spaces is many words.
 const MOST_BYTES: usize = 64;
+/// Letters of a word that are its stem.
+const STEM: usize = 5;
+/// The ending of `quickly`.
+pub(crate) const ADVERB: u32 = 3;
 /// Most words of a sentence; what is longer is cut.
 const MOST_WORDS: usize = 48;
 
@@ -73,7 +77,7 @@ impl Tokens {
         loop {
             let gap = at;
             let mut before = 0;
-            while let Some(byte) = bytes.get(at).filter(|byte| !in_word(**byte)) {
+            while let Some(byte) = bytes.get(at).filter(|byte| class(**byte) & WORD == 0) {
                 if !byte.is_ascii_whitespace() {
                     before = *byte;
                 }
@@ -94,11 +98,12 @@ impl Tokens {
                 break;
             }
             let start = at;
-            at = end_of(text, start);
+            let (end, classes) = end_of(text, start);
+            at = end;
             let Some(word) = bytes.get(start..at) else { break };
-            let stem = hash(word.get(..word.len().min(5)).unwrap_or_default());
-            let (kinds, ending) = (words.kinds(hash(word)), ending(word));
-            out.tokens.push(Token { range: start..at, ending, stem, kinds, shape: shape(word), before, after: 0 });
+            let (stem, whole) = hashes(word, STEM);
+            let (kinds, ending, shape) = (words.kinds(whole), ending(word), shape(word, classes));
+            out.tokens.push(Token { range: start..at, ending, stem, kinds, shape, before, after: 0 });
         }
         if out.tokens.len() > begin {
             out.sentences.push(Sentence { tokens: begin..out.tokens.len(), line, apart, end: 0 });
@@ -143,75 +148,131 @@ fn cut(between: &[u8], next: u8) -> Option<Cut> {
     (ended || edge || broken).then_some(Cut { end: if ended { end } else { 0 }, line: lines > 0, apart: lines > 1 })
 }
 
-/// Where the word that begins at `start` ends.
-fn end_of(text: &str, start: usize) -> usize {
+/// What a byte may be, a bit each: a table tells soonest.
+const SMALL: u8 = 1;
+const CAPITAL: u8 = 1 << 1;
+/// A digit, or a part of a character beyond ASCII.
+const OTHER: u8 = 1 << 2;
+const WORD: u8 = SMALL | CAPITAL | OTHER;
+const AT: u8 = 1 << 3;
+const DOT: u8 = 1 << 4;
+const SLASH: u8 = 1 << 5;
+const LINE: u8 = 1 << 6;
+/// A mark of code or markup.
+const MARKUP: u8 = 1 << 7;
+const CLASSES: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a byte is an index of the table, and the table is made when this is compiled"
+)]
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = match at as u8 {
+            b'a'..=b'z' => SMALL,
+            b'A'..=b'Z' => CAPITAL,
+            b'0'..=b'9' | 0x80.. => OTHER,
+            b'@' => AT,
+            b'.' => DOT,
+            b'/' => SLASH,
+            b'_' => LINE,
+            b'`' | b'{' | b'}' | b'<' | b'>' | b'=' | b'#' | b'*' | b'|' => MARKUP,
+            _ => 0,
+        };
+        at += 1;
+    }
+    table
+}
+
+/// How many marks of code or markup are in a text.
+pub(crate) fn markup(text: &str) -> usize {
+    text.bytes().filter(|byte| class(*byte) & MARKUP != 0).count()
+}
+
+fn class(byte: u8) -> u8 {
+    // The table has a place for every byte; the default is never taken.
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+/// Where the word that begins at `start` ends, and the classes of its bytes but the first.
+fn end_of(text: &str, start: usize) -> (usize, u8) {
     let bytes = text.as_bytes();
     let mut end = start;
+    let mut seen = 0;
     let mut address = false;
     while end - start < MOST_BYTES
         && let Some(byte) = bytes.get(end)
     {
-        let next = bytes.get(end + 1).copied().unwrap_or_default();
-        let goes_on = in_word(*byte)
-            || match byte {
-                b'\'' => next.is_ascii_alphabetic(),
-                b'_' | b'@' => {
-                    address |= *byte == b'@';
-                    in_word(next)
-                }
-                b'.' => next.is_ascii_lowercase() || next.is_ascii_digit(),
-                b':' if next == b'/' => {
-                    address = true;
-                    true
-                }
-                b'/' => address || bytes.get(start..end).is_some_and(|word| word.contains(&b'.')),
-                b'-' | b'?' | b'=' | b'&' | b'%' | b'~' | b'#' => address && in_word(next),
-                b'+' => *byte == next,
-                _ => false,
-            };
-        if !goes_on {
+        let class = class(*byte);
+        if class & WORD == 0 && !goes_on(bytes, end, &mut address, seen) {
             break;
+        }
+        if end > start {
+            seen |= class;
         }
         end += 1;
     }
     // Never inside a character.
     let end = text.floor_char_boundary(end).max(start + 1);
-    text.ceil_char_boundary(end)
+    (text.ceil_char_boundary(end), seen)
 }
 
-fn in_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+/// Whether a word goes on with this mark. `seen`: the classes of its bytes so far; `address`: whether it is known for one.
+fn goes_on(bytes: &[u8], at: usize, address: &mut bool, seen: u8) -> bool {
+    let byte = bytes.get(at).copied().unwrap_or_default();
+    let next = bytes.get(at + 1).copied().unwrap_or_default();
+    match byte {
+        b'\'' => next.is_ascii_alphabetic(),
+        b'_' | b'@' => {
+            *address |= byte == b'@';
+            class(next) & WORD != 0
+        }
+        b'.' => next.is_ascii_lowercase() || next.is_ascii_digit(),
+        b':' if next == b'/' => {
+            *address = true;
+            true
+        }
+        b'/' => *address || seen & DOT != 0,
+        b'-' | b'?' | b'=' | b'&' | b'%' | b'~' | b'#' => *address && class(next) & WORD != 0,
+        b'+' => byte == next,
+        _ => false,
+    }
 }
 
 fn ending(word: &[u8]) -> u32 {
-    let ends = |with: &[u8]| word.len() > with.len() + 2 && word.ends_with(with);
-    [&b"ing"[..], b"ed", b"ly", b"tion", b"ment", b"s"]
-        .iter()
-        .zip(1..)
-        .find(|(with, _)| ends(with))
-        .map_or(0, |(_, at)| at)
+    match word {
+        [_, _, _, .., b'i', b'n', b'g'] => 1,
+        [_, _, _, .., b'e', b'd'] => 2,
+        [_, _, _, .., b'l', b'y'] => ADVERB,
+        [_, _, _, .., b't', b'i', b'o', b'n'] => 4,
+        [_, _, _, .., b'm', b'e', b'n', b't'] => 5,
+        [_, _, _, .., b's'] => 6,
+        _ => 0,
+    }
 }
 
-fn shape(word: &[u8]) -> Shape {
+/// `classes`: those of the bytes but the first, which is no mark.
+fn shape(word: &[u8], classes: u8) -> Shape {
     let first = word.first().copied().unwrap_or_default();
-    let has = |byte: u8| word.contains(&byte);
-    if has(b'@') {
+    let has = |class: u8| classes & class != 0;
+    if has(AT) {
         return Shape::Mail;
     }
-    if has(b'/') || (has(b'.') && word.len() > 5 && !first.is_ascii_digit()) {
+    if has(SLASH) || (has(DOT) && word.len() > 5 && !first.is_ascii_digit()) {
         return Shape::Address;
     }
-    if has(b'_') {
+    if has(LINE) {
         return Shape::Identifier;
     }
     if first.is_ascii_digit() {
         return Shape::Number;
     }
-    let (head, tail) = word.split_first().unwrap_or((&0, &[]));
-    if tail.iter().any(u8::is_ascii_uppercase) {
-        return if tail.iter().any(u8::is_ascii_lowercase) { Shape::Identifier } else { Shape::Shouted };
+    if has(CAPITAL) {
+        return if has(SMALL) { Shape::Identifier } else { Shape::Shouted };
     }
-    if head.is_ascii_uppercase() { Shape::Capital } else { Shape::Small }
+    if first.is_ascii_uppercase() { Shape::Capital } else { Shape::Small }
 }
 
 #[cfg(test)]

@@ -61,14 +61,20 @@ impl Trees {
     }
 }
 
-/// A model as it is asked: all questions in one row, all leaves in another.
+/// Sentences that are asked together: a byte of a word for each.
+pub(crate) const TOGETHER: usize = 8;
+
+/// A model as it is asked: trees share most of their questions.
 #[derive(Debug, Clone)]
 pub(crate) struct Forest {
     bias: f32,
     scale: f32,
     calibration: Calibration,
     levels: usize,
+    /// Each once: feature and threshold.
     questions: Vec<(u8, f32)>,
+    /// The numbers of the questions of all trees.
+    asked: Vec<u16>,
     leaves: Vec<i8>,
 }
 
@@ -87,33 +93,63 @@ impl Forest {
         }
         let (bias, scale, calibration) = (reader.float()?, reader.float()?, reader.calibration()?);
         let levels = usize::from(levels);
-        let (mut questions, mut leaves) = (Vec::with_capacity(count * levels), Vec::with_capacity(count << levels));
+        let mut questions: Vec<(u8, f32)> = Vec::new();
+        let (mut asked, mut leaves) = (Vec::with_capacity(count * levels), Vec::with_capacity(count << levels));
         for _ in 0..count {
             for _ in 0..levels {
                 let [feature] = reader.bytes()?;
                 if usize::from(feature) >= features {
                     return Err(ModelError::Size(format!("it asks for feature {feature} of {features}")));
                 }
-                questions.push((feature, reader.float()?));
+                let question = (feature, reader.float()?);
+                let number = questions.iter().position(|known| *known == question).unwrap_or(questions.len());
+                if number == questions.len() {
+                    questions.push(question);
+                }
+                asked
+                    .push(u16::try_from(number).map_err(|_| ModelError::Size("it has too many questions".to_owned()))?);
             }
             leaves.extend(reader.take(1 << levels)?.iter().map(|leaf| leaf.cast_signed()));
         }
         reader.end()?;
-        Ok(Forest { bias, scale, calibration, levels, questions, leaves })
+        Ok(Forest { bias, scale, calibration, levels, questions, asked, leaves })
     }
 
-    /// The score of a sentence.
+    /// The scores of the first [`TOGETHER`] sentences, by their features.
     #[allow(clippy::cast_precision_loss, reason = "at most 2^16 leaves of at most 127")]
-    pub(crate) fn score(&self, features: &[f32]) -> f32 {
-        let trees = self.questions.chunks_exact(self.levels).zip(self.leaves.chunks_exact(1 << self.levels));
-        let leaf = |(questions, leaves): (&[(u8, f32)], &[i8])| {
-            let place = questions.iter().fold(0, |place, (feature, threshold)| {
+    pub(crate) fn scores<'f>(&self, sentences: impl Iterator<Item = &'f [f32]>) -> [f32; TOGETHER] {
+        let mut answers = vec![0_u64; self.questions.len()];
+        for (lane, features) in sentences.take(TOGETHER).enumerate() {
+            for (answer, (feature, threshold)) in answers.iter_mut().zip(&self.questions) {
                 let value = features.get(usize::from(*feature)).copied().unwrap_or_default();
-                place << 1 | usize::from(value > *threshold)
-            });
-            leaves.get(place).map_or(0, |leaf| i32::from(*leaf))
+                *answer |= u64::from(value > *threshold) << (8 * lane);
+            }
+        }
+        let sums = match self.levels {
+            1 => self.sums::<1>(&answers),
+            2 => self.sums::<2>(&answers),
+            3 => self.sums::<3>(&answers),
+            4 => self.sums::<4>(&answers),
+            5 => self.sums::<5>(&answers),
+            _ => self.sums::<6>(&answers),
         };
-        self.bias + self.scale * trees.map(leaf).sum::<i32>() as f32
+        sums.map(|sum| self.bias + self.scale * sum as f32)
+    }
+
+    /// What the leaves come to in each lane. The levels, which [`read`](Self::read) found, are known here, so that the questions of a
+    /// tree are no loop: in the sandbox, a step of a loop costs as much as what is done in it.
+    fn sums<const LEVELS: usize>(&self, answers: &[u64]) -> [i32; TOGETHER] {
+        let mut sums = [0; TOGETHER];
+        let (trees, _) = self.asked.as_chunks::<LEVELS>();
+        for (tree, leaves) in trees.iter().zip(self.leaves.chunks_exact(1 << LEVELS)) {
+            // At most six bits in each byte: none reaches the next one.
+            let answer = |question: &u16| answers.get(usize::from(*question)).copied().unwrap_or_default();
+            let places = tree.iter().fold(0_u64, |places, question| places << 1 | answer(question));
+            for (sum, place) in sums.iter_mut().zip(places.to_le_bytes()) {
+                *sum += leaves.get(usize::from(place)).map_or(0, |leaf| i32::from(*leaf));
+            }
+        }
+        sums
     }
 
     /// What a score means.
@@ -134,9 +170,9 @@ mod tests {
     #[test]
     fn a_model_reads_back_and_answers() {
         let trees = Forest::read(&model().write(), 3).unwrap();
-        assert_eq!(trees.score(&[1.0, 0.0, 2.0]), 19.0);
-        assert_eq!(trees.score(&[1.0, 0.0, 0.0]), 0.0);
-        assert_eq!(trees.score(&[]), -3.0);
+        let sentences: [&[f32]; 9] =
+            [&[1.0, 0.0, 2.0], &[1.0, 0.0, 0.0], &[], &[], &[0.0, 0.0, 2.0], &[], &[], &[1.0, 0.0, 2.0], &[1.0]];
+        assert_eq!(trees.scores(sentences.into_iter()), [19.0, 0.0, -3.0, -3.0, -2.0, -3.0, -3.0, 19.0]);
         assert_eq!(trees.probability(-0.5), 0.5);
     }
 

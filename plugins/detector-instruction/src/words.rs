@@ -118,8 +118,16 @@ impl Words {
 }
 
 /// Hash of a word without case.
-pub(crate) fn hash(word: &[u8]) -> u32 {
-    mix(word.iter().fold(NOTHING, |hash, byte| step(hash, byte.to_ascii_lowercase())))
+fn hash(word: &[u8]) -> u32 {
+    hashes(word, 0).1
+}
+
+/// The same of its first bytes, so many, and of the whole.
+pub(crate) fn hashes(word: &[u8], first: usize) -> (u32, u32) {
+    let (start, rest) = word.split_at_checked(first).unwrap_or((word, &[]));
+    let over = |hash: u32, bytes: &[u8]| bytes.iter().fold(hash, |hash, byte| step(hash, byte.to_ascii_lowercase()));
+    let stem = over(NOTHING, start);
+    (mix(stem), mix(over(stem, rest)))
 }
 
 #[cfg(test)]

@@ -47,14 +47,7 @@ impl Blocks {
             if count == 0 {
                 end.start = range.start;
             }
-            let mut hash = NOTHING;
-            recent.push(b' ', &mut blocks.letters);
-            for byte in word.bytes() {
-                let byte = byte.to_ascii_lowercase();
-                hash = step(hash, byte);
-                recent.push(byte, &mut blocks.letters);
-            }
-            let hash = mix(hash);
+            let hash = mix(recent.push_word(word, &mut blocks.letters));
             blocks.words.push(hash);
             let gap = text.get(end.text..range.start).unwrap_or_default();
             if gap.bytes().any(|byte| matches!(byte, b'.' | b'!' | b'?' | b':' | b'\n')) {
@@ -131,14 +124,32 @@ struct Recent {
 }
 
 impl Recent {
-    /// A run of four is spread by a multiplication, of which the upper half is kept.
+    /// A space and a word, whose hash is returned. Each run of four is spread by a multiplication, of which the upper half is kept.
     #[allow(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
-    fn push(&mut self, byte: u8, out: &mut Vec<u32>) {
-        self.bytes = self.bytes << 8 | u32::from(byte);
-        self.count += 1;
-        if self.count >= 4 {
-            out.push((u64::from(self.bytes).wrapping_mul(SPREAD) >> 32) as u32);
+    fn push_word(&mut self, word: &str, out: &mut Vec<u32>) -> u32 {
+        let mut bytes = self.bytes;
+        let mut hash = NOTHING;
+        let mut push = |byte: u8| {
+            bytes = bytes << 8 | u32::from(byte);
+            (u64::from(bytes).wrapping_mul(SPREAD) >> 32) as u32
+        };
+        let space = push(b' ');
+        let letters = word.bytes().map(|byte| {
+            let byte = byte.to_ascii_lowercase();
+            hash = step(hash, byte);
+            push(byte)
+        });
+        // The first three letters of a text are no run yet.
+        let missing = 3_usize.saturating_sub(self.count);
+        if missing == 0 {
+            out.push(space);
+            out.extend(letters);
+        } else {
+            out.extend(letters.skip(missing - 1));
         }
+        self.count += 1 + word.len();
+        self.bytes = bytes;
+        hash
     }
 }
 
@@ -161,30 +172,51 @@ impl Iterator for Words<'_> {
     fn next(&mut self) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes();
         let mut start = self.at;
-        while bytes.get(start).is_some_and(|byte| !in_word(*byte)) {
-            start += 1;
-        }
-        bytes.get(start)?;
+        start += bytes.get(start..)?.iter().position(|byte| in_word(*byte))?;
         let mut end = start;
         while end - start < MOST_LETTERS
             && let Some(byte) = bytes.get(end)
         {
-            let inside = *byte == b'\'' && end > start && bytes.get(end + 1).is_some_and(|next| in_word(*next));
-            if !in_word(*byte) && !inside {
+            let inside = || *byte == b'\'' && bytes.get(end + 1).is_some_and(|next| in_word(*next));
+            if !in_word(*byte) && !inside() {
                 break;
             }
             end += 1;
         }
-        // Never inside a character.
-        end = self.text.floor_char_boundary(end).max(start + 1);
-        end = self.text.ceil_char_boundary(end);
+        if end - start == MOST_LETTERS {
+            // Never inside a character.
+            end = self.text.floor_char_boundary(end).max(start + 1);
+            end = self.text.ceil_char_boundary(end);
+        }
         self.at = end;
         Some(start..end)
     }
 }
 
+/// Each byte of a word without case; 0 for those of none. Most of the work on a text is to ask what a byte is: a table tells
+/// soonest.
+const LETTERS: [u8; 256] = letters();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a byte is an index of the table, and the table is made when this is compiled"
+)]
+const fn letters() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_alphanumeric() || byte >= 0x80 {
+            table[at] = byte.to_ascii_lowercase();
+        }
+        at += 1;
+    }
+    table
+}
+
 fn in_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+    // The table has a place for every byte; the default is never taken.
+    LETTERS.get(usize::from(byte)).copied().unwrap_or(0) != 0
 }
 
 #[cfg(test)]

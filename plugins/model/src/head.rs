@@ -106,7 +106,10 @@ impl<'t> Head<'t> {
         let sum = move |table: &[u8], hashes: &[u32]| {
             let weight =
                 |hash: &u32| table.get(*hash as usize & mask).map_or(0, |weight| i32::from(weight.cast_signed()));
-            hashes.iter().map(weight).sum::<i32>()
+            // Eight at a time: in the sandbox a step of a loop costs as much as what is done in it.
+            let (eights, rest) = hashes.as_chunks::<8>();
+            let of_eights = eights.iter().map(|eight| eight.iter().map(weight).sum::<i32>()).sum::<i32>();
+            of_eights + rest.iter().map(weight).sum::<i32>()
         };
         let sums: Vec<[(i32, usize); 2]> = (0..blocks.len())
             .map(|block| {

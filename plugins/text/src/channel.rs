@@ -221,10 +221,13 @@ impl Seen {
         let bytes = trimmed.as_bytes();
         let last = bytes.last().copied().unwrap_or_default();
         // A sentence begins with `from` or `let`, too: it ends like one.
-        let sentence = matches!(last, b'.' | b'?' | b'!' | b',') && memchr_iter(b' ', bytes).count() >= 3;
-        let assigns = trimmed
-            .split_once(" = ")
-            .is_some_and(|(name, _)| !name.contains(' ') || name.contains("let ") || name.contains(':'));
+        let sentence = matches!(last, b'.' | b'?' | b'!' | b',') && memchr_iter(b' ', bytes).nth(2).is_some();
+        let assigned = memchr_iter(b'=', bytes)
+            .filter_map(|at| at.checked_sub(1))
+            .find(|at| bytes.get(*at..at + 3).is_some_and(|sign| sign == b" = "));
+        let assigns = assigned
+            .and_then(|at| trimmed.get(..at))
+            .is_some_and(|name| !name.contains(' ') || name.contains("let ") || name.contains(':'));
         let calls = trimmed.ends_with("()")
             || trimmed.ends_with(");")
             || trimmed.ends_with("),")
@@ -250,19 +253,18 @@ impl Seen {
         // Small words begin sentences and lists, too: the rest of the line must not read like one.
         let Some(start) = found else { return false };
         let item = line.starts_with("* ") && !line.contains(';');
-        let short = memchr_iter(b' ', line.as_bytes()).count() <= 4;
+        let short = memchr_iter(b' ', line.as_bytes()).nth(4).is_none();
         let word = start.ends_with(' ') && *start != "$ ";
         !item && (!word || short || line.contains(['(', '{', ';', '=']))
     }
 }
 
+/// `start` is in small letters.
 fn starts_with(line: &str, start: &str) -> bool {
     // Most are told apart by their first byte.
-    let first = |text: &str| text.as_bytes().first().map(u8::to_ascii_lowercase);
-    if first(line) != first(start) {
-        return false;
-    }
-    line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+    let (Some(first), Some(wanted)) = (line.as_bytes().first(), start.as_bytes().first()) else { return false };
+    first.to_ascii_lowercase() == *wanted
+        && line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 /// As above, and a word ends there.

@@ -4,6 +4,7 @@
 //! a long text is seen too.
 
 use crate::map::{Map, Writer};
+use crate::others::others;
 use crate::views::Kind;
 
 /// Words that are looked at together.
@@ -21,9 +22,11 @@ pub(crate) fn undisguised(text: &str) -> Vec<(Kind, String, Map)> {
     let (mut leet, mut backwards, mut moved) = (Last::default(), Last::default(), Last::default());
     let mut word = Word::default();
     for byte in text.bytes().chain([b' ']) {
-        if !byte.is_ascii_whitespace() {
-            word.push(byte);
-        } else if word.begun {
+        // The table has a place for every byte; the default is never taken.
+        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(0);
+        if class & SPACE == 0 {
+            word.push(byte, class);
+        } else if word.seen != 0 {
             leet.push(word.is_leet(), LEET);
             let key = word.key();
             let known = COMMON_KEYS.may_hold(key);
@@ -48,9 +51,7 @@ pub(crate) fn undisguised(text: &str) -> Vec<(Kind, String, Map)> {
 /// What letters that stand on their heads say, read from the end; none without such letters. Looks at the text before it is
 /// folded.
 pub(crate) fn upright(text: &str) -> Option<(Kind, String, Map)> {
-    if text.is_ascii() || text.chars().filter(|c| !c.is_ascii() && turned(*c).is_some()).nth(TURNED - 1).is_none() {
-        return None;
-    }
+    others(text).filter(|(_, c)| turned(*c).is_some()).nth(TURNED - 1)?;
     Some(whole(Kind::UpsideDown, text, text.chars().rev().map(|c| turned(c).unwrap_or(c))))
 }
 
@@ -68,51 +69,81 @@ impl Last {
     }
 }
 
+/// What a byte may be, a bit each: most are letters, and a table tells soonest.
+const SPACE: u8 = 1;
+const LETTER: u8 = 1 << 1;
+/// A letter that no number to the base of sixteen has.
+const BEYOND: u8 = 1 << 2;
+/// Looks like a letter, and is none.
+const ALIKE: u8 = 1 << 3;
+/// A mark of exclamation.
+const CALL: u8 = 1 << 4;
+/// A digit or mark of numbers, paths and code.
+const UNLIKE: u8 = 1 << 5;
+/// Any other byte of a word.
+const PLAIN: u8 = 1 << 6;
+const CLASSES: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a byte is an index of the table, and the table is made when this is compiled"
+)]
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        table[at] = match byte {
+            b'a'..=b'f' | b'A'..=b'F' => LETTER,
+            b'g'..=b'z' | b'G'..=b'Z' => LETTER | BEYOND,
+            b'0' | b'1' | b'3' | b'4' | b'5' | b'7' | b'@' | b'$' => ALIKE,
+            b'!' => ALIKE | CALL,
+            b'2' | b'6' | b'8' | b'9' | b'/' | b'\\' | b'_' | b'=' | b'{' | b'<' => UNLIKE,
+            _ if byte.is_ascii_whitespace() => SPACE,
+            _ => PLAIN,
+        };
+        at += 1;
+    }
+    table
+}
+
 /// What is known of a word while it is read.
 #[derive(Default)]
 struct Word {
-    begun: bool,
     /// The first eight letters, small.
     letters: u64,
     count: u32,
     /// Letters have ended, and begun again.
     ended: bool,
     broken: bool,
-    /// A letter that no number to the base of sixteen has.
-    beyond: bool,
-    /// Digits and marks that look like letters; others; a mark of exclamation that nothing has followed yet.
+    /// Bytes that look like letters.
     alike: u32,
-    other: bool,
-    call: bool,
+    /// Classes of all bytes, and of the last one.
+    seen: u8,
+    last: u8,
 }
 
 impl Word {
-    fn push(&mut self, byte: u8) {
-        self.begun = true;
-        if std::mem::take(&mut self.call) {
-            self.alike += 1;
-        }
-        if byte.is_ascii_alphabetic() {
+    fn push(&mut self, byte: u8, class: u8) {
+        self.seen |= class;
+        self.last = class;
+        if class & LETTER != 0 {
             self.broken |= self.ended;
-            self.beyond |= !byte.is_ascii_hexdigit();
             if self.count < 8 {
                 self.letters = self.letters << 8 | u64::from(byte | 0x20);
             }
             self.count += 1;
-            return;
-        }
-        self.ended = self.count > 0;
-        match byte {
-            b'0' | b'1' | b'3' | b'4' | b'5' | b'7' | b'@' | b'$' => self.alike += 1,
-            b'!' => self.call = true,
-            b'2' | b'6' | b'8' | b'9' | b'/' | b'\\' | b'_' | b'=' | b'{' | b'<' => self.other = true,
-            _ => {}
+        } else {
+            self.ended = self.count > 0;
+            self.alike += u32::from(class & ALIKE != 0);
         }
     }
 
-    /// Mixes letters and digits that look like letters, and has no other digit. Numbers to the base of sixteen do not count.
+    /// Mixes letters and digits that look like letters, and has no other digit. Numbers to the base of sixteen do not count, nor
+    /// does a mark of exclamation at the end.
     fn is_leet(&self) -> bool {
-        self.beyond && !self.other && self.alike > 0 && self.count + self.alike > 2
+        let alike = self.alike - u32::from(self.last & CALL != 0);
+        self.seen & BEYOND != 0 && self.seen & UNLIKE == 0 && alike > 0 && self.count + alike > 2
     }
 
     /// Its letters, if they stand together; 0 otherwise.

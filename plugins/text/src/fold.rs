@@ -2,6 +2,7 @@
 
 use crate::confusables::{Folded, fold as fold_char};
 use crate::map::{Map, Writer};
+use crate::others::others;
 
 /// The folded text, or none where folding changes nothing (as in all plain ASCII). Case and white space stay: what reads
 /// the text ignores both.
@@ -12,10 +13,7 @@ pub(crate) fn fold(text: &str) -> Option<(String, Map)> {
     let mut out = Writer::with_capacity(text.len());
     let mut changed = false;
     let mut plain = 0;
-    for (at, c) in text.char_indices() {
-        if c.is_ascii() {
-            continue;
-        }
+    for (at, c) in others(text) {
         let mut buffer = [0; 4];
         let mut folded = fold_char(c);
         let small = if folded == Folded::Same { single_lower(c) } else { None };

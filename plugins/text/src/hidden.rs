@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::others::others;
+
 /// How it is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HiddenKind {
@@ -33,27 +35,17 @@ const MOST: usize = 64;
 /// beside letters that are not ASCII, one selector after a character, the tags of a flag.
 pub fn hidden(text: &str) -> Vec<Hidden> {
     let mut found: Vec<Hidden> = Vec::new();
-    if text.is_ascii() {
-        return found;
-    }
-    let mut before = '\0';
-    let mut chars = text.char_indices().peekable();
+    let mut chars = others(text).peekable();
     while let Some((start, c)) = chars.next() {
-        let Some(kind) = kind_of(c) else {
-            before = c;
-            continue;
-        };
+        let Some(kind) = kind_of(c) else { continue };
         let mut count = 1;
         let mut end = start + c.len_utf8();
-        while let Some(&(at, next)) = chars.peek() {
-            if kind_of(next) != Some(kind) {
-                break;
-            }
+        while let Some((at, next)) = chars.next_if(|(at, next)| *at == end && kind_of(*next) == Some(kind)) {
             count += 1;
             end = at + next.len_utf8();
-            chars.next();
         }
-        let after = chars.peek().map_or('\0', |next| next.1);
+        let before = text.get(..start).and_then(|before| before.chars().next_back()).unwrap_or('\0');
+        let after = text.get(end..).and_then(|after| after.chars().next()).unwrap_or('\0');
         let told = match kind {
             // A flag of a region: a black flag, at most six tags and a last one.
             HiddenKind::Tags => !(before == '\u{1f3f4}' && count <= 7),
@@ -67,7 +59,6 @@ pub fn hidden(text: &str) -> Vec<Hidden> {
                 break;
             }
         }
-        before = c;
     }
     found
 }

@@ -35,6 +35,7 @@ mod lookalikes;
 mod map;
 mod markup;
 mod numbers;
+mod others;
 mod sequences;
 mod targets;
 mod views;

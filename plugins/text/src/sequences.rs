@@ -178,7 +178,7 @@ fn near(text: &str, from: usize, to: usize, step: &Step) -> bool {
             return false;
         }
     }
-    step.across || !between.contains("\n\n")
+    step.across || !between.as_bytes().windows(2).any(|two| two == b"\n\n")
 }
 
 /// Whether a sentence or line begins at `at`.
